@@ -1,0 +1,107 @@
+"""What a model file says of itself: architecture, task, labels, preprocessing, results.
+
+The same JSON travels in a checkpoint's safetensors header and in an ONNX file's metadata, under
+the key `mobilenets`. No torch here: a device that only predicts reads it too.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from mobilenets.errors import WeightsError
+
+KEY = "mobilenets"
+VERSION = 1
+
+ResizeRule = Literal["crop", "squash", "pad"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+ColourOrder = Literal["RGB", "BGR"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a model's input: (3, height, width), (pixel / 255 - mean) / std.
+
+    `resize` is a rule: `crop` scales the short side to round(side / `crop_fraction`) and takes
+    the centre; `squash` scales each side by itself; `pad` fits the image in and fills the rest,
+    right and below, with the mean.
+    """
+
+    size: tuple[int, int] = (224, 224)
+    """(height, width) in pixels."""
+    resize: ResizeRule = "crop"
+    crop_fraction: float = 0.875
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    order: ColourOrder = "RGB"
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or not all(isinstance(s, int) and s > 0 for s in self.size):
+            raise ValueError(f"size must be two positive integers, got {self.size!r}")
+        if self.resize not in get_args(ResizeRule):
+            raise ValueError(f"resize must be one of {get_args(ResizeRule)}, got {self.resize!r}")
+        if not 0 < self.crop_fraction <= 1:
+            raise ValueError(f"crop_fraction must be in (0, 1], got {self.crop_fraction!r}")
+        if self.interpolation not in get_args(Interpolation):
+            allowed = get_args(Interpolation)
+            raise ValueError(f"interpolation must be one of {allowed}, got {self.interpolation!r}")
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
+            raise ValueError(f"mean and std must be three numbers, got {self.mean!r}, {self.std!r}")
+        if self.order not in get_args(ColourOrder):
+            raise ValueError(f"order must be RGB or BGR, got {self.order!r}")
+
+
+INCEPTION = Preprocessing()
+"""Google's: pixels to [-1, 1], centre crop of 87.5 %."""
+
+TORCHVISION = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""The mean and deviation of ImageNet, as torchvision and most PyTorch ports use them."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything needed to build, feed and read a model, and where it came from."""
+
+    architecture: str
+    """A name of the zoo, or '' for an ONNX file that another program wrote."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the constructor, JSON values only."""
+    task: str = "classify"
+    labels: tuple[str, ...] = ()
+    """One per output; empty where nobody said."""
+    preprocessing: Preprocessing = INCEPTION
+    source: str = ""
+    """Who published the weights, in words."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, float] = field(default_factory=dict)
+    """Measured metrics by name, shares as 0..1."""
+
+    def replace(self, **changes: Any) -> "ModelCard":
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """One line of JSON, the same for equal cards."""
+        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, path: object) -> "ModelCard":
+        """Read what `to_json` wrote; `path` is for the message of a WeightsError."""
+        try:
+            values = json.loads(text)
+            version = values.pop("version")
+            if version != VERSION:
+                raise WeightsError(
+                    f"{path}: written by a version of mobilenets that this one does not read "
+                    f"(format {version}, this is {VERSION})"
+                )
+            pre: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v
+                for k, v in values.pop("preprocessing").items()
+            }
+            labels = tuple(str(label) for label in values.pop("labels"))
+            return cls(**values, labels=labels, preprocessing=Preprocessing(**pre))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise WeightsError(f"{path}: its {KEY} metadata is damaged ({error})") from error

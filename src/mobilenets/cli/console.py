@@ -1,0 +1,24 @@
+"""What the commands share: where they print, and how they end in an error."""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.markup import escape
+
+out = Console()
+"""Answers: tables and pictures' names."""
+err = Console(stderr=True)
+"""Progress, notes and errors; an answer that is piped stays clean."""
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """Print one line and end the process."""
+    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    sys.exit(status)
+
+
+def print_json(value: Any) -> None:
+    """An answer for programs: JSON and nothing else on standard output."""
+    print(json.dumps(value, indent=2))  # noqa: T201
