@@ -1,0 +1,14 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real images and weights; a test that asks for it is skipped without it."""
+    default = Path(__file__).parents[2] / "shared" / "assets"
+    folder = Path(os.environ.get("MOBILENETS_ASSETS", default))
+    if not folder.is_dir():
+        pytest.skip(f"no assets folder at {folder}; set MOBILENETS_ASSETS")
+    return folder
