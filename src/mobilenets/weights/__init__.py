@@ -1,0 +1,1 @@
+"""Weights that others published, or we trained, as our networks."""

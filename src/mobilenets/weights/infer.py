@@ -1,0 +1,197 @@
+"""From the tensors of a network to its name and arguments: no torch, only names and shapes."""
+
+import bisect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from mobilenets.errors import WeightsError
+from mobilenets.models.geometry import Block, v1_blocks, v1_stem, v2_blocks, v2_last, v2_stem
+
+PUBLISHED_WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+STEP = 1e-6  # widths are told apart down to this
+WIDEST = 16
+
+Shape = tuple[int, ...]
+
+
+class Shaped(Protocol):
+    """Anything with a shape: an array, a tensor, or the header entry of one."""
+
+    @property
+    def shape(self) -> Shape:
+        """Length of every axis."""
+        ...
+
+
+def infer(tensors: Mapping[str, Shaped]) -> tuple[str, dict[str, Any]]:
+    """Find a network's name in the zoo and its constructor's arguments.
+
+    `tensors` are called as in our state dict; only their shapes are read. The width is one of
+    the published ones if that gives these very channels, otherwise the roundest number that
+    does. Left to the caller, since no shape shows them: padding, norm eps, strides.
+
+    Raises WeightsError for tensors of another network, for missing or unknown ones, and for
+    channels that no width gives.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if "backbone.blocks.0.project.conv.weight" in shapes:
+        name, arguments = "mobilenet_v2", _v2(shapes)
+    else:
+        name, arguments = "mobilenet_v1", _v1(shapes)
+    arguments["classes"] = _shape(shapes, "classifier.weight")[0]
+    check_shapes(shapes, name, arguments)
+    return name, arguments
+
+
+def check_shapes(shapes: Mapping[str, Shape], name: str, arguments: Mapping[str, Any]) -> None:
+    """Raise WeightsError unless `shapes` are those of this network, no more and no fewer."""
+    expected = expected_shapes(name, arguments)
+    for tensor, shape in expected.items():
+        if tensor not in shapes:
+            raise WeightsError(f"{name} needs a tensor {tensor}, there is none")
+        if shapes[tensor] != shape:
+            raise WeightsError(f"{tensor} must be {shape}, got {shapes[tensor]}")
+    for tensor in shapes:
+        if tensor not in expected and not tensor.endswith("num_batches_tracked"):
+            raise WeightsError(f"{name} has no place for the tensor {tensor}")
+
+
+def expected_shapes(name: str, arguments: Mapping[str, Any]) -> dict[str, Shape]:
+    """The state dict of a network of the zoo as name -> shape; nothing is allocated."""
+    width = arguments.get("width", 1.0)
+    shapes: dict[str, Shape] = {}
+    if name == "mobilenet_v1":
+        blocks = v1_blocks(width, shallow=arguments.get("shallow", False))
+        shapes |= _unit("backbone.stem", v1_stem(width), 3, 3)
+        for index, block in enumerate(blocks):
+            separable = arguments.get("separable", True)
+            shapes |= _v1_block(f"backbone.blocks.{index}", block, separable=separable)
+        last = blocks[-1].c_out
+    else:
+        blocks = v2_blocks(width, expansion=arguments.get("expansion", 6))
+        shapes |= _unit("backbone.stem", v2_stem(width), 3, 3)
+        for index, block in enumerate(blocks):
+            shapes |= _v2_block(f"backbone.blocks.{index}", block)
+        last = v2_last(width, finegrained=arguments.get("finegrained", True))
+        shapes |= _unit("backbone.last", last, blocks[-1].c_out, 1)
+    classes = arguments.get("classes", 1000)
+    return {**shapes, "classifier.weight": (classes, last), "classifier.bias": (classes,)}
+
+
+def _unit(name: str, c_out: int, c_in: int, kernel: int) -> dict[str, Shape]:
+    norm = ("weight", "bias", "running_mean", "running_var")
+    return {
+        f"{name}.conv.weight": (c_out, c_in, kernel, kernel),
+        **{f"{name}.norm.{part}": (c_out,) for part in norm},
+    }
+
+
+def _v1_block(name: str, block: Block, *, separable: bool) -> dict[str, Shape]:
+    if not separable:
+        return _unit(name, block.c_out, block.c_in, 3)
+    return {
+        **_unit(f"{name}.depthwise", block.c_in, 1, 3),
+        **_unit(f"{name}.pointwise", block.c_out, block.c_in, 1),
+    }
+
+
+def _v2_block(name: str, block: Block) -> dict[str, Shape]:
+    hidden = block.c_in * block.expansion
+    expand = _unit(f"{name}.expand", hidden, block.c_in, 1) if block.expansion > 1 else {}
+    return {
+        **expand,
+        **_unit(f"{name}.depthwise", hidden, 1, 3),
+        **_unit(f"{name}.project", block.c_out, hidden, 1),
+    }
+
+
+def _v1(shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    separable = "backbone.blocks.0.pointwise.conv.weight" in shapes
+    part = ".pointwise.conv.weight" if separable else ".conv.weight"
+    found = _channels(shapes, part)
+    shallow = len(found) == 1 + len(v1_blocks(shallow=True))
+
+    def channels(width: float) -> Shape:
+        return v1_stem(width), *(block.c_out for block in v1_blocks(width, shallow=shallow))
+
+    arguments: dict[str, Any] = {"width": _width("mobilenet_v1", found, channels)}
+    return (
+        arguments
+        | ({"shallow": True} if shallow else {})
+        | ({} if separable else {"separable": False})
+    )
+
+
+def _v2(shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    last = _shape(shapes, "backbone.last.conv.weight")[0]
+    found = (*_channels(shapes, ".project.conv.weight"), last)
+
+    def channels(width: float, finegrained: bool = True) -> Shape:
+        blocks = v2_blocks(width)
+        last = v2_last(width, finegrained=finegrained)
+        return v2_stem(width), *(block.c_out for block in blocks), last
+
+    expand = shapes.get("backbone.blocks.1.expand.conv.weight", (1, 1))
+    expansion = max(expand[0] // max(expand[1], 1), 1) if len(expand) > 1 else 1
+    arguments: dict[str, Any] = {} if expansion == 6 else {"expansion": expansion}
+    try:
+        return {"width": _width("mobilenet_v2", found, channels), **arguments}
+    except WeightsError:
+        coarse = _fit(found, lambda width: channels(width, finegrained=False))
+        if coarse is None:
+            raise
+        return {"width": coarse, "finegrained": False, **arguments}
+
+
+def _shape(shapes: Mapping[str, Shape], name: str) -> Shape:
+    shape = shapes.get(name)
+    if not shape:
+        raise WeightsError(f"not a MobileNet classifier: there is no {name}")
+    return shape
+
+
+def _channels(shapes: Mapping[str, Shape], part: str) -> Shape:
+    """Output channels of the stem and of every block's `part`, in order."""
+    found = [_shape(shapes, "backbone.stem.conv.weight")[0]]
+    while shape := shapes.get(f"backbone.blocks.{len(found) - 1}{part}"):
+        found.append(shape[0])
+    return tuple(found)
+
+
+def _width(name: str, found: Shape, channels: Callable[[float], Shape]) -> float:
+    width = _fit(found, channels)
+    if width is None:
+        raise WeightsError(
+            f"no width of {name} has these channels: stem {found[0]}, "
+            f"then {', '.join(map(str, found[1:]))}"
+        )
+    return width
+
+
+def _fit(found: Shape, channels: Callable[[float], Shape]) -> float | None:
+    """The width whose `channels` are `found`, a published one if possible, or None.
+
+    Every channel count grows with the width, so the widths that fit are one interval.
+    """
+    if len(channels(1.0)) != len(found):
+        return None
+    for width in PUBLISHED_WIDTHS:
+        if channels(width) == found:
+            return width
+    grid = range(1, round(WIDEST / STEP) + 1)
+
+    def enough(i: int) -> bool:
+        return all(c >= f for c, f in zip(channels(i * STEP), found, strict=True))
+
+    def too_many(i: int) -> bool:
+        return any(c > f for c, f in zip(channels(i * STEP), found, strict=True))
+
+    low = 1 + bisect.bisect_left(grid, True, key=enough)
+    high = 1 + bisect.bisect_left(grid, True, key=too_many)
+    for digits in range(1, 7):
+        unit = 10 ** (6 - digits)
+        candidate = math.ceil(low / unit) * unit
+        if candidate < high and candidate <= grid[-1]:
+            return float(round(candidate * STEP, digits))
+    return None

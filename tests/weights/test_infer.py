@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mobilenets.errors import WeightsError
+from mobilenets.models.zoo import build
+from mobilenets.weights.infer import expected_shapes, infer
+
+
+class Shape:
+    def __init__(self, *shape):
+        self.shape = shape
+
+
+def shapes(name, **arguments):
+    return {k: Shape(*v) for k, v in expected_shapes(name, arguments).items()}
+
+
+CASES = [
+    ("mobilenet_v1", {"width": 0.25, "classes": 3}),
+    ("mobilenet_v1", {"width": 0.3, "classes": 1000, "shallow": True}),
+    ("mobilenet_v1", {"width": 0.25, "classes": 1001, "separable": False}),
+    ("mobilenet_v2", {"width": 0.35, "classes": 1001}),
+    ("mobilenet_v2", {"width": 0.5, "classes": 2, "finegrained": False}),
+    ("mobilenet_v2", {"width": 1.3, "classes": 2, "expansion": 3}),
+    ("mobilenet_v2", {"width": 0.1, "classes": 2, "expansion": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES)
+def test_a_built_network_is_recognised_from_its_state_dict(name, arguments):
+    state = build(name, **arguments).state_dict()
+    assert infer({k: v.numpy() for k, v in state.items()}) == (name, arguments)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["mobilenet_v1", "mobilenet_v2"]), st.floats(0.05, 8))
+def test_any_width_is_found_again_up_to_its_channels(name, width):
+    found, arguments = infer(shapes(name, width=width))
+    assert found == name
+    assert expected_shapes(name, arguments) == expected_shapes(name, {"width": width})
+
+
+@pytest.mark.parametrize("width", [0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4, 0.6, 1.1, 2.0])
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2"])
+def test_a_round_width_comes_back_as_itself(name, width):
+    assert infer(shapes(name, width=width))[1] == {"width": width, "classes": 1000}
+
+
+def test_channels_of_no_width_are_named():
+    tensors = shapes("mobilenet_v2", width=1.0)
+    tensors["backbone.stem.conv.weight"] = Shape(40, 3, 3, 3)
+    with pytest.raises(WeightsError, match="no width of mobilenet_v2 has these channels: stem 40"):
+        infer(tensors)
+
+
+def test_an_inner_shape_that_does_not_fit_is_named():
+    tensors = shapes("mobilenet_v2", width=1.0)
+    tensors["backbone.blocks.3.depthwise.conv.weight"] = Shape(144, 1, 5, 5)
+    with pytest.raises(WeightsError, match=r"blocks\.3\.depthwise\.conv\.weight must be .* got"):
+        infer(tensors)
+
+
+def test_a_missing_and_a_strange_tensor_are_named():
+    tensors = shapes("mobilenet_v1", width=0.25)
+    strange = {**tensors, "backbone.blocks.0.se.weight": Shape(1)}
+    with pytest.raises(WeightsError, match=r"no place for the tensor backbone\.blocks\.0\.se"):
+        infer(strange)
+    del tensors["backbone.blocks.2.depthwise.norm.bias"]
+    with pytest.raises(WeightsError, match=r"needs a tensor backbone\.blocks\.2\.depthwise\.norm"):
+        infer(tensors)
+
+
+def test_other_networks_are_no_mobilenet():
+    with pytest.raises(WeightsError, match="not a MobileNet"):
+        infer({"conv1.weight": np.zeros((64, 3, 7, 7))})
