@@ -17,6 +17,7 @@ VERSION = 1
 ResizeRule = Literal["crop", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 ColourOrder = Literal["RGB", "BGR"]
+Outputs = Literal["logits", "probabilities"]
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,17 @@ class ModelCard:
     labels: tuple[str, ...] = ()
     """One per output; empty where nobody said."""
     preprocessing: Preprocessing = INCEPTION
+    outputs: Outputs = "logits"
+    """What the numbers are: `probabilities` where a softmax is part of the file."""
     source: str = ""
     """Who published the weights, in words."""
     recipe: dict[str, Any] = field(default_factory=dict)
     results: dict[str, float] = field(default_factory=dict)
     """Measured metrics by name, shares as 0..1."""
+
+    def __post_init__(self) -> None:
+        if self.outputs not in get_args(Outputs):
+            raise ValueError(f"outputs must be one of {get_args(Outputs)}, got {self.outputs!r}")
 
     def replace(self, **changes: Any) -> "ModelCard":
         """A copy with some fields changed."""

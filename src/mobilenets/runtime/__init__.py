@@ -1,0 +1,1 @@
+"""Everything between an image file and an answer in words, without torch."""
