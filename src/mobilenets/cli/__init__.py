@@ -4,6 +4,7 @@ import os
 
 import typer
 
+from mobilenets.cli import models, profile
 from mobilenets.cli.console import fail
 from mobilenets.errors import InputError
 
@@ -14,6 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+app.command("models")(models.run)
+app.command("profile")(profile.run)
 
 
 def main() -> None:

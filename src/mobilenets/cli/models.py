@@ -1,0 +1,101 @@
+"""`mobilenets models`: the networks and the published checkpoints, with what they cost."""
+
+from typing import Annotated, Any
+
+import typer
+
+from mobilenets.cli.console import out, print_json
+
+DESCRIPTIONS = {
+    "mobilenet_v1": "depthwise separable convolutions (Howard et al. 2017)",
+    "mobilenet_v2": "inverted residuals, linear bottlenecks (Sandler et al. 2018)",
+}
+
+
+def run(
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="The published checkpoints instead.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Every network by name, with its parameters and multiply-adds at width 1.0 and 224 x 224.
+
+    With `--pretrained`, the checkpoints that a name fetches wherever WEIGHTS are asked for.
+
+    Example: `mobilenets models --pretrained`
+    """
+    rows = published_rows() if pretrained else network_rows()
+    if json:
+        print_json(rows)
+    elif pretrained:
+        show_published(rows)
+    else:
+        show_networks(rows)
+
+
+def network_rows() -> list[dict[str, Any]]:
+    """Name, description, parameters and multiply-adds of every network."""
+    from mobilenets.cost import profile
+    from mobilenets.models.geometry import NAMES
+
+    rows = []
+    for name in NAMES:
+        cost = profile(name)
+        row = {"name": name, "parameters": cost.parameters, "madds": cost.madds}
+        rows.append({**row, "description": DESCRIPTIONS[name]})
+    return rows
+
+
+def published_rows() -> list[dict[str, Any]]:
+    """What is known of every published checkpoint; `top1` on ImageNet val as published, 0..1."""
+    from mobilenets.cost import profile
+    from mobilenets.weights.published import PUBLISHED
+
+    rows = []
+    for found in PUBLISHED.values():
+        cost = profile(found.architecture, width=found.width, resolution=found.resolution)
+        rows.append(
+            {
+                "name": found.name,
+                "architecture": found.architecture,
+                "width": found.width,
+                "resolution": found.resolution,
+                "top1": found.top1,
+                "parameters": cost.parameters,
+                "madds": cost.madds,
+                "source": found.source,
+                "url": found.url,
+            }
+        )
+    return rows
+
+
+def show_networks(rows: list[dict[str, Any]]) -> None:
+    """A table for a person."""
+    from rich.table import Table
+
+    table = Table("network", "params M", "madds M", "")
+    for row in rows:
+        parameters, madds = f"{row['parameters'] / 1e6:.2f}", f"{row['madds'] / 1e6:.1f}"
+        table.add_row(row["name"], parameters, madds, row["description"])
+    out.print(table)
+
+
+def show_published(rows: list[dict[str, Any]]) -> None:
+    """A table for a person."""
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("checkpoint", overflow="fold")
+    for title in ("top-1 %", "params M", "madds M"):
+        table.add_column(title, justify="right")
+    table.add_column("source", overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            f"{row['top1'] * 100:.1f}",
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['madds'] / 1e6:.1f}",
+            row["source"],
+        )
+    out.print(table)

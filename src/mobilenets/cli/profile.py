@@ -1,0 +1,200 @@
+"""`mobilenets profile`: what a network costs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mobilenets.cli.console import out, print_json
+
+if TYPE_CHECKING:
+    from mobilenets.cost import Cost
+
+Knob = dict[str, Any]
+
+
+def run(
+    target: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="A network, or weights or ONNX in a file.")
+    ],
+    width: Annotated[float | None, typer.Option(help="Width multiplier.")] = None,
+    resolution: Annotated[
+        str | None, typer.Option(metavar="R|HxW", help="Pixels of the image.")
+    ] = None,
+    classes: Annotated[int | None, typer.Option(help="Outputs.")] = None,
+    output_stride: Annotated[int | None, typer.Option(help="8, 16 or 32.")] = None,
+    padding: Annotated[str | None, typer.Option(help="same or symmetric; costs the same.")] = None,
+    early_strides: Annotated[
+        str | None, typer.Option(metavar="S,S", help="Of the stem and the next stage: 2,2.")
+    ] = None,
+    separable: Annotated[
+        bool, typer.Option(" /--no-separable", help="V1: full convolutions.", show_default=False)
+    ] = True,
+    shallow: Annotated[bool, typer.Option("--shallow", help="V1: without five blocks.")] = False,
+    expansion: Annotated[int | None, typer.Option(help="V2: expansion factor.")] = None,
+    shortcut: Annotated[str | None, typer.Option(help="V2: bottleneck, expansion or none.")] = None,
+    linear_bottleneck: Annotated[
+        bool,
+        typer.Option(
+            " /--no-linear-bottleneck", help="V2: ReLU6 after a block.", show_default=False
+        ),
+    ] = True,
+    finegrained: Annotated[
+        bool,
+        typer.Option(
+            " /--no-finegrained", help="V2: thinner end below width 1.", show_default=False
+        ),
+    ] = True,
+    bytes_per_element: Annotated[int, typer.Option(help="Of activations.")] = 4,
+    layers: Annotated[bool, typer.Option("--layers", help="Every layer too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Parameters, multiply-adds and bytes of activations of a network, without building it.
+
+    NAME is a network (`mobilenets models` lists them) or a published checkpoint, and takes the
+    options of its constructor. FILE is an ONNX file or weights of any kind that the package
+    reads; it says everything itself but `--resolution`.
+
+    Example: `mobilenets profile mobilenet_v2 --width 0.35 --resolution 96`
+    """
+    given: Knob = {
+        "width": width,
+        "classes": classes,
+        "output_stride": output_stride,
+        "padding": padding,
+        "early_strides": pair(early_strides, ",", "early-strides") if early_strides else None,
+        "separable": separable and None,
+        "shallow": shallow or None,
+        "expansion": expansion,
+        "shortcut": shortcut,
+        "linear_bottleneck": linear_bottleneck and None,
+        "finegrained": finegrained and None,
+    }
+    knobs = {key: value for key, value in given.items() if value is not None}
+    size = pair(resolution, "x", "resolution") if resolution else None
+    cost = measure(target, size, bytes_per_element, knobs)
+    if json:
+        print_json(cost.to_dict(layers=layers))
+        return
+    show(cost)
+    if layers:
+        show_layers(cost)
+
+
+def pair(text: str, separator: str, option: str) -> tuple[int, int]:
+    """Two whole numbers, or one for both."""
+    parts = text.lower().split(separator)
+    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+        raise ValueError(
+            f"--{option} must be a whole number or two such as 1{separator}2, got {text!r}"
+        )
+    return int(parts[0]), int(parts[-1])
+
+
+def measure(
+    target: str, size: tuple[int, int] | None, bytes_per_element: int, knobs: Knob
+) -> "Cost":
+    """The cost of whatever `target` is."""
+    from mobilenets.cost import profile
+    from mobilenets.models.geometry import NAMES, unknown_name
+
+    if target in NAMES:
+        return profile(target, resolution=size or 224, bytes_per_element=bytes_per_element, **knobs)
+    path = Path(target)
+    if path.exists():
+        if knobs:
+            raise ValueError(
+                f"--{next(iter(knobs)).replace('_', '-')} is for a network's name; "
+                f"{target} is a file, which takes --resolution alone"
+            )
+        return measure_file(path, size, bytes_per_element)
+
+    from mobilenets.weights.published import PUBLISHED
+
+    if target in PUBLISHED:
+        found = PUBLISHED[target]
+        size = size or (found.resolution, found.resolution)
+        knobs = {"width": found.width, **knobs}
+        return profile(
+            found.architecture, resolution=size, bytes_per_element=bytes_per_element, **knobs
+        )
+    if path.suffix.lstrip(".").isalpha() or path.name != target:
+        raise FileNotFoundError(2, "no such file", target)
+    raise ValueError(unknown_name(target, [*NAMES, *PUBLISHED] if "." in target else NAMES))
+
+
+def measure_file(path: Path, size: tuple[int, int] | None, bytes_per_element: int) -> "Cost":
+    """The cost of the network in a file."""
+    from mobilenets.cost import profile
+
+    if path.suffix.lower() == ".onnx":
+        from mobilenets.cost.graph import profile_onnx
+
+        return profile_onnx(path, resolution=size, bytes_per_element=bytes_per_element)
+
+    from mobilenets.weights import identify
+
+    card = identify(path)
+    return profile(
+        card.architecture,
+        resolution=size or card.preprocessing.size,
+        bytes_per_element=bytes_per_element,
+        **card.arguments,
+    )
+
+
+def show(cost: "Cost") -> None:
+    """The totals, and the parts of each kind of layer, for a person."""
+    from rich.table import Table
+
+    height, width = cost.resolution
+    size = f"{cost.bytes_per_element} byte{'s' if cost.bytes_per_element > 1 else ''} a value"
+    totals = Table(
+        title=f"{cost.name}, {height} x {width}", show_header=False, title_justify="left"
+    )
+    totals.add_column()
+    totals.add_column(justify="right")
+    totals.add_column(style="dim")
+    totals.add_row("parameters", millions(cost.parameters), "with norms' gamma and beta")
+    totals.add_row("  convolutions and FC", millions(cost.conv_fc), "weights and biases")
+    totals.add_row("multiply-adds", millions(cost.madds), "convolutions and FC, one image")
+    totals.add_row("activations, all layers", megabytes(cost.output_bytes), size)
+    totals.add_row("  alive at once", megabytes(cost.peak_bytes), "layer by layer")
+    totals.add_row("  alive at once", megabytes(cost.peak_fused_bytes), "a block is one operation")
+    out.print(totals)
+    parts = Table("layers", title="Where it goes", title_justify="left")
+    parts.add_column("multiply-adds", justify="right")
+    parts.add_column("parameters", justify="right")
+    for kind, (madds, parameters) in cost.shares().items():
+        parts.add_row(kind, f"{madds:.2%}", f"{parameters:.2%}")
+    out.print(parts)
+
+
+def show_layers(cost: "Cost") -> None:
+    """One row per layer."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table("layer", "kind", title="Layers", title_justify="left", box=SIMPLE)
+    for title in ("output", "params", "M madds", "kB"):
+        table.add_column(title, justify="right")
+    for layer in cost.layers:
+        table.add_row(
+            layer.name.removeprefix("backbone."),
+            layer.kind + (f" /{layer.stride}" if layer.stride > 1 else ""),
+            "x".join(map(str, layer.output)),
+            f"{layer.parameters + layer.norm:,}",
+            f"{layer.madds / 1e6:.2f}",
+            f"{cost.bytes_of(layer.output) / 1e3:.1f}",
+        )
+    out.print(table)
+
+
+def millions(count: int) -> str:
+    """A count, in millions."""
+    return f"{count / 1e6:.2f} M"
+
+
+def megabytes(count: int) -> str:
+    """Bytes, in millions."""
+    return f"{count / 1e6:.2f} MB"
