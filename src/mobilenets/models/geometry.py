@@ -13,7 +13,7 @@ NAMES = ("mobilenet_v1", "mobilenet_v2")
 """Every network that a command accepts by name."""
 
 OutputStride = Literal[8, 16, 32]
-Padding = Literal["same", "symmetric"]
+Padding = Literal["same", "symmetric", "keras"]
 Shortcut = Literal["bottleneck", "expansion", "none"]
 
 BN_EPS = 1e-3
@@ -174,8 +174,16 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
     return total // 2, total - total // 2
 
 
-def output_size(size: int, stride: int) -> int:
-    """Pixels that come out of a convolution along one side; both paddings agree on it."""
+def output_size(
+    size: int, stride: int, padding: Padding = "same", *, depthwise: bool = False
+) -> int:
+    """Pixels that come out of a convolution along one side.
+
+    The paddings agree on it, but for `keras`: there a depthwise convolution of stride 2 loses
+    the last pixel of an odd side.
+    """
+    if padding == "keras" and depthwise:
+        return size // stride
     return math.ceil(size / stride)
 
 
@@ -207,7 +215,7 @@ def check(
     if output_stride not in get_args(OutputStride):
         raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride!r}")
     if padding not in get_args(Padding):
-        raise ValueError(f"padding must be 'same' or 'symmetric', got {padding!r}")
+        raise ValueError(f"padding must be 'same', 'symmetric' or 'keras', got {padding!r}")
     if not norm_eps > 0:
         raise ValueError(f"norm_eps must be above 0, got {norm_eps!r}")
     if not 0 < norm_momentum <= 1:

@@ -20,9 +20,11 @@ class Norm:
 class ConvNormAct(nn.Module):
     """Convolution without bias, batch normalisation, then ReLU6 unless `activation` is None.
 
-    (N, c_in, H, W) -> (N, c_out, ceil(H / stride), ceil(W / stride)), for either padding:
+    (N, c_in, H, W) -> (N, c_out, ceil(H / stride), ceil(W / stride)), by one of three paddings:
     `same` puts the odd pixel at the bottom and the right, as TensorFlow does; `symmetric` puts
-    the same number on every side, as most PyTorch networks do.
+    the same number on every side, as most PyTorch networks do; `keras` is `same`, but gives a
+    strided depthwise convolution one pixel at the bottom and the right whatever the size, as
+    Keras applications' V1 does: it differs on odd sizes, where (H // 2, W // 2) comes out.
     """
 
     def __init__(
@@ -39,7 +41,8 @@ class ConvNormAct(nn.Module):
         activation: bool = True,
     ) -> None:
         super().__init__()
-        self.same = padding == "same" and kernel > 1
+        self.same = padding != "symmetric" and kernel > 1
+        self.trailing = padding == "keras" and groups > 1 and stride > 1
         pad = 0 if self.same else dilation * (kernel - 1) // 2
         self.conv = nn.Conv2d(
             c_in, c_out, kernel, stride, pad, dilation=dilation, groups=groups, bias=False
@@ -51,6 +54,8 @@ class ConvNormAct(nn.Module):
         """Zeros around `x` where the convolution itself cannot place them."""
         if not self.same:
             return x
+        if self.trailing:
+            return F.pad(x, (0, 1, 0, 1))
         conv = self.conv
         kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
         top, bottom = same_padding(x.shape[2], kernel, stride, dilation)

@@ -1,0 +1,149 @@
+"""What Keras, TensorFlow.js and TFLite files share: layers in order of execution, and our names.
+
+None of the three is trusted for its layer names alone. A network is told from the order of its
+depthwise and ordinary convolutions, and `infer` then checks every channel.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.errors import WeightsError
+from mobilenets.models.geometry import BN_EPS
+from mobilenets.runtime.labels import imagenet_labels
+from mobilenets.weights.infer import infer
+from mobilenets.weights.source import Foreign
+
+FloatArray = NDArray[np.float32]
+
+MOMENTUM = {"mobilenet_v1": 0.01, "mobilenet_v2": 0.001}
+"""Of Keras applications' batch normalisations, as torch counts it: V1 keeps the layer's .99."""
+
+_V1 = re.compile(r"c(dc)+")
+_V2 = re.compile(r"cdc(cdc)*c")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution, or the fully connected layer, in torch's layout.
+
+    `weight` is (out, in / groups, kernel, kernel), a fully connected one has kernel 1. `norm` is
+    gamma, beta, mean, variance; without it the normalisation is folded into weight and bias.
+    """
+
+    name: str
+    weight: FloatArray
+    depthwise: bool = False
+    bias: FloatArray | None = None
+    norm: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
+
+
+def is_v1(layers: Sequence[Layer]) -> bool:
+    """Whether these layers, without the classifier, come in V1's order."""
+    return bool(_V1.fullmatch(_kinds(layers)))
+
+
+def _kinds(layers: Sequence[Layer]) -> str:
+    return "".join("d" if layer.depthwise else "c" for layer in layers)
+
+
+def module_names(layers: Sequence[Layer]) -> list[str]:
+    """Our module for each layer before the classifier, such as `blocks.3.depthwise`.
+
+    Raises WeightsError for an order of convolutions that is neither V1's nor V2's.
+    """
+    kinds = _kinds(layers)
+    if is_v1(layers):
+        parts = [
+            f"blocks.{i}.{part}"
+            for i in range(len(kinds) // 2)
+            for part in ("depthwise", "pointwise")
+        ]
+        return ["stem", *parts]
+    if _V2.fullmatch(kinds):
+        names = ["stem", "blocks.0.depthwise", "blocks.0.project"]
+        for i in range(1, (len(kinds) - 1) // 3):
+            names += [f"blocks.{i}.{part}" for part in ("expand", "depthwise", "project")]
+        return [*names, "last"]
+    raise WeightsError(
+        f"not a MobileNetV1 or V2: its {len(kinds)} convolutions, {kinds.count('d')} of them "
+        f"depthwise, are in another order"
+    )
+
+
+def state_dict(layers: Sequence[Layer], classifier: Layer) -> dict[str, FloatArray]:
+    """The tensors in our names; a folded normalisation becomes one that only adds the bias.
+
+    Raises WeightsError for a value that is not finite and for a negative variance.
+    """
+    tensors: dict[str, FloatArray] = {}
+    for name, layer in zip(module_names(layers), layers, strict=True):
+        tensors[f"backbone.{name}.conv.weight"] = layer.weight
+        norm = layer.norm or _folded(layer)
+        for part, values in zip(
+            ("weight", "bias", "running_mean", "running_var"), norm, strict=True
+        ):
+            tensors[f"backbone.{name}.norm.{part}"] = values
+    outputs = classifier.weight.shape[0]
+    tensors["classifier.weight"] = classifier.weight.reshape(outputs, -1)
+    tensors["classifier.bias"] = (
+        np.zeros(outputs, np.float32) if classifier.bias is None else classifier.bias
+    )
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            raise WeightsError(f"{name} holds values that are not finite")
+        if name.endswith("running_var") and (values < 0).any():
+            raise WeightsError(f"{name} is a variance and holds negative values")
+    return {name: np.ascontiguousarray(v, np.float32) for name, v in tensors.items()}
+
+
+def _folded(layer: Layer) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Gamma, beta, mean, variance with gamma / sqrt(variance + eps) = 1."""
+    ones = np.ones(layer.weight.shape[0], np.float32)
+    bias = 0 * ones if layer.bias is None else layer.bias
+    return ones, bias, 0 * ones, ones * np.float32(1 - BN_EPS)
+
+
+def foreign(
+    path: Path,
+    layers: Sequence[Layer],
+    *,
+    arguments: Mapping[str, Any],
+    preprocessing: Preprocessing,
+    source: str,
+    labels: tuple[str, ...] = (),
+) -> Foreign:
+    """Layers in order of execution, the classifier last, as our tensors and their card.
+
+    `arguments` are those of the network that no shape tells. Without `labels`, ImageNet's are
+    taken for 1000 and 1001 outputs. Raises WeightsError, naming `path`, for another network.
+    """
+    try:
+        if not layers or layers[-1].depthwise or layers[-1].norm is not None:
+            raise WeightsError(
+                "there is no classifier in it (a no_top file?); take the file with the classifier"
+            )
+        tensors = state_dict(layers[:-1], layers[-1])
+        architecture, inferred = infer(tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    card = ModelCard(
+        architecture=architecture,
+        arguments={
+            **inferred,
+            "padding": "same",
+            "norm_eps": BN_EPS,
+            "norm_momentum": MOMENTUM[architecture],
+            **arguments,
+        },
+        labels=labels or imagenet_labels(inferred["classes"]),
+        preprocessing=preprocessing,
+        source=source,
+    )
+    return Foreign(card, tensors)
