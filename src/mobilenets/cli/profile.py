@@ -27,24 +27,18 @@ def run(
     early_strides: Annotated[
         str | None, typer.Option(metavar="S,S", help="Of the stem and the next stage: 2,2.")
     ] = None,
-    separable: Annotated[
-        bool, typer.Option(" /--no-separable", help="V1: full convolutions.", show_default=False)
-    ] = True,
+    no_separable: Annotated[
+        bool, typer.Option("--no-separable", help="V1: full convolutions.")
+    ] = False,
     shallow: Annotated[bool, typer.Option("--shallow", help="V1: without five blocks.")] = False,
     expansion: Annotated[int | None, typer.Option(help="V2: expansion factor.")] = None,
     shortcut: Annotated[str | None, typer.Option(help="V2: bottleneck, expansion or none.")] = None,
-    linear_bottleneck: Annotated[
-        bool,
-        typer.Option(
-            " /--no-linear-bottleneck", help="V2: ReLU6 after a block.", show_default=False
-        ),
-    ] = True,
-    finegrained: Annotated[
-        bool,
-        typer.Option(
-            " /--no-finegrained", help="V2: thinner end below width 1.", show_default=False
-        ),
-    ] = True,
+    no_linear_bottleneck: Annotated[
+        bool, typer.Option("--no-linear-bottleneck", help="V2: ReLU6 after a block.")
+    ] = False,
+    no_finegrained: Annotated[
+        bool, typer.Option("--no-finegrained", help="V2: thinner end below width 1.")
+    ] = False,
     bytes_per_element: Annotated[int, typer.Option(help="Of activations.")] = 4,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -63,12 +57,12 @@ def run(
         "output_stride": output_stride,
         "padding": padding,
         "early_strides": pair(early_strides, ",", "early-strides") if early_strides else None,
-        "separable": separable and None,
+        "separable": False if no_separable else None,
         "shallow": shallow or None,
         "expansion": expansion,
         "shortcut": shortcut,
-        "linear_bottleneck": linear_bottleneck and None,
-        "finegrained": finegrained and None,
+        "linear_bottleneck": False if no_linear_bottleneck else None,
+        "finegrained": False if no_finegrained else None,
     }
     knobs = {key: value for key, value in given.items() if value is not None}
     size = pair(resolution, "x", "resolution") if resolution else None
@@ -175,7 +169,9 @@ def show_layers(cost: "Cost") -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table("layer", "kind", title="Layers", title_justify="left", box=SIMPLE)
+    table = Table(title="Layers", title_justify="left", box=SIMPLE, pad_edge=False)
+    table.add_column("layer", no_wrap=True)
+    table.add_column("kind")
     for title in ("output", "params", "M madds", "kB"):
         table.add_column(title, justify="right")
     for layer in cost.layers:

@@ -1,0 +1,212 @@
+"""The analytic counts against torch's own: a flop counter on meta tensors, parameters by module."""
+
+import inspect
+import itertools
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mobilenets.cost import Cost, profile
+from mobilenets.models import classifier, v1, v2
+from mobilenets.models.layers import ConvNormAct, InvertedResidual
+from mobilenets.models.zoo import MODELS, build
+
+SIZES = (224, (97, 130), 33)
+V1_KNOBS = [
+    {"width": 0.25, "classes": 7},
+    {"width": 0.75, "output_stride": 8, "padding": "symmetric"},
+    {"width": 0.33, "separable": False, "classes": 11},
+    {"width": 0.5, "shallow": True, "output_stride": 16},
+    {"width": 1.5, "early_strides": (1, 2), "norm_eps": 1e-5, "dropout": 0.5},
+    {"separable": False, "shallow": True, "early_strides": (1, 1)},
+]
+V2_KNOBS = [
+    {"width": 0.35, "classes": 7},
+    {"width": 1.4, "output_stride": 16},
+    {"width": 0.5, "finegrained": False, "output_stride": 8, "padding": "symmetric"},
+    {"width": 0.75, "expansion": 1, "early_strides": (1, 1)},
+    {"width": 0.5, "expansion": 3, "shortcut": "none", "linear_bottleneck": False},
+    {"width": 1.3, "shortcut": "expansion", "early_strides": (2, 1), "norm_momentum": 0.1},
+]
+GRID = [
+    *itertools.product(["mobilenet_v1"], V1_KNOBS, SIZES),
+    *itertools.product(["mobilenet_v2"], V2_KNOBS, SIZES),
+]
+
+
+def on_meta(name: str, knobs: dict[str, object]) -> nn.Module:
+    with torch.device("meta"):
+        return build(name, **knobs).eval()
+
+
+def image(cost: Cost) -> Tensor:
+    return torch.empty(1, 3, *cost.resolution, device="meta")
+
+
+def numel(model: nn.Module, *kinds: type[nn.Module]) -> int:
+    modules = (module for module in model.modules() if isinstance(module, kinds))
+    return sum(p.numel() for module in modules for p in module.parameters(recurse=False))
+
+
+@pytest.mark.parametrize(("name", "knobs", "resolution"), GRID)
+def test_totals_equal_torchs_own_count(name, knobs, resolution):
+    cost = profile(name, resolution=resolution, **knobs)
+    model = on_meta(name, knobs)
+    with FlopCounterMode(display=False) as counter:
+        model(image(cost))
+    assert cost.madds * 2 == counter.get_total_flops()
+    assert cost.parameters == sum(p.numel() for p in model.parameters())
+    assert cost.conv_fc == numel(model, nn.Conv2d, nn.Linear)
+    assert cost.norm == numel(model, nn.BatchNorm2d)
+
+
+@pytest.mark.parametrize(("name", "knobs", "resolution"), GRID[::4])
+def test_every_layer_is_the_module_it_names(name, knobs, resolution):
+    cost = profile(name, resolution=resolution, **knobs)
+    model = on_meta(name, knobs)
+    seen = []
+
+    def note(path):
+        def hook(module, inputs, output):
+            conv = module.conv if isinstance(module, ConvNormAct) else module
+            norm = getattr(module, "norm", nn.Identity())
+            seen.append(
+                (
+                    path,
+                    tuple(inputs[0].shape[1:]),
+                    tuple(output.shape[1:]),
+                    conv.kernel_size[0] if isinstance(conv, nn.Conv2d) else 1,
+                    conv.stride[0] if isinstance(conv, nn.Conv2d) else 1,
+                    sum(p.numel() for p in conv.parameters()),
+                    sum(p.numel() for p in norm.parameters()),
+                )
+            )
+
+        return hook
+
+    for path, module in model.named_modules():
+        if isinstance(module, (ConvNormAct, nn.Linear)):
+            module.register_forward_hook(note(path))
+    model(image(cost))
+    assert seen == [
+        (x.name, x.input, x.output, x.kernel, x.stride, x.parameters, x.norm)
+        for x in cost.layers
+        if x.kind != "pool"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "constructor", "backbone"),
+    [
+        ("mobilenet_v1", classifier.mobilenet_v1, v1.MobileNetV1),
+        ("mobilenet_v2", classifier.mobilenet_v2, v2.MobileNetV2),
+    ],
+)
+def test_knobs_and_defaults_are_the_constructors(name, constructor, backbone):
+    expected = {
+        key: parameter.default
+        for function in (constructor, backbone)
+        for key, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert profile(name).arguments == expected
+    assert set(MODELS) == {"mobilenet_v1", "mobilenet_v2"}
+
+
+@pytest.mark.parametrize("element", [1, 2, 4])
+def test_bytes_scale_with_the_element(element):
+    cost, reference = profile("mobilenet_v2", bytes_per_element=element), profile("mobilenet_v2")
+    for name in ("output_bytes", "peak_bytes", "peak_fused_bytes"):
+        assert getattr(cost, name) * 4 == getattr(reference, name) * element
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "resolution"),
+    [
+        ("mobilenet_v2", {}, 224),
+        ("mobilenet_v2", {"width": 0.35}, (97, 130)),
+        ("mobilenet_v2", {"shortcut": "none"}, 64),
+        ("mobilenet_v1", {}, 224),
+    ],
+)
+def test_peaks_equal_a_walk_over_the_blocks(name, knobs, resolution):
+    """The same by hand: what a block holds at each of its steps, the largest over all."""
+    cost = profile(name, resolution=resolution, **knobs)
+    model = on_meta(name, knobs)
+    x = image(cost)
+    plain, fused = [], []
+
+    def step(module: nn.Module, value: Tensor, held: int = 0) -> Tensor:
+        result = module(value)
+        plain.append(held + value.numel() + result.numel())
+        return result
+
+    y = step(model.backbone.stem, x)
+    fused.append(x.numel() + y.numel())
+    for block in model.backbone.blocks:
+        before = y
+        held = before.numel() if getattr(block, "shortcut", False) else 0
+        inner = before
+        if isinstance(block, InvertedResidual) and not isinstance(block.expand, nn.Identity):
+            inner = step(block.expand, before)
+        inner = step(block.depthwise, inner, held if inner is not before else 0)
+        last = block.project if isinstance(block, InvertedResidual) else block.pointwise
+        y = step(last, inner, held)
+        fused.append(before.numel() + y.numel())
+    if name == "mobilenet_v2":
+        z = step(model.backbone.last, y)
+        fused.append(y.numel() + z.numel())
+    assert cost.peak_bytes == 4 * max(plain)
+    assert cost.peak_fused_bytes == 4 * max(fused)
+
+
+def test_a_carried_expansion_is_held_even_when_blocks_are_fused():
+    with_it = profile("mobilenet_v2", shortcut="expansion", early_strides=(1, 1))
+    without = profile("mobilenet_v2", shortcut="none", early_strides=(1, 1))
+    # Block 2 hands 144 channels on at 224x224: while block 2 runs, its input, its output and
+    # they are alive; while block 3 runs, they and its input and output.
+    assert with_it.peak_fused_bytes == 4 * (144 + 24 + 24) * 224 * 224
+    assert without.peak_fused_bytes == 4 * (24 + 24) * 224 * 224
+
+
+def test_output_bytes_are_every_layer_once():
+    cost = profile("mobilenet_v1", width=0.25, resolution=32, classes=5)
+    # Stem 8 at 16x16; pairs at 16, 8, 8, 4, 4, 2 (six times), 1 (twice); pool; classifier.
+    maps = 8 * 256 + (8 + 16) * 256 + 16 * 64 + 32 * 64 + (32 + 32) * 64
+    maps += 32 * 16 + 64 * 16 + (64 + 64) * 16 + 64 * 4 + 128 * 4 + 10 * 128 * 4
+    maps += 128 + 256 + 256 + 256 + 256 + 5
+    assert cost.output_bytes == 4 * maps
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "mobilenet_v3"}, "model must be one of .* got 'mobilenet_v3'; did you mean"),
+        ({"name": "mobilenet_v1", "expansion": 6}, "knob of mobilenet_v1 .* got 'expansion'"),
+        ({"name": "mobilenet_v2", "shallow": True}, "knob of mobilenet_v2 .* got 'shallow'"),
+        ({"name": "mobilenet_v2", "output_stride": 12}, "output_stride must be .* got 12"),
+        ({"name": "mobilenet_v2", "width": 0}, "width must be .* got 0"),
+        ({"name": "mobilenet_v2", "resolution": 0}, "resolution must be .* got 0"),
+        ({"name": "mobilenet_v2", "resolution": (32, -1)}, r"resolution must be .* \(32, -1\)"),
+        ({"name": "mobilenet_v2", "bytes_per_element": 0}, "bytes_per_element must be .* got 0"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        profile(**arguments)
+
+
+def test_answers_without_torch():
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from mobilenets.cost import profile\n"
+        "print(profile('mobilenet_v2').parameters)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "3504872"
