@@ -1,0 +1,1 @@
+"""Data sets that people have, and one that is built in."""

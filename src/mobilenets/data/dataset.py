@@ -1,0 +1,36 @@
+"""What every data set offers to training and evaluation."""
+
+from typing import Any, Protocol
+
+from PIL import Image
+
+
+class Dataset(Protocol):
+    """Pictures with what is known of them, by index from 0.
+
+    Reading item i twice gives the same; threads and processes may read at once.
+    """
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; a class is its place here."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of this data: one sentence each, such as files left out."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def image(self, i: int) -> Image.Image:
+        """The picture, RGB and upright; DataError names a file that cannot be read."""
+        ...
+
+    def target(self, i: int) -> Any:
+        """What is to be predicted: for classification the class, an int."""
+        ...
+
+    def name(self, i: int) -> str:
+        """What to call the item in a message: a file's path in its data set, or a number."""
+        ...

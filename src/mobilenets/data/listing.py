@@ -1,0 +1,73 @@
+"""What class folders and a CSV list have in common: files, their classes, their part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mobilenets.errors import DataError
+
+Part = Literal["train", "val", "test", ""]
+"""'' where the data does not say which images are for validation."""
+
+_PARTS: dict[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def part_named(name: str) -> Part | None:
+    """The part that people mean by this folder name or CSV value; None if it is none."""
+    return _PARTS.get(name.strip().casefold())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image: its path relative to the listing's root, with `/`, and its class in words."""
+
+    path: str
+    label: str
+
+
+@dataclass
+class Listing:
+    """All that is on disk, before a split is chosen."""
+
+    root: Path
+    parts: dict[Part, list[Entry]]
+    classes: list[str]
+    """Class names in their order; those of the train part where there is one."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def validation(self) -> Part | None:
+        """The part to validate on: val, else test, else None."""
+        return next((p for p in ("val", "test") if self.parts.get(p)), None)
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """The first names and how many more there are, for a message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def count(n: int, one: str, many: str) -> str:
+    """`1 image is`, `2 images are`."""
+    return f"{n:,} {one if n == 1 else many}"
+
+
+def unknown_labels(listing: Listing) -> None:
+    """Raise a DataError when a part other than train has a class that train does not have."""
+    known = set(listing.classes)
+    for part in listing.parts:
+        strange = sorted({e.label for e in listing.parts[part]} - known)
+        if strange:
+            raise DataError(
+                f"{listing.root}: {part} has classes that train does not have: {few(strange)}; "
+                f"train has {few(listing.classes)}"
+            )

@@ -1,0 +1,152 @@
+"""The built-in data set: shapes on textured grounds, drawn when asked for, always the same.
+
+Every number comes from `numpy.random.RandomState`, whose stream NumPy has promised not to change,
+seeded by (seed, split, index): no picture depends on another, on the order or on the process.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobilenets.data import drawing
+
+CLASSES = tuple(sorted(drawing.OUTLINES))
+LENGTHS = {"train": 4096, "val": 1024}
+_STREAMS = {"train": 0, "val": 1}
+
+Split = Literal["train", "val", "all"]
+Random = np.random.RandomState
+
+
+class Scene(NamedTuple):
+    """A picture and all that is true of it."""
+
+    image: Image.Image
+    """RGB, size x size."""
+    label: int
+    """The class of the largest object."""
+    boxes: NDArray[np.float32]
+    """(n, 4): left, top, right, bottom in pixels."""
+    labels: NDArray[np.int64]
+    """(n,): the class of each box."""
+    mask: NDArray[np.uint8]
+    """(size, size): class + 1 where an object covers at least half of the pixel, 0 elsewhere."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Eight classes of shapes; implements `Dataset`, and knows boxes and masks too.
+
+    A picture has one object, or as many as `objects` (least, most) says and find room; the
+    classes come in turn, so every stretch of eight has each once. Colours, sizes and angles tell
+    nothing; strokes and wedges, which belong to no class, lie around.
+
+    `length` None means 4096 for train, 1024 for val; `all` is train followed by val.
+    """
+
+    size: int = 64
+    split: Split = "train"
+    length: int | None = None
+    seed: int = 0
+    objects: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        if self.size < 16:
+            raise ValueError(f"size must be at least 16 pixels, got {self.size!r}")
+        if self.split not in get_args(Split):
+            raise ValueError(f"split must be train, val or all, got {self.split!r}")
+        if self.length is not None and self.length < 1:
+            raise ValueError(f"length must be positive, got {self.length!r}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be in 0 .. 2**32 - 1, got {self.seed!r}")
+        if not 1 <= self.objects[0] <= self.objects[1] <= 16:
+            raise ValueError(f"objects must be (least, most) in 1 .. 16, got {self.objects!r}")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The eight names, sorted."""
+        return CLASSES
+
+    @property
+    def notes(self) -> list[str]:
+        """Nothing to say."""
+        return []
+
+    def __len__(self) -> int:
+        full = sum(LENGTHS.values()) if self.split == "all" else LENGTHS[self.split]
+        return full if self.length is None else self.length
+
+    def image(self, i: int) -> Image.Image:
+        """The picture, RGB, size x size."""
+        return self.scene(i).image
+
+    def target(self, i: int) -> int:
+        """The class of the largest object."""
+        return self._locate(i)[1] % len(CLASSES)
+
+    def name(self, i: int) -> str:
+        """`shapes/train/17`."""
+        stream, index = self._locate(i)
+        return f"shapes/{stream}/{index}"
+
+    def scene(self, i: int) -> Scene:
+        """Picture i with its boxes and mask."""
+        stream, index = self._locate(i)
+        rng = Random([self.seed, _STREAMS[stream], index])
+        return _render(rng, self.size, index % len(CLASSES), self.objects)
+
+    def _locate(self, i: int) -> tuple[str, int]:
+        if not 0 <= i < len(self):
+            raise IndexError(f"index must be in 0 .. {len(self) - 1}, got {i}")
+        if self.split != "all":
+            return self.split, i
+        return ("train", i) if i < LENGTHS["train"] else ("val", i - LENGTHS["train"])
+
+
+class _Object(NamedTuple):
+    label: int
+    centre: tuple[float, float]
+    radius: float
+
+
+def _render(rng: Random, size: int, label: int, objects: tuple[int, int]) -> Scene:
+    canvas = drawing.background(rng, size)
+    for _ in range(rng.randint(2, 6)):
+        drawing.paint(rng, canvas, drawing.clutter(rng, size))
+    mask = np.zeros((size, size), np.uint8)
+    boxes, labels = [], []
+    for item in _place(rng, size, label, objects):
+        polygons = drawing.outline(rng, CLASSES[item.label], item.centre, item.radius)
+        cover, (x, y) = drawing.paint(rng, canvas, polygons)
+        window = mask[y : y + cover.shape[0], x : x + cover.shape[1]]
+        window[cover >= 0.5] = item.label + 1
+        boxes.append(drawing.box(polygons[0], size))
+        labels.append(item.label)
+    image = drawing.develop(rng, canvas)
+    return Scene(image, label, np.array(boxes, np.float32), np.array(labels, np.int64), mask)
+
+
+def _place(rng: Random, size: int, label: int, objects: tuple[int, int]) -> list[_Object]:
+    """The main object, then smaller ones of any class where there is room for them."""
+    count = rng.randint(objects[0], objects[1] + 1)
+    most = 0.4 if count == 1 else 0.45 / count**0.5
+    placed: list[_Object] = []
+    for i in range(count):
+        least, limit = (0.55 * most, most) if i == 0 else (0.4 * most, placed[0].radius / size)
+        radius = size * rng.uniform(least, limit)
+        kind = label if i == 0 else rng.randint(len(CLASSES))
+        for x, y in rng.uniform(radius, size - radius, (20, 2)):
+            item = _Object(kind, (float(x), float(y)), radius)
+            if not any(_collide(item, other) for other in placed):
+                placed.append(item)
+                break
+    return placed
+
+
+def _collide(a: _Object, b: _Object) -> bool:
+    dx, dy = a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]
+    reach = 0.9 * (a.radius + b.radius)
+    return dx * dx + dy * dy < reach * reach

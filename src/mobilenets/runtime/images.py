@@ -1,0 +1,176 @@
+"""Image files as people have them: found, opened, turned upright, brought to 8-bit RGB."""
+
+import errno
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from mobilenets.errors import DataError
+
+SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pnm",
+    ]
+)
+"""What `find_images` takes from a folder, in any case."""
+
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """The file's first picture, upright, as RGB with 8 bits a channel.
+
+    - EXIF orientation is applied; an EXIF block that cannot be read is ignored.
+    - Transparency is composited on white.
+    - 16 bits are scaled by 255 / 65535, whatever part of the range the picture uses.
+    - Floats in [0, 1] are scaled by 255, others in [0, 255] kept; any other range, and 32-bit
+      integers beyond 16 bits, are stretched from their least to their greatest value.
+    - CMYK is converted without a colour profile; inverted (Adobe) JPEGs come out right.
+
+    A file that cannot be read, whatever the reason, is a DataError of one line that names it.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            image.load()
+            return _to_rgb(_upright(image))
+    except Exception as error:  # Pillow's decoders raise anything on damaged files
+        raise DataError(f"{os.fspath(path)}: {_reason(path, error)}") from error
+
+
+def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Image files from files, folders (searched in depth) and globs, each once, 2 before 10.
+
+    A file named outright is taken whatever its suffix; in folders and globs only `SUFFIXES`
+    count, and hidden files do not. FileNotFoundError for a path that does not exist, DataError
+    where nothing is found.
+    """
+    given = [os.fspath(path) for path in paths]
+    found = {file for path in given for file in _expand(path)}
+    if not found:
+        named = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "")
+        raise DataError(f"no images in {named or 'an empty list of paths'}")
+    return sorted(found, key=natural_key)
+
+
+def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
+    """Sorts names as people count: img2 before img10."""
+    parts = re.split(r"(\d+)", str(path))
+    key = [(0, int(p), p) if p.isdecimal() else (1, 0, p.casefold()) for p in parts if p]
+    return [*key, (2, 0, str(path))]
+
+
+def walk_images(folder: Path) -> Iterator[Path]:
+    """Every image file in and below a folder, hidden ones left out, in no promised order."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if is_image_name(name))
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name has an image's suffix and is not hidden."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+
+
+def _expand(given: str) -> Iterable[Path]:
+    path = Path(given)
+    if path.is_dir():
+        return walk_images(path)
+    if path.exists():
+        return [path]
+    if not glob.has_magic(given):
+        raise FileNotFoundError(errno.ENOENT, "no such file or folder", given)
+    matches = [Path(match) for match in glob.glob(given, recursive=True)]  # noqa: PTH207
+    return [file for match in matches for file in _from_glob(match)]
+
+
+def _from_glob(match: Path) -> Iterable[Path]:
+    if match.is_dir():
+        return walk_images(match)
+    return [match] if is_image_name(match.name) else []
+
+
+def _reason(path: str | os.PathLike[str], error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        if os.path.getsize(path) == 0:  # noqa: PTH202
+            return "the file is empty"
+        return f"not an image of a kind that is read ({', '.join(_FORMATS)}), or damaged"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, DataError):
+        return str(error)
+    return f"damaged image ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken EXIF block must not cost the picture
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _from_levels(np.asarray(image).astype(np.float64) / 257)
+    if image.mode == "I":
+        return _from_levels(_scale_integers(np.asarray(image).astype(np.float64)))
+    if image.mode == "F":
+        return _from_levels(_scale_floats(np.asarray(image).astype(np.float64)))
+    if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
+        colours = image.convert("RGBA")
+        white = Image.new("RGBA", colours.size, "white")
+        return Image.alpha_composite(white, colours).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_levels(levels: NDArray[np.float64]) -> Image.Image:
+    return Image.fromarray(np.rint(levels).astype(np.uint8)).convert("RGB")
+
+
+def _scale_integers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    if values.min() >= 0 and values.max() <= 65535:
+        return values / 257
+    return _stretch(values)
+
+
+def _scale_floats(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not np.isfinite(values).all():
+        raise DataError("it holds values that are not finite")
+    if values.min() >= 0 and values.max() <= 1:
+        return values * 255
+    if values.min() >= 0 and values.max() <= 255:
+        return values
+    return _stretch(values)
+
+
+def _stretch(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    low, high = values.min(), values.max()
+    return (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
