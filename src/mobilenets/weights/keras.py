@@ -3,7 +3,8 @@
 Read are the published whole-weights files (`mobilenet_1_0_224_tf.h5`, `mobilenet_v2_weights_
 tf_dim_ordering_tf_kernels_1.0_224.h5`), Keras 3's `.weights.h5`, and models saved whole as `.h5`
 or `.keras`; every alpha, and a model of one's own that puts a pool and one dense layer on such a
-backbone. A `no_top` file has no classifier and is refused.
+backbone. A `no_top` file has no classifier and is refused. Weights alone do not say whether V2 was
+built for one size or for any; one size is assumed (it matters for odd ones only).
 """
 
 import io
@@ -26,6 +27,9 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 PUBLISHED_SIZES = (96, 128, 160, 192, 224)
 MAX_BYTES = 1 << 30
 """More than any MobileNet weighs: a damaged header must not ask for all the memory."""
+
+MOMENTUM_V1, MOMENTUM_V2 = 0.01, 0.001
+"""Of the batch normalisations, as torch counts it: V1 keeps Keras' own .99, V2 has .999."""
 
 Variables = dict[str, FloatArray]
 """Keras' path of a variable, such as `conv1_bn/gamma:0` or `layers/conv2d_3/vars/0` -> values."""
@@ -82,11 +86,12 @@ def assemble(path: Path, variables: Variables, config: Any, source: str) -> Fore
     height, width = sides or (known, known)
     # V1 pads its strided depthwise convolutions by one at the bottom and the right, always; V2
     # only where it was built without an input size, otherwise its padding is TensorFlow's SAME.
-    v1_or_open = is_v1(layers[:-1]) or None in (height, width)
+    v1 = is_v1(layers[:-1])
+    padding = "keras" if v1 or None in (height, width) else "same"
     return foreign(
         path,
         layers,
-        arguments={"padding": "keras" if v1_or_open else "same"},
+        arguments={"padding": padding, "norm_momentum": MOMENTUM_V1 if v1 else MOMENTUM_V2},
         preprocessing=Preprocessing(size=(height or known, width or known)),
         source=source,
     )

@@ -22,9 +22,6 @@ from mobilenets.weights.source import Foreign
 
 FloatArray = NDArray[np.float32]
 
-MOMENTUM = {"mobilenet_v1": 0.01, "mobilenet_v2": 0.001}
-"""Of Keras applications' batch normalisations, as torch counts it: V1 keeps the layer's .99."""
-
 _V1 = re.compile(r"c(dc)+")
 _V2 = re.compile(r"cdc(cdc)*c")
 
@@ -139,7 +136,6 @@ def foreign(
             **inferred,
             "padding": "same",
             "norm_eps": BN_EPS,
-            "norm_momentum": MOMENTUM[architecture],
             **arguments,
         },
         labels=labels or imagenet_labels(inferred["classes"]),

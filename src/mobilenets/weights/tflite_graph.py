@@ -1,0 +1,211 @@
+"""A TFLite flatbuffer as plain data: tensors and operators, every size checked against the file."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tflite  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from mobilenets.errors import WeightsError
+
+IDENTIFIER = b"TFL3"
+MAX_BYTES = 1 << 30
+MAX_TENSORS = 20_000
+"""Far above any classifier; a damaged count must not keep us busy."""
+
+_DAMAGE = (
+    struct.error,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+)
+"""What the flatbuffers library raises when an offset leads nowhere."""
+
+
+def _names(enum: Any) -> dict[int, str]:
+    return {v: k for k, v in vars(enum).items() if isinstance(v, int)}
+
+
+_OPERATORS = _names(tflite.BuiltinOperator)
+_TYPES = _names(tflite.TensorType)
+_ACTIVATIONS = _names(tflite.ActivationFunctionType)
+_DTYPES = {
+    name: np.dtype(name.lower())
+    for name in ("FLOAT16", "FLOAT32", "UINT8", "INT8", "INT16", "INT32", "INT64")
+}
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """real = scale * (stored - zero_point); one of each per index of `axis`, or one for all."""
+
+    scale: NDArray[np.float64]
+    zero_point: NDArray[np.int64]
+    axis: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the graph; `data` is empty where it is computed. An open side is 0."""
+
+    shape: tuple[int, ...]
+    type: str
+    data: NDArray[np.uint8]
+    quantization: Quantization | None
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator; stride, dilation and padding are those of convolutions and pools."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    activation: str = "NONE"
+    padding: str = ""
+    """`SAME` or `VALID`."""
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    window: tuple[int, int] = (1, 1)
+    """(height, width) of a pool."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The main graph, operators in order of execution."""
+
+    tensors: Sequence[Tensor]
+    operators: Sequence[Operator]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def constant(self, index: int) -> NDArray[Any]:
+        """The stored values of a tensor, as they lie in the file. ValueError if they do not fit."""
+        tensor = self.tensors[index]
+        dtype = _DTYPES.get(tensor.type)
+        if dtype is None:
+            raise ValueError(f"a weight is stored as {tensor.type}, which is not read")
+        count = 1
+        for side in tensor.shape:
+            count *= side
+        if count * dtype.itemsize != tensor.data.size:
+            raise ValueError(
+                f"a tensor of shape {tensor.shape} and type {tensor.type} has "
+                f"{tensor.data.size} bytes"
+            )
+        return tensor.data.view(dtype).reshape(tensor.shape)
+
+    def real(self, index: int) -> NDArray[np.float32]:
+        """A constant as real numbers: dequantised, per tensor or per channel."""
+        values, quantization = self.constant(index), self.tensors[index].quantization
+        if values.dtype.kind == "f" or quantization is None:
+            return values.astype(np.float32)
+        along = [1] * values.ndim
+        if quantization.scale.size > 1:
+            along[quantization.axis] = -1
+        scale = quantization.scale.reshape(along)
+        zero = quantization.zero_point.reshape(along)
+        return (scale * (values.astype(np.int64) - zero)).astype(np.float32)
+
+
+def parse(path: Path) -> Graph:
+    """Read the first graph of a TFLite file.
+
+    Raises WeightsError, naming `path`, for a file that is damaged or too large.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise WeightsError(f"{path}: larger than {MAX_BYTES} bytes: no MobileNet")
+    data = path.read_bytes()
+    try:
+        model = tflite.Model.GetRootAsModel(data, 0)
+        if model.SubgraphsLength() < 1:
+            raise ValueError("there is no graph in it")
+        return _graph(model, model.Subgraphs(0))
+    except _DAMAGE as error:
+        raise WeightsError(f"{path}: a damaged TFLite file ({error})") from error
+
+
+def _graph(model: Any, graph: Any) -> Graph:
+    if max(graph.TensorsLength(), graph.OperatorsLength()) > MAX_TENSORS:
+        raise ValueError(f"more than {MAX_TENSORS} tensors or operators")
+    tensors = [_tensor(model, graph.Tensors(i)) for i in range(graph.TensorsLength())]
+    operators = [_operator(model, graph.Operators(i)) for i in range(graph.OperatorsLength())]
+    parsed = Graph(
+        tensors, operators, _integers(graph.InputsAsNumpy()), _integers(graph.OutputsAsNumpy())
+    )
+    used = [*parsed.inputs, *parsed.outputs]
+    for operator in operators:
+        used += [*operator.inputs, *operator.outputs]
+    if any(not -1 <= index < len(tensors) for index in used):
+        raise ValueError("an operator uses a tensor that does not exist")
+    return parsed
+
+
+def _integers(values: Any) -> tuple[int, ...]:
+    """A vector of the file; the library gives 0 where there is none."""
+    return tuple(int(v) for v in values) if isinstance(values, np.ndarray) else ()
+
+
+def _tensor(model: Any, tensor: Any) -> Tensor:
+    shape = _integers(tensor.ShapeAsNumpy())
+    signature = _integers(tensor.ShapeSignatureAsNumpy()) or shape
+    if any(side < 0 for side in shape) or len(signature) != len(shape):
+        raise ValueError(f"a tensor of shape {shape}")
+    buffer = model.Buffers(tensor.Buffer()).DataAsNumpy()
+    data = buffer if isinstance(buffer, np.ndarray) else np.zeros(0, np.uint8)
+    if not data.size:
+        shape = tuple(0 if s < 0 else side for side, s in zip(shape, signature, strict=True))
+    return Tensor(shape, _TYPES[tensor.Type()], data, _quantization(tensor, shape))
+
+
+def _quantization(tensor: Any, shape: tuple[int, ...]) -> Quantization | None:
+    found = tensor.Quantization()
+    if found is None or not found.ScaleLength():
+        return None
+    scale = found.ScaleAsNumpy().astype(np.float64)
+    zero = found.ZeroPointAsNumpy()
+    zero = zero.astype(np.int64) if isinstance(zero, np.ndarray) else np.zeros(1, np.int64)
+    axis = found.QuantizedDimension()
+    if scale.size > 1 and not (0 <= axis < len(shape) and shape[axis] == scale.size):
+        raise ValueError(f"{scale.size} scales for a tensor of shape {shape}")
+    if zero.size not in (1, scale.size):
+        raise ValueError(f"{scale.size} scales and {zero.size} zero points")
+    return Quantization(scale, np.broadcast_to(zero, scale.shape), axis)
+
+
+def _operator(model: Any, operator: Any) -> Operator:
+    code = model.OperatorCodes(operator.OpcodeIndex())
+    kind = _OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+    if kind == "CUSTOM":
+        kind = (code.CustomCode() or b"CUSTOM").decode("ascii", "replace")
+    inputs = _integers(operator.InputsAsNumpy())
+    outputs = _integers(operator.OutputsAsNumpy())
+    reader = {
+        "CONV_2D": tflite.Conv2DOptions,
+        "DEPTHWISE_CONV_2D": tflite.DepthwiseConv2DOptions,
+        "AVERAGE_POOL_2D": tflite.Pool2DOptions,
+        "FULLY_CONNECTED": tflite.FullyConnectedOptions,
+        "ADD": tflite.AddOptions,
+    }.get(kind)
+    table = operator.BuiltinOptions()
+    if reader is None or table is None:
+        return Operator(kind, inputs, outputs)
+    options = reader()
+    options.Init(table.Bytes, table.Pos)
+    activation = _ACTIVATIONS[options.FusedActivationFunction()]
+    if kind in ("FULLY_CONNECTED", "ADD"):
+        return Operator(kind, inputs, outputs, activation)
+    padding = "VALID" if options.Padding() else "SAME"
+    stride = (options.StrideH(), options.StrideW())
+    if kind == "AVERAGE_POOL_2D":
+        window = (options.FilterHeight(), options.FilterWidth())
+        return Operator(kind, inputs, outputs, activation, padding, stride, window=window)
+    dilation = (options.DilationHFactor(), options.DilationWFactor())
+    return Operator(kind, inputs, outputs, activation, padding, stride, dilation)
