@@ -1,0 +1,84 @@
+"""An image becomes a model's input: the one implementation that evaluation and prediction use."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobilenets.card import Preprocessing
+
+_RESAMPLE = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_MOST_PIXELS = 1 << 26
+
+
+def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """(3, height, width), C-contiguous: (pixel / 255 - mean) / std, as the card says.
+
+    - `crop`: scaled until it just covers round(size / crop_fraction) both ways (for a square
+      input: the short side has that length), the other side rounded down; then the centre, an odd
+      pixel rounded half to even: what torchvision's Resize and CenterCrop do.
+    - `squash`: each side scaled by itself.
+    - `pad`: the largest that fits, sides rounded; zeros, which is the mean, right and below.
+
+    Scaling is Pillow's, antialiased. For BGR, mean and std are in that order too. `image` must be
+    RGB (as `read_image` gives it); a ValueError says so otherwise.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"image must have mode RGB, got {image.mode}")
+    height, width = preprocessing.size
+    resample = _RESAMPLE[preprocessing.interpolation]
+    if preprocessing.resize == "crop":
+        return _normalise(_crop(image, preprocessing, resample), preprocessing)
+    if preprocessing.resize == "squash":
+        return _normalise(image.resize((width, height), resample), preprocessing)
+    fitted = _normalise(image.resize(_fit(image.size, (width, height)), resample), preprocessing)
+    canvas = np.zeros((3, height, width), np.float32)
+    canvas[:, : fitted.shape[1], : fitted.shape[2]] = fitted
+    return canvas
+
+
+def _crop(image: Image.Image, pre: Preprocessing, resample: Image.Resampling) -> Image.Image:
+    height, width = pre.size
+    w, h = _cover(image.size, (round(width / pre.crop_fraction), round(height / pre.crop_fraction)))
+    left, top = round((w - width) / 2), round((h - height) / 2)
+    if w * h <= _MOST_PIXELS:
+        resized = image.resize((w, h), resample)
+        return resized.crop((left, top, left + width, top + height))
+    # A strip of a few pixels by thousands would become gigabytes: scale only the part we keep.
+    # The same picture but for rounding: Pillow then orders its two passes by the part's shape.
+    x, y = image.width / w, image.height / h
+    box = (left * x, top * y, (left + width) * x, (top + height) * y)
+    return image.resize((width, height), resample, box=box)
+
+
+def _cover(image: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
+    """The smallest (width, height) of the image's proportions that covers `least`."""
+    w, h = image
+    width, height = least
+    if w * height <= h * width:
+        return width, width * h // w
+    return height * w // h, height
+
+
+def _fit(image: tuple[int, int], most: tuple[int, int]) -> tuple[int, int]:
+    """The largest (width, height) of the image's proportions inside `most`."""
+    scale = min(most[0] / image[0], most[1] / image[1])
+    width, height = (
+        max(1, min(limit, round(side * scale))) for side, limit in zip(image, most, strict=True)
+    )
+    return width, height
+
+
+def _normalise(image: Image.Image, pre: Preprocessing) -> NDArray[np.float32]:
+    pixels = np.asarray(image, np.float32).transpose(2, 0, 1)
+    if pre.order == "BGR":
+        pixels = pixels[::-1]
+    values: NDArray[np.float32] = np.ascontiguousarray(pixels)
+    values = values / np.float32(255)
+    values -= np.asarray(pre.mean, np.float32)[:, None, None]
+    values /= np.asarray(pre.std, np.float32)[:, None, None]
+    return values
