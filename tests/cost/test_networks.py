@@ -20,13 +20,13 @@ V1_KNOBS = [
     {"width": 0.25, "classes": 7},
     {"width": 0.75, "output_stride": 8, "padding": "symmetric"},
     {"width": 0.33, "separable": False, "classes": 11},
-    {"width": 0.5, "shallow": True, "output_stride": 16},
+    {"width": 0.5, "shallow": True, "output_stride": 16, "padding": "keras"},
     {"width": 1.5, "early_strides": (1, 2), "norm_eps": 1e-5, "dropout": 0.5},
     {"separable": False, "shallow": True, "early_strides": (1, 1)},
 ]
 V2_KNOBS = [
     {"width": 0.35, "classes": 7},
-    {"width": 1.4, "output_stride": 16},
+    {"width": 1.4, "output_stride": 16, "padding": "keras"},
     {"width": 0.5, "finegrained": False, "output_stride": 8, "padding": "symmetric"},
     {"width": 0.75, "expansion": 1, "early_strides": (1, 1)},
     {"width": 0.5, "expansion": 3, "shortcut": "none", "linear_bottleneck": False},

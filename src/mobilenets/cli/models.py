@@ -47,7 +47,10 @@ def network_rows() -> list[dict[str, Any]]:
 
 
 def published_rows() -> list[dict[str, Any]]:
-    """What is known of every published checkpoint; `top1` on ImageNet val as published, 0..1."""
+    """What is known of every published checkpoint.
+
+    `top1` is on ImageNet's validation images as its publisher says, 0..1; None if nobody said.
+    """
     from mobilenets.cost import profile
     from mobilenets.weights.published import PUBLISHED
 
@@ -82,20 +85,24 @@ def show_networks(rows: list[dict[str, Any]]) -> None:
 
 
 def show_published(rows: list[dict[str, Any]]) -> None:
-    """A table for a person."""
+    """A table for a person, the source above its checkpoints."""
+    from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table()
-    table.add_column("checkpoint", overflow="fold")
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("checkpoint", no_wrap=True)
     for title in ("top-1 %", "params M", "madds M"):
         table.add_column(title, justify="right")
-    table.add_column("source", overflow="fold")
+    source = ""
     for row in rows:
+        if row["source"] != source:
+            source = row["source"]
+            table.add_section()
+            table.add_row(f"[bold]{source}[/]")
         table.add_row(
             row["name"],
-            f"{row['top1'] * 100:.1f}",
+            "" if row["top1"] is None else f"{row['top1'] * 100:.1f}",
             f"{row['parameters'] / 1e6:.2f}",
             f"{row['madds'] / 1e6:.1f}",
-            row["source"],
         )
     out.print(table)

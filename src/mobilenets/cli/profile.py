@@ -23,7 +23,7 @@ def run(
     ] = None,
     classes: Annotated[int | None, typer.Option(help="Outputs.")] = None,
     output_stride: Annotated[int | None, typer.Option(help="8, 16 or 32.")] = None,
-    padding: Annotated[str | None, typer.Option(help="same or symmetric; costs the same.")] = None,
+    padding: Annotated[str | None, typer.Option(help="same, symmetric or keras.")] = None,
     early_strides: Annotated[
         str | None, typer.Option(metavar="S,S", help="Of the stem and the next stage: 2,2.")
     ] = None,

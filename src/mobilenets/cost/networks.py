@@ -25,8 +25,9 @@ from mobilenets.models.geometry import (
 class Layers:
     """Layers one after another; every method adds one and returns its name."""
 
-    def __init__(self, image: Shape) -> None:
+    def __init__(self, image: Shape, padding: Padding) -> None:
         self.shapes = {IMAGE: image}
+        self.padding = padding
         self.found: list[LayerCost] = []
 
     def conv(
@@ -43,7 +44,11 @@ class Layers:
     ) -> str:
         """A convolution without bias, a norm, ReLU6; then the output of the layer `adds`, added."""
         c_in, height, width = self.shapes[source]
-        output = (channels, output_size(height, stride), output_size(width, stride))
+        output = (
+            channels,
+            output_size(height, stride, self.padding, depthwise=depthwise),
+            output_size(width, stride, self.padding, depthwise=depthwise),
+        )
         weights = channels * (1 if depthwise else c_in) * kernel**2
         return self.add(
             LayerCost(
@@ -111,7 +116,7 @@ def mobilenet_v1(
         dropout=dropout,
         early_strides=early_strides,
     )
-    layers = Layers(image)
+    layers = Layers(image, padding)
     x = layers.conv("backbone.stem", IMAGE, v1_stem(width), 3, stride=early_strides[0])
     blocks = v1_blocks(
         width, output_stride=output_stride, shallow=shallow, early_strides=early_strides
@@ -164,7 +169,7 @@ def mobilenet_v2(
         shortcut=shortcut,
         early_strides=early_strides,
     )
-    layers = Layers(image)
+    layers = Layers(image, padding)
     x = layers.conv("backbone.stem", IMAGE, v2_stem(width), 3, stride=early_strides[0])
     blocks = v2_blocks(
         width, output_stride=output_stride, expansion=expansion, early_strides=early_strides
