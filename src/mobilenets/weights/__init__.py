@@ -1,1 +1,189 @@
-"""Weights that others published, or we trained, as our networks."""
+"""Weights that others published, or we trained, as our networks.
+
+WEIGHTS, here and on the command line, is a file, a folder as the hubs make them, or the name of
+a published checkpoint. What a file is, its content decides, never its name.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mobilenets.card import ModelCard
+from mobilenets.errors import WeightsError
+from mobilenets.weights import huggingface, own, ports, timm, torchvision
+from mobilenets.weights.fetch import fetch
+from mobilenets.weights.published import PUBLISHED, Published
+from mobilenets.weights.source import Foreign
+from mobilenets.weights.tensors import (
+    Arrays,
+    describe,
+    is_pickle,
+    is_safetensors,
+    plain,
+    read_pickle,
+    read_safetensors,
+    strip_prefix,
+)
+
+if TYPE_CHECKING:
+    from mobilenets.models.classifier import Classifier
+
+__all__ = ["identify", "load", "read"]
+
+FAMILY = (
+    (torchvision.matches, torchvision.convert),
+    (timm.matches, timm.convert),
+    (huggingface.matches, huggingface.convert),
+    (ports.matches, ports.convert),
+)
+"""Sources of state dicts, in the order in which they are asked."""
+
+IN_FOLDER = ("model.safetensors", "pytorch_model.bin", "model.json")
+"""What a folder is searched for."""
+
+SUFFIXES = {".safetensors", ".pth", ".pt", ".tar", ".bin", ".h5", ".hdf5", ".keras", ".tflite"}
+SUFFIXES |= {".json", ".onnx"}
+"""A WEIGHTS that ends so was meant as a file."""
+
+
+def load(
+    weights: str | Path, *, architecture: str | None = None, width: float | None = None
+) -> "Classifier":
+    """The network in WEIGHTS, in eval mode, with its `card`.
+
+    `architecture` and `width` are what the caller expects. Raises WeightsError where the file is
+    not that, is damaged, or is nothing that we read; FileNotFoundError; ValueError for an
+    unknown name; InputError where a name cannot be fetched.
+    """
+    import torch
+
+    from mobilenets.models.zoo import build
+
+    path, published = _locate(weights)
+    foreign = read(path)
+    card = _card(foreign.card, published)
+    _expect(path, card, architecture, width)
+    model = build(card.architecture, **card.arguments)
+    state = {name: torch.from_numpy(array) for name, array in foreign.tensors.items()}
+    model.load_state_dict(state, strict=True)
+    model.card = card
+    return model.eval()
+
+
+def identify(weights: str | Path) -> ModelCard:
+    """The card of WEIGHTS. Torch is needed only where the file is a pickle; errors as `load`."""
+    path, published = _locate(weights)
+    return _card(_identify_file(path), published)
+
+
+def read(path: Path) -> Foreign:
+    """Card and weights of a file, in our names; WeightsError for what is not recognised."""
+    return _reader(path)(path)
+
+
+def _identify_file(path: Path) -> ModelCard:
+    if not is_safetensors(path):
+        return read(path).card
+    if own.matches(path):
+        return own.read_card(path)
+    return _convert(path, read_safetensors(path, values=False)).card
+
+
+def _reader(path: Path) -> Callable[[Path], Foreign]:
+    """The function that reads a file of this content."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise WeightsError(f"{path}: is empty")
+    if is_safetensors(path):
+        return own.read if own.matches(path) else _read_safetensors
+    if is_pickle(path):
+        return _read_pickle
+    from mobilenets.weights import keras, tfjs, tflite
+
+    others = (keras.matches, keras.read), (tflite.matches, tflite.read), (tfjs.matches, tfjs.read)
+    for matches, reader in others:
+        if matches(path):
+            return reader
+    if path.suffix == ".onnx":
+        raise WeightsError(
+            f"{path}: an ONNX file is a finished program, not weights; predict and eval take it"
+        )
+    raise WeightsError(
+        f"{path}: not weights that mobilenets reads (safetensors, a PyTorch state dict, Keras "
+        "HDF5, TFLite, TensorFlow.js)"
+    )
+
+
+def _read_safetensors(path: Path) -> Foreign:
+    foreign = _convert(path, read_safetensors(path))
+    return Foreign(foreign.card, plain(foreign.tensors))
+
+
+def _read_pickle(path: Path) -> Foreign:
+    foreign = _convert(path, read_pickle(path))
+    return Foreign(foreign.card, plain(foreign.tensors))
+
+
+def _convert(path: Path, tensors: Arrays) -> Foreign:
+    """Ask the sources in turn, by names and shapes."""
+    stripped = strip_prefix(tensors)
+    try:
+        for matches, convert in FAMILY:
+            for names in (tensors, stripped):
+                if matches(names):
+                    return convert(names, path)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    raise WeightsError(f"{path}: no MobileNet V1 or V2 classifier: {describe(tensors)}")
+
+
+def _locate(weights: str | Path) -> tuple[Path, Published | None]:
+    """The file that WEIGHTS means; a published name is fetched."""
+    path = Path(weights)
+    if path.is_dir():
+        for name in IN_FOLDER:
+            if (path / name).is_file():
+                return path / name, None
+        raise WeightsError(f"{path}: a folder without {', '.join(IN_FOLDER[:-1])} or model.json")
+    if path.exists():
+        return path, None
+    name = str(weights)
+    if name in PUBLISHED:
+        return fetch(PUBLISHED[name], check=_claim(PUBLISHED[name])), PUBLISHED[name]
+    if path.name != name or path.suffix in SUFFIXES:
+        raise FileNotFoundError(f"{path}: no such file")
+    near = difflib.get_close_matches(name, PUBLISHED, 1, cutoff=0.0)[0]
+    raise ValueError(
+        f"weights must be a file, a folder or a published name, got {name!r}; did you mean "
+        f"{near!r}? `mobilenets models --pretrained` lists the names"
+    )
+
+
+def _claim(published: Published) -> Callable[[Path], None]:
+    """A check that a file is the network that its publisher names."""
+    return lambda path: _expect(path, _identify_file(path), published.architecture, published.width)
+
+
+def _expect(path: Path, card: ModelCard, architecture: str | None, width: float | None) -> None:
+    found = card.architecture, card.arguments.get("width", 1.0)
+    expected = architecture or found[0], found[1] if width is None else width
+    if found != expected:
+        raise WeightsError(
+            f"{path}: expected {expected[0]} of width {expected[1]:g}, found {found[0]} of width "
+            f"{found[1]:g}"
+        )
+
+
+def _card(card: ModelCard, published: Published | None) -> ModelCard:
+    """With what only the publisher's list knows: resolution and accuracy."""
+    if published is None:
+        return card
+    size = (published.resolution, published.resolution)
+    return card.replace(
+        preprocessing=replace(card.preprocessing, size=size),
+        source=f"{published.source}: {published.url}",
+        results={} if published.top1 is None else {"top1": published.top1},
+    )

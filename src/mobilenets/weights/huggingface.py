@@ -1,0 +1,165 @@
+"""Hugging Face's MobileNetV1/V2ForImageClassification, with the .json files that lie beside.
+
+Without config.json the file alone says architecture, width and classes; the rest is then what
+Google's own checkpoints have: TensorFlow's padding, epsilon .001, 224 pixels.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mobilenets.card import INCEPTION, Interpolation, ModelCard, Preprocessing
+from mobilenets.errors import WeightsError
+from mobilenets.models.geometry import BN_EPS
+from mobilenets.runtime.labels import imagenet_labels
+from mobilenets.weights.infer import infer
+from mobilenets.weights.source import Foreign
+from mobilenets.weights.tensors import Arrays, gather, read_json
+
+RESAMPLE: dict[int, Interpolation] = {
+    0: "nearest",
+    1: "lanczos",
+    2: "bilinear",
+    3: "bicubic",
+}
+"""Pillow's numbers, as preprocessor_config.json gives them."""
+MARGIN = 32
+"""Google's conversions scale the short side to the crop plus this many pixels."""
+
+
+def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether the names are those of transformers, with a classifier or not."""
+    return any(
+        "conv_stem.convolution.weight" in name or "conv_stem.first_conv.convolution" in name
+        for name in tensors
+    )
+
+
+def convert(tensors: Arrays, path: Path) -> Foreign:
+    """Our names and a card; WeightsError, with the reason, for what we cannot express."""
+    config = read_json(path.parent / "config.json")
+    if not str(config.get("model_type", "")).startswith("mobilenet_v"):
+        config = {}  # of something else
+    if "classifier.weight" not in tensors:
+        raise WeightsError("a MobileNet of transformers without a classifier")
+    v2 = any(name.startswith("mobilenet_v2.") for name in tensors)
+    found = gather(tensors, _v2_units(tensors) if v2 else _v1_units(tensors), "classifier")
+    name, arguments = infer(found)
+    if v2:
+        _check_first_block(found)
+    arguments |= _knobs(config)
+    card = ModelCard(
+        name,
+        arguments,
+        labels=_labels(config, arguments["classes"]),
+        preprocessing=_preprocessing(config, path.parent),
+        source=f"Hugging Face: {config.get('_name_or_path') or path.name}",
+    )
+    return Foreign(card, found)
+
+
+def _v1_units(tensors: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, str]]:
+    def unit(ours: str, theirs: str) -> tuple[str, str, str]:
+        theirs = f"mobilenet_v1.{theirs}"
+        return f"backbone.{ours}", f"{theirs}.convolution", f"{theirs}.normalization"
+
+    yield unit("stem", "conv_stem")
+    index = 0
+    while f"mobilenet_v1.layer.{index}.convolution.weight" in tensors:
+        part = "pointwise" if index % 2 else "depthwise"
+        yield unit(f"blocks.{index // 2}.{part}", f"layer.{index}")
+        index += 1
+
+
+def _v2_units(tensors: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, str]]:
+    def unit(ours: str, theirs: str) -> tuple[str, str, str]:
+        theirs = f"mobilenet_v2.{theirs}"
+        return f"backbone.{ours}", f"{theirs}.convolution", f"{theirs}.normalization"
+
+    if "mobilenet_v2.conv_stem.expand_1x1.convolution.weight" in tensors:
+        raise WeightsError(
+            "the first block expands (first_layer_is_expansion is false), which MobileNetV2 "
+            "does not where t = 1"
+        )
+    yield unit("stem", "conv_stem.first_conv")
+    yield unit("blocks.0.depthwise", "conv_stem.conv_3x3")
+    yield unit("blocks.0.project", "conv_stem.reduce_1x1")
+    index = 0
+    while f"mobilenet_v2.layer.{index}.expand_1x1.convolution.weight" in tensors:
+        yield unit(f"blocks.{index + 1}.expand", f"layer.{index}.expand_1x1")
+        yield unit(f"blocks.{index + 1}.depthwise", f"layer.{index}.conv_3x3")
+        yield unit(f"blocks.{index + 1}.project", f"layer.{index}.reduce_1x1")
+        index += 1
+    yield unit("last", "conv_1x1")
+
+
+def _check_first_block(found: Arrays) -> None:
+    """Their first block never has a shortcut; ours and the paper's does where the shape is kept."""
+    c_out, c_in = found["backbone.blocks.0.project.conv.weight"].shape[:2]
+    if c_in == c_out:
+        raise WeightsError(
+            f"at this width the first block keeps its {c_in} channels: MobileNetV2 then has a "
+            "shortcut there, and transformers has none"
+        )
+
+
+def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
+    activation = config.get("hidden_act", "relu6")
+    if activation != "relu6":
+        raise WeightsError(f"config.json: hidden_act must be relu6, got {activation!r}")
+    knobs: dict[str, Any] = {
+        "padding": "same" if config.get("tf_padding", True) else "symmetric",
+        "norm_eps": float(config.get("layer_norm_eps", BN_EPS)),
+    }
+    stride = config.get("output_stride", 32)
+    return knobs if stride == 32 else knobs | {"output_stride": stride}
+
+
+def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...]:
+    names = config.get("id2label") or {}
+    labels = tuple(str(names[key]) for key in sorted(names, key=int))
+    unnamed = all(label == f"LABEL_{i}" for i, label in enumerate(labels))
+    return imagenet_labels(classes) if unnamed or len(labels) != classes else labels
+
+
+def _preprocessing(config: Mapping[str, Any], folder: Path) -> Preprocessing:
+    given = read_json(folder / "preprocessor_config.json")
+    image = config.get("image_size", 224)
+    height, width = (image, image) if isinstance(image, int) else image
+    try:
+        if not given:
+            side = min(height, width)
+            fraction = side / (side + MARGIN)
+            return Preprocessing(size=(height, width), crop_fraction=fraction)
+        return _given_preprocessing(given, (height, width))
+    except (ValueError, TypeError, KeyError) as error:
+        raise WeightsError(f"{folder / 'preprocessor_config.json'}: {error}") from error
+
+
+def _given_preprocessing(given: Mapping[str, Any], image: tuple[int, int]) -> Preprocessing:
+    size, crop = given.get("size") or {}, given.get("crop_size") or {}
+    if isinstance(size, int):
+        size = {"shortest_edge": size}
+    if isinstance(crop, int):
+        crop = {"height": crop, "width": crop}
+    cropped = given.get("do_center_crop", True) and bool(crop)
+    if cropped and "shortest_edge" in size:
+        out = (crop["height"], crop["width"])
+        resize, fraction = "crop", min(1.0, min(out) / size["shortest_edge"])
+    elif "height" in size:
+        out, resize, fraction = (size["height"], size["width"]), "squash", INCEPTION.crop_fraction
+    else:
+        out, resize, fraction = image, "crop", 1.0
+    scaled = abs(float(given.get("rescale_factor", 1 / 255)) * 255 - 1) < 1e-3
+    if not (given.get("do_rescale", True) and given.get("do_normalize", True) and scaled):
+        raise ValueError("must rescale by 1 / 255 and normalize")
+    return Preprocessing(
+        size=out,
+        resize="crop" if resize == "crop" else "squash",
+        crop_fraction=fraction,
+        interpolation=RESAMPLE[given.get("resample", 2)],
+        mean=tuple(given.get("image_mean", INCEPTION.mean)),
+        std=tuple(given.get("image_std", INCEPTION.std)),
+    )

@@ -1,0 +1,41 @@
+"""The checkpoints that others published, by name; the list itself is published.json.
+
+Top-1 is what the publisher states for the checkpoint, absent where we have no figure of theirs:
+Google's release pages (the 16 and 22), torchvision's and timm's own results. A sha256, whole or
+its beginning, is there where it is published; see `mobilenets.weights.fetch` for the others.
+"""
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class Published:
+    """One checkpoint: what it is, and where it lies."""
+
+    name: str
+    architecture: str
+    """A name of the zoo."""
+    width: float
+    resolution: int
+    """Pixels along a side, that it was published for."""
+    source: str
+    url: str
+    top1: float | None = None
+    """ImageNet validation, 0..1."""
+    sha256: str | None = None
+    """Of the file, all 64 digits or the first ones."""
+    beside: tuple[str, ...] = ()
+    """Addresses of small files that belong next to it."""
+
+
+def _read() -> dict[str, Published]:
+    rows = json.loads(files(__package__).joinpath("published.json").read_text(encoding="utf-8"))
+    return {
+        row["name"]: Published(**{**row, "beside": tuple(row.get("beside", ()))}) for row in rows
+    }
+
+
+PUBLISHED: dict[str, Published] = _read()
+"""By name, V1 before V2, Google's before the others."""

@@ -1,0 +1,259 @@
+import json
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+import torchvision
+from transformers import (
+    MobileNetV1Config,
+    MobileNetV1ForImageClassification,
+    MobileNetV2Config,
+    MobileNetV2ForImageClassification,
+)
+
+from mobilenets.card import TORCHVISION, Preprocessing
+from mobilenets.errors import WeightsError
+from mobilenets.weights import identify, load
+
+from .peers import assert_same, randomise
+
+
+@pytest.mark.parametrize(
+    ("width", "size", "classes", "suffix"),
+    [
+        (0.35, (97, 97), 7, "pth"),
+        (1.0, (225, 193), 1000, "safetensors"),
+        (0.25, (64, 64), 1000, "pth"),
+        (1.4, (65, 97), 10, "safetensors"),
+    ],
+)
+def test_torchvision(tmp_path, width, size, classes, suffix):
+    peer = randomise(torchvision.models.mobilenet_v2(width_mult=width, num_classes=classes))
+    path = tmp_path / f"weights.{suffix}"
+    save = torch.save if suffix == "pth" else safetensors.torch.save_file
+    save(peer.state_dict(), path)
+    card = assert_same(path, peer, size).card
+    assert card.architecture == "mobilenet_v2"
+    assert card.arguments == {
+        "width": width,
+        "classes": classes,
+        "padding": "symmetric",
+        "norm_eps": 1e-5,
+    }
+    assert len(card.labels) == (1000 if classes == 1000 else 0)
+
+
+def test_torchvision_preprocessing_is_its_own(tmp_path):
+    weights = torchvision.models.MobileNet_V2_Weights
+    peer = torchvision.models.mobilenet_v2(width_mult=0.1)
+    for entry in (weights.IMAGENET1K_V1, weights.IMAGENET1K_V2):
+        path = tmp_path / entry.url.rsplit("/", 1)[1]
+        torch.save(peer.state_dict(), path)
+        found, transforms = identify(path).preprocessing, entry.transforms()
+        assert list(found.mean) == transforms.mean
+        assert list(found.std) == transforms.std
+        assert round(min(found.size) / found.crop_fraction) == transforms.resize_size[0]
+        assert found.size == (transforms.crop_size[0],) * 2
+        assert found.interpolation == transforms.interpolation.value
+
+
+TIMM = [
+    ("mobilenetv1_100", (97, 97)),
+    ("mobilenetv1_125", (64, 96)),
+    ("mobilenetv2_035", (225, 193)),
+    ("mobilenetv2_050", (97, 97)),
+    ("mobilenetv2_100", (96, 65)),
+    ("mobilenetv2_140", (97, 97)),
+]
+
+
+@pytest.mark.parametrize(("name", "size"), TIMM)
+def test_timm_from_the_file_alone(tmp_path, name, size):
+    peer = randomise(timm.create_model(name, pretrained=False))
+    safetensors.torch.save_file(peer.state_dict(), tmp_path / "any.safetensors")
+    card = assert_same(tmp_path / "any.safetensors", peer, size).card
+    assert card.arguments["width"] == int(name[-3:]) / 100
+    config = timm.get_pretrained_cfg(name).to_dict()
+    assert card.preprocessing == Preprocessing(
+        size=(224, 224),
+        crop_fraction=224 / int(224 / config["crop_pct"]),
+        interpolation=config["interpolation"],
+        mean=config["mean"],
+        std=config["std"],
+    )
+    assert card.labels[0] == "tench"
+
+
+def test_timm_folder_of_the_hub_with_its_config(tmp_path):
+    peer = randomise(
+        timm.create_model(
+            "mobilenetv2_050", num_classes=3, pad_type="same", bn_eps=1e-3, output_stride=16
+        )
+    )
+    timm.models.save_for_hf(
+        peer,
+        tmp_path,
+        model_config={"label_names": ["ant", "bee", "wasp"]},
+        data_config={
+            "input_size": (3, 96, 96),
+            "mean": (0.4, 0.5, 0.6),
+            "interpolation": "bilinear",
+            "crop_pct": 0.9,
+        },
+        safe_serialization=True,
+    )
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["model_args"] = {"pad_type": "same", "bn_eps": 1e-3, "output_stride": 16}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    card = assert_same(tmp_path, peer, (97, 65)).card
+    assert card.labels == ("ant", "bee", "wasp")
+    assert card.arguments["padding"] == "same"
+    assert card.arguments["output_stride"] == 16
+    assert card.preprocessing == Preprocessing(
+        size=(96, 96),
+        crop_fraction=96 / 106,
+        mean=(0.4, 0.5, 0.6),
+        std=TORCHVISION.std,
+    )
+
+
+def test_timm_tf_variant_has_tensorflow_padding_and_epsilon(tmp_path):
+    peer = randomise(timm.create_model("mobilenetv2_035", pad_type="same", bn_eps=1e-3))
+    torch.save(peer.state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "tf_mobilenetv2_035"}))
+    assert_same(tmp_path, peer, (97, 130))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mobilenetv1_100h", "mobilenetv1_100h"),
+        ("mobilenetv2_110d", "22 blocks where MobileNetV2 has 17"),
+        ("mobilenetv2_120d", r"2\d blocks where MobileNetV2 has 17"),
+        ("tf_mobilenetv3_small_075", "not a MobileNet V1 or V2"),
+        ("mnasnet_050", "kernel|must be|no width"),
+    ],
+)
+def test_timm_variants_that_the_papers_do_not_have_are_refused(tmp_path, name, reason):
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(timm.create_model(name, num_classes=2).state_dict(), path)
+    with pytest.raises(WeightsError, match=reason) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_timm_arguments_that_change_the_function_are_refused(tmp_path):
+    peer = timm.create_model("mobilenetv2_035", num_classes=2)
+    safetensors.torch.save_file(peer.state_dict(), tmp_path / "model.safetensors")
+    for extra in ({"act_layer": "silu"}, {"aa_layer": "blur"}, {"global_pool": "max"}):
+        config = {"architecture": "mobilenetv2_035", "model_args": extra}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with pytest.raises(WeightsError, match=next(iter(extra))):
+            load(tmp_path)
+
+
+def save_hf(peer, folder, **preprocessor):
+    peer.save_pretrained(folder)
+    if preprocessor:
+        (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"depth_multiplier": 0.25, "num_labels": 1001}, (97, 97)),
+        ({"depth_multiplier": 0.3, "num_labels": 4, "tf_padding": False}, (225, 193)),
+        ({"depth_multiplier": 1.0, "num_labels": 4, "layer_norm_eps": 1e-5}, (64, 97)),
+    ],
+)
+def test_huggingface_v1(tmp_path, options, size):
+    peer = randomise(MobileNetV1ForImageClassification(MobileNetV1Config(**options)))
+    save_hf(peer, tmp_path)
+    card = assert_same(tmp_path, lambda x: peer(x).logits, size).card
+    assert card.architecture == "mobilenet_v1"
+    assert card.arguments["width"] == options["depth_multiplier"]
+    if options["num_labels"] == 1001:
+        assert card.labels[:2] == ("background", "tench")
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"depth_multiplier": 0.35, "num_labels": 1001, "image_size": 96}, (97, 97)),
+        ({"depth_multiplier": 0.75, "num_labels": 4, "tf_padding": False}, (225, 193)),
+        ({"depth_multiplier": 1.4, "num_labels": 4}, (64, 97)),
+        ({"depth_multiplier": 0.5, "num_labels": 4, "finegrained_output": False}, (33, 65)),
+        ({"depth_multiplier": 0.5, "num_labels": 4, "expand_ratio": 4}, (33, 65)),
+        ({"depth_multiplier": 0.35, "num_labels": 4, "output_stride": 8}, (65, 97)),
+    ],
+)
+def test_huggingface_v2(tmp_path, options, size):
+    peer = randomise(MobileNetV2ForImageClassification(MobileNetV2Config(**options)))
+    save_hf(peer, tmp_path)
+    card = assert_same(tmp_path, lambda x: peer(x).logits, size).card
+    assert card.arguments["width"] == options["depth_multiplier"]
+    side = options.get("image_size", 224)
+    assert card.preprocessing == Preprocessing(size=(side, side), crop_fraction=side / (side + 32))
+
+
+def test_huggingface_labels_and_preprocessor_travel(tmp_path):
+    config = MobileNetV2Config(depth_multiplier=0.35, id2label={0: "cat", 1: "dog"})
+    save_hf(
+        randomise(MobileNetV2ForImageClassification(config)),
+        tmp_path,
+        crop_size={"height": 160, "width": 160},
+        size={"shortest_edge": 192},
+        resample=3,
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
+    )
+    card = load(tmp_path).card
+    assert card.labels == ("cat", "dog")
+    assert card.preprocessing == Preprocessing(
+        size=(160, 160),
+        crop_fraction=160 / 192,
+        interpolation="bicubic",
+        mean=TORCHVISION.mean,
+        std=TORCHVISION.std,
+    )
+
+
+def test_huggingface_without_config_reads_as_googles(tmp_path):
+    config = MobileNetV1Config(depth_multiplier=0.25, num_labels=1001)
+    peer = randomise(MobileNetV1ForImageClassification(config))
+    torch.save(peer.state_dict(), tmp_path / "w.bin")
+    assert_same(tmp_path / "w.bin", lambda x: peer(x).logits)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"first_layer_is_expansion": False}, "first_layer_is_expansion"),
+        ({"depth_multiplier": 0.25}, "transformers has none"),
+        ({"hidden_act": "silu"}, "hidden_act must be relu6"),
+    ],
+)
+def test_huggingface_variants_that_we_cannot_express_are_refused(tmp_path, options, reason):
+    config = MobileNetV2Config(**{"depth_multiplier": 0.35, "num_labels": 2, **options})
+    save_hf(MobileNetV2ForImageClassification(config), tmp_path)
+    with pytest.raises(WeightsError, match=reason):
+        load(tmp_path)
+
+
+def test_a_backbone_without_classifier_is_refused(tmp_path):
+    config = MobileNetV2Config(depth_multiplier=0.35)
+    save_hf(MobileNetV2ForImageClassification(config).mobilenet_v2, tmp_path)
+    with pytest.raises(WeightsError, match="without a classifier"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_other_precisions_become_float32(tmp_path, dtype, suffix):
+    peer = randomise(torchvision.models.mobilenet_v2(width_mult=0.1, num_classes=2)).to(dtype)
+    path = tmp_path / f"w.{suffix}"
+    save = torch.save if suffix == "pth" else safetensors.torch.save_file
+    save(peer.state_dict(), path)
+    assert_same(path, peer.float(), (33, 33))
