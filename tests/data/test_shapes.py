@@ -1,0 +1,148 @@
+import hashlib
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from mobilenets.data.shapes import CLASSES, Shapes
+
+
+def digest(dataset: Shapes, i: int) -> str:
+    scene = dataset.scene(i)
+    parts = [scene.image.tobytes(), scene.boxes.tobytes(), scene.mask.tobytes()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def test_a_picture_depends_on_seed_split_and_index_alone():
+    forward = [digest(Shapes(), i) for i in range(6)]
+    backward = [digest(Shapes(length=10), i) for i in reversed(range(6))]
+    assert forward == backward[::-1]
+    others = [Shapes(split="val"), Shapes(seed=1), Shapes(objects=(1, 4)), Shapes(size=65)]
+    assert len({digest(data, 3) for data in [Shapes(), *others]} | set(forward)) == 10
+
+
+def test_another_process_draws_the_same():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        theirs = pool.starmap(digest, [(Shapes(seed=5), i) for i in range(3)])
+    assert theirs == [digest(Shapes(seed=5), i) for i in range(3)]
+
+
+def test_pictures_are_the_same_as_ever():
+    data = Shapes(split="val", seed=7, objects=(1, 4))
+    pixels = hashlib.sha256(b"".join(data.image(i).tobytes() for i in range(16))).hexdigest()
+    assert pixels == "6fb412a7bfdf7d11417c9ef5b050c160238f125b9ada9cf0f329ebae52f57a62"
+
+
+def test_all_is_train_then_val_and_lengths_are_as_said():
+    train, val, both = (Shapes(split=s) for s in ("train", "val", "all"))
+    assert (len(train), len(val), len(both)) == (4096, 1024, 5120)
+    assert digest(both, 4095) == digest(train, 4095)
+    assert digest(both, 4096) == digest(val, 0)
+    assert both.name(4096) == "shapes/val/0"
+    assert both.target(4097) == val.target(1) == val.scene(1).label
+    assert len(Shapes(length=7)) == 7
+
+
+def test_targets_are_balanced_and_known_without_drawing():
+    data = Shapes(length=24)
+    assert [data.target(i) for i in range(24)] == [data.scene(i).label for i in range(24)]
+    assert np.bincount([data.target(i) for i in range(24)]).tolist() == [3] * 8
+    assert data.classes == CLASSES == tuple(sorted(CLASSES))
+
+
+@pytest.mark.parametrize("size", [16, 63, 64, 130])
+def test_boxes_and_mask_agree(size):
+    data = Shapes(size=size, objects=(1, 1), seed=2)
+    for i in range(16):
+        scene = data.scene(i)
+        assert scene.image.size == (size, size)
+        assert scene.image.mode == "RGB"
+        assert scene.mask.shape == (size, size)
+        assert set(np.unique(scene.mask)) == {0, scene.label + 1}
+        y, x = np.nonzero(scene.mask)
+        tight = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
+        assert np.abs(scene.boxes[0] - tight).max() <= 1.5
+
+
+def test_several_objects_have_a_box_and_a_class_each_and_the_first_is_the_largest():
+    counts = set()
+    for i in range(40):
+        scene = Shapes(objects=(1, 4), size=96).scene(i)
+        counts.add(len(scene.labels))
+        assert scene.boxes.shape == (len(scene.labels), 4)
+        assert scene.labels[0] == scene.label
+        assert set(np.unique(scene.mask)) - {0} <= set(scene.labels + 1)
+        assert (scene.boxes[:, 2:] > scene.boxes[:, :2]).all()
+        assert scene.boxes.min() >= 0
+        assert scene.boxes.max() <= 96
+        for box, label in zip(scene.boxes, scene.labels, strict=True):
+            left, top, right, bottom = np.rint(box).astype(int)
+            assert (scene.mask[top:bottom, left:right] == label + 1).any()
+    assert counts == {1, 2, 3, 4}
+
+
+def test_an_outline_has_the_area_that_geometry_says():
+    """Share of the bounding circle covered, against closed forms; flattening at most to 0.8."""
+    whole = {
+        "circle": np.pi,
+        "ring": np.pi * (1 - 0.55**2),
+        "square": 2.0,
+        "triangle": 3 * np.sqrt(3) / 4,
+        "pentagon": 2.5 * np.sin(2 * np.pi / 5),
+        "star": 10 * 0.45 * np.sin(np.pi / 5) / 2,
+        "cross": (4 * 0.36 * (2 - 0.36)) / (1 + 0.36**2),
+    }
+    data = Shapes(size=256)
+    for i in range(64):
+        scene = data.scene(i)
+        name = CLASSES[scene.label]
+        if name in ("circle", "ring"):
+            sides = scene.boxes[0, 2:] - scene.boxes[0, :2]
+            # An ellipse's box has diagonal 2 sqrt(a^2 + b^2) whatever its angle.
+            area = (scene.mask > 0).sum()
+            semi = (sides**2).sum() / 4
+            product = area / whole[name]
+            ratio = np.sqrt(max(0.0, 1 - (2 * product / semi) ** 2))
+            assert 0.75 < np.sqrt((1 - ratio) / (1 + ratio)) <= 1.0
+    from mobilenets.data.drawing import OUTLINES
+
+    for name, area in whole.items():
+        shoelace = [
+            abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
+            for x, y in (points.T for points in OUTLINES[name])
+        ]
+        assert shoelace[0] - sum(shoelace[1:]) == pytest.approx(area, rel=0.01), name
+
+
+def test_colour_alone_does_not_tell():
+    """A nearest-neighbour and a linear guess from colour statistics stay near chance."""
+    from sklearn.linear_model import LogisticRegression
+
+    def colours(data: Shapes) -> np.ndarray:
+        pixels = np.stack([np.asarray(data.image(i), np.float64) for i in range(len(data))])
+        flat = pixels.reshape(len(data), -1, 3)
+        return np.concatenate([flat.mean(1), flat.std(1), np.median(flat, axis=1)], axis=1) / 255
+
+    train, val = Shapes(length=400), Shapes(split="val", length=200)
+    guess = LogisticRegression(max_iter=2000).fit(colours(train), [i % 8 for i in range(400)])
+    assert guess.score(colours(val), [i % 8 for i in range(200)]) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"size": 8}, "size must be at least 16"),
+        ({"split": "test"}, "split must be train, val or all, got 'test'"),
+        ({"length": 0}, "length must be positive"),
+        ({"seed": -1}, "seed must be in"),
+        ({"objects": (3, 2)}, r"objects must be \(least, most\)"),
+    ],
+)
+def test_wrong_arguments_are_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Shapes(**wrong)
+
+
+def test_an_index_out_of_range_ends_iteration_as_python_expects():
+    with pytest.raises(IndexError, match=r"0 \.\. 4095"):
+        Shapes().image(4096)
