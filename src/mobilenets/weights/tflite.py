@@ -65,7 +65,7 @@ def read(path: Path) -> Foreign:
         layers,
         arguments=arguments,
         preprocessing=preprocessing,
-        source=f"TFLite, {trunk.steps[0].stored.lower()}",
+        source=f"TFLite, {trunk.steps[-1].stored.lower()}",
         labels=_labels(path, trunk.classifier.weight.shape[0]),
     )
 

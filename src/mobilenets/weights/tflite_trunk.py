@@ -13,6 +13,9 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _REARRANGE = ("RESHAPE", "SQUEEZE", "SOFTMAX", "LOGISTIC")
+_SHAPE_ARITHMETIC = ("SHAPE", "STRIDED_SLICE", "PACK")
+"""How a converter computes the shape of the last RESHAPE."""
+
 _LOWEST = {"UINT8": 0, "INT8": -128, "INT16": -32768}
 _HIGHEST = {"UINT8": 255, "INT8": 127, "INT16": 32767}
 
@@ -75,6 +78,8 @@ class Trunk:
             self._same[output] = source
         elif kind == "ADD":
             self._add(operator)
+        elif kind in _SHAPE_ARITHMETIC and self._pooled:
+            return  # if it gave the scores, the walk would not end at the output
         elif source != self._position:
             raise WeightsError(f"not a MobileNet: its {kind} does not follow the layer before it")
         elif kind == "PAD" and self._pads is None:
