@@ -65,9 +65,12 @@ def load(
     foreign = read(path)
     card = _card(foreign.card, published)
     _expect(path, card, architecture, width)
-    model = build(card.architecture, **card.arguments)
+    with torch.device("meta"):  # shapes alone: random weights would be drawn for nothing
+        model = build(card.architecture, **card.arguments)
+    counters = {name for name in model.state_dict() if name.endswith("num_batches_tracked")}
     state = {name: torch.from_numpy(array) for name, array in foreign.tensors.items()}
-    model.load_state_dict(state, strict=True)
+    state |= {name: torch.zeros((), dtype=torch.long) for name in counters}
+    model.load_state_dict(state, strict=True, assign=True)
     model.card = card
     return model.eval()
 
@@ -129,12 +132,11 @@ def _read_pickle(path: Path) -> Foreign:
 
 def _convert(path: Path, tensors: Arrays) -> Foreign:
     """Ask the sources in turn, by names and shapes."""
-    stripped = strip_prefix(tensors)
+    names = strip_prefix(tensors)
     try:
         for matches, convert in FAMILY:
-            for names in (tensors, stripped):
-                if matches(names):
-                    return convert(names, path)
+            if matches(names):
+                return convert(names, path)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     raise WeightsError(f"{path}: no MobileNet V1 or V2 classifier: {describe(tensors)}")

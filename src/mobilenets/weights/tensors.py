@@ -60,16 +60,20 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def read_safetensors(path: Path, *, values: bool = True) -> Arrays:
-    """All floating-point tensors; without `values`, arrays of the right shapes and no memory."""
+    """All floating-point tensors by name; the file does not keep the order of the network.
+
+    Without `values`, arrays of the right shapes that take no memory.
+    """
     try:
         if values:
+            entries = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
             return {
                 name: _array(entry)
-                for name, entry in safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+                for name, entry in sorted(entries, key=lambda item: str(item[0]))
                 if entry["dtype"] in NUMPY
             }
         with safetensors.safe_open(path, framework="np") as file:
-            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {name: file.get_slice(name) for name in sorted(file.keys())}
             return {
                 name: np.broadcast_to(np.float32(0), tuple(part.get_shape()))
                 for name, part in found.items()
@@ -149,7 +153,7 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 
 
 def strip_prefix(tensors: Mapping[str, NDArray[Any]]) -> Arrays:
-    """Without what wrappers put before every name: `module.`, `_orig_mod.`, `model.` and so on.
+    """Without what wrappers put before every name: `module.`, `_orig_mod.`, `backbone.`, ...
 
     A first word is dropped while all names share it.
     """
