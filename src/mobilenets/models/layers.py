@@ -77,6 +77,8 @@ class ConvNormAct(nn.Module):
         )
         assert norm.running_mean is not None
         assert norm.running_var is not None
+        if norm.training and keep.start == 0 and norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)  # once, not for every slice
         x = F.batch_norm(
             x,
             norm.running_mean[keep],
