@@ -18,7 +18,8 @@ def annotate(image: Image.Image, predictions: Sequence[Prediction]) -> Image.Ima
     """A copy of an RGB image with a band below: a row for each prediction, its bar, its score.
 
     The longer side is brought to 360 to 1280 pixels, so that the text can be read and the file
-    stays small; the text's size follows the width. Labels too long are cut with an ellipsis.
+    stays small; the text's size follows the width. Labels too long are cut with an ellipsis, and
+    labels lose their accents, which Pillow's built-in font does not have.
     """
     picture = _resized(image)
     width = max(picture.width, _LEAST)

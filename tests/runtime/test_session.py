@@ -1,0 +1,215 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from mobilenets.card import INCEPTION, KEY, TORCHVISION, ModelCard, Preprocessing
+from mobilenets.errors import InputError, WeightsError
+from mobilenets.runtime.labels import imagenet_labels
+from mobilenets.runtime.session import open_session
+
+RNG = np.random.default_rng(0)
+BATCH = RNG.normal(size=(5, 3, 8, 6)).astype(np.float32)
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path) -> Make:
+    """Writes a graph: mean over height and width, then a matrix to `classes` outputs."""
+
+    def write(
+        shape=("N", 3, 8, 6), classes=4, *, tail=(), card=None, out=None, kind=TensorProto.FLOAT
+    ):
+        axes = [1, 2] if shape[3] == 3 else [2, 3]
+        channels = 3 if shape[3] == 3 else shape[1]
+        weight = np.arange(channels * classes, dtype=np.float32).reshape(-1, classes) / classes
+        nodes = [
+            helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),
+            helper.make_node("MatMul", ["mean", "weight"], ["y0"]),
+        ]
+        for i, op in enumerate(tail):
+            nodes.append(helper.make_node(op, [f"y{i}"], [f"y{i + 1}"]))
+        last = f"y{len(tail)}"
+        output = helper.make_tensor_value_info(last, TensorProto.FLOAT, out or (shape[0], classes))
+        graph = helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("image", kind, shape)],
+            [output],
+            [
+                numpy_helper.from_array(np.array(axes, np.int64), "axes"),
+                numpy_helper.from_array(weight, "weight"),
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+        if card is not None:
+            helper.set_model_props(model, {KEY: card})
+        onnx.save(model, tmp_path / "m.onnx")
+        return tmp_path / "m.onnx"
+
+    return write
+
+
+def wanted(batch: np.ndarray, classes: int = 4) -> np.ndarray:
+    weight = np.arange(3 * classes, dtype=np.float32).reshape(3, classes) / classes
+    return batch.mean((2, 3)) @ weight
+
+
+def test_outputs_are_those_of_the_graph_for_any_number_of_images(make):
+    session = open_session(make(), threads=1)
+    for count in (1, 2, 5):
+        outputs = session(BATCH[:count])
+        assert outputs.dtype == np.float32
+        np.testing.assert_allclose(outputs, wanted(BATCH[:count]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("fixed", [1, 2, 3, 8])
+def test_a_fixed_batch_is_split_and_filled_up(make, fixed):
+    session = open_session(make((fixed, 3, 8, 6)))
+    np.testing.assert_allclose(session(BATCH), wanted(BATCH), rtol=1e-5, atol=1e-6)
+
+
+def test_channels_last_is_fed_as_it_wants(make):
+    session = open_session(make(("N", 8, 6, 3)))
+    np.testing.assert_allclose(session(BATCH), wanted(BATCH), rtol=1e-5, atol=1e-6)
+    assert session.card.preprocessing.size == (8, 6)
+    assert session.card.preprocessing.mean == INCEPTION.mean
+    assert "does not say" in session.card.source
+
+
+def test_our_own_card_comes_back(make):
+    card = ModelCard(
+        "mobilenet_v2",
+        {"width": 0.35},
+        labels=("a", "b", "c", "d"),
+        preprocessing=Preprocessing((8, 6), "pad", order="BGR"),
+        outputs="probabilities",
+        results={"top1": 0.5},
+    )
+    assert open_session(make(card=card.to_json())).card == card
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "metadata is damaged"),
+        ('{"version": 99}', "does not read"),
+        ("[]", "metadata is damaged"),
+    ],
+)
+def test_a_damaged_card_is_an_error(make, text, message):
+    with pytest.raises(WeightsError, match=message):
+        open_session(make(card=text))
+
+
+@pytest.mark.parametrize(("classes", "first"), [(1000, "tench"), (1001, "background"), (7, None)])
+def test_a_foreign_file_gets_a_card_from_its_shapes(make, classes, first):
+    card = open_session(make(("N", 3, 160, 128), classes)).card
+    assert card.architecture == ""
+    assert card.labels == imagenet_labels(classes)
+    assert (card.labels[0] if card.labels else None) == first
+    assert card.preprocessing == Preprocessing(
+        (160, 128), mean=TORCHVISION.mean, std=TORCHVISION.std
+    )
+    assert card.outputs == "logits"
+
+
+def test_free_sides_mean_224_and_free_outputs_are_counted_by_running(make):
+    session = open_session(make(("N", 3, "H", "W"), 1000, out=("N", "C")))
+    assert session.card.preprocessing.size == (224, 224)
+    assert len(session.card.labels) == 1000
+    assert session(BATCH).shape == (5, 1000)
+
+
+@pytest.mark.parametrize(
+    ("tail", "outputs"),
+    [
+        (("Softmax",), "probabilities"),
+        (("Softmax", "Identity"), "probabilities"),
+        (("Softmax", "Log"), "logits"),
+        (("Identity",), "logits"),
+    ],
+)
+def test_a_final_softmax_is_seen(make, tail, outputs):
+    assert open_session(make(tail=tail)).card.outputs == outputs
+
+
+def test_a_wrong_batch_is_named(make):
+    session = open_session(make())
+    for shape in ((1, 3, 8, 7), (1, 4, 8, 6), (3, 8, 6)):
+        with pytest.raises(ValueError, match=r"batch must have shape .*8, 6.*, got"):
+            session(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        (("N", 1, 8, 8), TensorProto.FLOAT, "3 colour channels"),
+        (("N", 3, 8, 8), TensorProto.UINT8, r"needs one input, tensor\(float\)"),
+    ],
+)
+def test_what_is_no_image_classifier_is_an_error(make, shape, kind, message):
+    path = make(shape)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    if kind != TensorProto.FLOAT:
+        cast = helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT)
+        model.graph.node[0].input[0] = "real"
+        model.graph.node.insert(0, cast)
+    onnx.save(model, path)
+    with pytest.raises(WeightsError, match=message):
+        open_session(path)
+
+
+def test_damaged_files_are_one_line_that_names_them(make, tmp_path):
+    whole = make().read_bytes()
+    cases = {
+        "empty.onnx": b"",
+        "cut.onnx": whole[: len(whole) // 2],
+        "text.onnx": b"<html>not found</html>",
+        "noise.onnx": RNG.bytes(500),
+    }
+    for name, data in cases.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(WeightsError) as caught:
+            open_session(tmp_path / name)
+        assert str(caught.value).startswith(str(tmp_path / name))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(WeightsError, match=r"gone\.onnx: no such file"):
+        open_session(tmp_path / "gone.onnx")
+    with pytest.raises(ValueError, match="threads must be positive, got 0"):
+        open_session(tmp_path / "m.onnx", threads=0)
+
+
+def test_without_onnx_runtime_the_message_says_what_to_install(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match=r"pip install 'mobilenets\[runtime\]'"):
+        open_session(make())
+
+
+def test_the_whole_path_from_file_to_prediction_never_imports_torch(make):
+    card = ModelCard("", labels=("a", "b", "c", "d"), preprocessing=Preprocessing((8, 6)))
+    code = f"""
+import sys
+sys.modules["torch"] = None
+from mobilenets.data.folders import open_classification
+from mobilenets.runtime.batches import read_batches
+from mobilenets.runtime.classify import decode
+from mobilenets.runtime.draw import annotate
+from mobilenets.runtime.preprocess import preprocess
+from mobilenets.runtime.session import open_session
+session = open_session({str(make(card=card.to_json()))!r})
+data = open_classification("shapes", "val")
+read = lambda i: preprocess(data.image(i), session.card.preprocessing)
+(batch,) = read_batches(range(3), read, 4)
+rows = decode(session(batch.inputs), session.card, 2)
+annotate(data.image(0), rows[0])
+print(len(rows), rows[0][0].label)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "3"
