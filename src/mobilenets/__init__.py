@@ -1,1 +1,65 @@
-"""MobileNets."""
+"""The MobileNets, exact: train, evaluate, cost, export and run small vision models.
+
+Names are imported when first used: what needs no torch never loads it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mobilenets.card import ModelCard, Preprocessing
+    from mobilenets.cost import profile
+    from mobilenets.evaluation import evaluate
+    from mobilenets.export import export_onnx
+    from mobilenets.inference import open_model, predict
+    from mobilenets.models.classifier import mobilenet_v1, mobilenet_v2
+    from mobilenets.runtime.session import open_session
+    from mobilenets.training.run import train
+    from mobilenets.weights import identify, load
+    from mobilenets.weights.own import save
+
+_HOMES = {
+    "ModelCard": "card",
+    "Preprocessing": "card",
+    "evaluate": "evaluation",
+    "export_onnx": "export",
+    "identify": "weights",
+    "load": "weights",
+    "mobilenet_v1": "models.classifier",
+    "mobilenet_v2": "models.classifier",
+    "open_model": "inference",
+    "open_session": "runtime.session",
+    "predict": "inference",
+    "profile": "cost",
+    "save": "weights.own",
+    "train": "training.run",
+}
+
+__all__ = [
+    "ModelCard",
+    "Preprocessing",
+    "evaluate",
+    "export_onnx",
+    "identify",
+    "load",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "open_model",
+    "open_session",
+    "predict",
+    "profile",
+    "save",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mobilenets' has no attribute {name!r}")
+    value = getattr(import_module(f"mobilenets.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -112,3 +112,16 @@ class ModelCard:
             return cls(**values, labels=labels, preprocessing=Preprocessing(**pre))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise WeightsError(f"{path}: its {KEY} metadata is damaged ({error})") from error
+
+
+def card_of(model: object) -> ModelCard:
+    """The card of a network; ValueError where it has none, as one just built has not."""
+    card = getattr(model, "card", None)
+    if not isinstance(card, ModelCard):
+        raise ValueError(f"model must have a card, got {card!r}; set model.card to a ModelCard")
+    return card
+
+
+def set_card(model: object, card: ModelCard) -> None:
+    """Give any network a card; on a torch module it is a plain attribute, no parameter."""
+    object.__setattr__(model, "card", card)

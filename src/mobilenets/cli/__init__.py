@@ -4,7 +4,7 @@ import os
 
 import typer
 
-from mobilenets.cli import models, profile
+from mobilenets.cli import demo, evaluate, export, models, predict, profile, train
 from mobilenets.cli.console import fail
 from mobilenets.errors import InputError
 
@@ -17,6 +17,11 @@ app = typer.Typer(
 )
 app.command("models")(models.run)
 app.command("profile")(profile.run)
+app.command("predict")(predict.run)
+app.command("eval")(evaluate.run)
+app.command("train")(train.run)
+app.command("export")(export.run)
+app.command("demo")(demo.run)
 
 
 def main() -> None:
@@ -24,7 +29,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        fail("stopped", 130)
+        fail("stopped", 1)
     except (InputError, OSError, ImportError, ValueError) as error:
         if os.environ.get("MOBILENETS_TRACEBACK"):
             raise

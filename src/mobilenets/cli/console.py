@@ -2,10 +2,13 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 
 out = Console()
 """Answers: tables and pictures' names."""
@@ -22,3 +25,11 @@ def fail(message: str, status: int) -> NoReturn:
 def print_json(value: Any) -> None:
     """An answer for programs: JSON and nothing else on standard output."""
     print(json.dumps(value, indent=2))  # noqa: T201
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error; call what it gives with the number of things just done."""
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.advance(task, done)

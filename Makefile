@@ -1,0 +1,35 @@
+# Needs Python 3.10 or newer and nothing else: `make test` and `make demo` set themselves up, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: test demo format clean
+
+test: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+demo: $(VENV)/train
+	$(BIN)/mobilenets demo
+
+format: $(VENV)/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/train: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[train]'
+	@touch $@
+
+$(VENV)/test: $(VENV)/train
+	$(BIN)/pip install --quiet --editable '.[train,test,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo runs src/*.egg-info

@@ -1,0 +1,55 @@
+"""`mobilenets eval`: how good a model is on labelled images."""
+
+from typing import Annotated
+
+import typer
+
+from mobilenets.cli.console import err, out, print_json, progress
+
+
+def run(
+    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A file or a published name.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder, a CSV list, or shapes.")],
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many images, spread evenly over the data.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 32,
+    threads: Annotated[int | None, typer.Option(help="Of the network; all cores if not given.")] = (
+        None
+    ),
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Accuracy of WEIGHTS on DATA: its validation part, or all of it where it has none.
+
+    WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
+    no torch) or a published name. Shares are 0 to 1 in JSON. Images that cannot be read are named
+    and left out.
+
+    Example: `mobilenets eval runs/mobilenet_v2-photos/best.safetensors photos`
+    """
+    from mobilenets.evaluation import evaluate, spread
+    from mobilenets.inference import open_model
+    from mobilenets.tasks import TASKS
+
+    session = open_model(weights, threads=threads)
+    task = TASKS[session.card.task]
+    dataset = task.open_data(data, "eval")
+    indices = spread(len(dataset), limit)
+    with progress("evaluating", len(indices)) as advance:
+        found = evaluate(
+            session, dataset, task, indices=indices, batch_size=batch_size, progress=advance
+        )
+    for name, why in found.failures:
+        err.print(f"left out: {name}: {why}", highlight=False, markup=False, soft_wrap=True)
+    if json:
+        failures = [{"image": name, "error": why} for name, why in found.failures]
+        print_json({**found.results, "failures": failures})
+        return
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    for name, value in found.results.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    if found.failures:
+        table.add_row("not readable", str(len(found.failures)))
+    out.print(table)

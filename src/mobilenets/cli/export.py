@@ -1,0 +1,50 @@
+"""`mobilenets export`: one file for a device."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mobilenets.cli import knobs
+from mobilenets.cli.console import err, out, print_json
+
+
+def run(
+    weights: Annotated[
+        str, typer.Argument(metavar="WEIGHTS|NAME", help="A file, a published name, or a network.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .onnx.")],
+    softmax: Annotated[bool, typer.Option("--softmax", help="Probabilities, not logits.")] = False,
+    batch: Annotated[int | None, typer.Option(help="Fix the batch size; free otherwise.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Pixels of the input's sides.")] = None,
+    width: Annotated[float | None, typer.Option(help="Of a network given by NAME.")] = None,
+    knob: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument, given a NAME.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Write a model as ONNX, batch normalisation folded, labels and preprocessing inside.
+
+    The file is run and compared with its source before it is kept. A bare NAME such as
+    mobilenet_v2 gets random weights, for measuring speed.
+
+    Example: `mobilenets export runs/mobilenet_v2-photos/best.safetensors -o photos.onnx`
+    """
+    from mobilenets.export import export_onnx
+    from mobilenets.export.source import open_source
+
+    arguments = knobs.parse(knob, "knob")
+    if width is not None:
+        arguments["width"] = width
+    model = open_source(weights, resolution=resolution, knobs=arguments)
+    with err.status("exporting"):
+        written = export_onnx(model, output, softmax=softmax, batch=batch)
+    if json:
+        print_json({"file": str(output), "bytes": written.bytes, "difference": written.difference})
+        return
+    out.print(
+        f"{output}: {written.bytes / 1e6:.1f} MB; outputs within {written.difference:.1e} "
+        f"of the source",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,31 @@
+"""Settings given as NAME=VALUE, where a command has too many of them for options of their own."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+
+def parse(pairs: Sequence[str] | None, option: str) -> dict[str, Any]:
+    """`["shortcut=none", "shallow=true"]` -> {"shortcut": "none", "shallow": True}.
+
+    A value is JSON where it can be read as such, else text; (2, 2) is written 2,2.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise ValueError(f"--{option} must be NAME=VALUE, got {pair!r}")
+        found[name.replace("-", "_")] = value_of(value)
+    return found
+
+
+def value_of(text: str) -> Any:
+    """A number, true, false, a tuple of numbers, or the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return tuple(json.loads(f"[{text}]")) if "," in text else text
+    except ValueError:
+        return text

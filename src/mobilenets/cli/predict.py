@@ -1,0 +1,75 @@
+"""`mobilenets predict`: what is in these images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mobilenets.cli.console import err, out, print_json, progress
+
+
+def run(
+    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A file or a published name.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE|DIR...", help="Files, folders or patterns.")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="Labels per image.")] = 5,
+    save_dir: Annotated[
+        Path | None, typer.Option(help="Also write each image with its labels here.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
+    threads: Annotated[int | None, typer.Option(help="Of the network; all cores if not given.")] = (
+        None
+    ),
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what is in each image, best guess first, with its probability.
+
+    WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
+    no torch) or a published name. An image that cannot be read is named and passed over.
+
+    Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
+    """
+    from mobilenets.inference import open_model, predict
+    from mobilenets.runtime.images import find_images
+    from mobilenets.tasks import TASKS
+
+    files = find_images(images)
+    session = open_model(weights, threads=threads)
+    task = TASKS[session.card.task]
+    with progress("predicting", len(files)) as advance:
+        seen = list(
+            predict(
+                session,
+                files,
+                task,
+                top=top,
+                batch_size=batch_size,
+                save_dir=save_dir,
+                progress=advance,
+            )
+        )
+    broken = [one for one in seen if one.error]
+    for one in broken:
+        err.print(f"left out: {one.error}", highlight=False, markup=False, soft_wrap=True)
+    if json:
+        print_json(
+            [
+                {"image": str(one.path), "error": one.error}
+                if one.error
+                else {"image": str(one.path), "predictions": task.to_json(one.decoded)}
+                for one in seen
+            ]
+        )
+    else:
+        from rich.table import Table
+
+        table = Table("image", "label", "score")
+        for one in seen:
+            for row, (label, score) in enumerate(task.describe(one.decoded) if one.decoded else ()):
+                table.add_row(one.path.name if row == 0 else "", label, f"{score:.3f}")
+        out.print(table)
+        if broken:
+            out.print(f"{len(broken)} of {len(seen)} images could not be read")
+    if len(broken) == len(seen):
+        raise typer.Exit(1)

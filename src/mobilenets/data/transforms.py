@@ -1,0 +1,80 @@
+"""Training transforms, from torchvision; inference has its own single implementation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
+
+from mobilenets.card import Preprocessing
+
+Policy = Literal["none", "flip", "inception", "trivial"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to a training image.
+
+    `policy`: `none`; `flip` (random crop and flip); `inception` (and colours, as the released
+    code); `trivial` (and TrivialAugment). `crop_scale` is the smallest share of the image's area
+    that a random crop may keep. `train_scale` is the side of a training image as a share of the
+    network's own: objects look smaller in whole images than in random crops.
+    """
+
+    policy: Policy = "flip"
+    crop_scale: float = 0.35
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    train_scale: float = 1.0
+
+
+def classification_transform(
+    preprocessing: Preprocessing, augmentation: Augmentation
+) -> Callable[[Image.Image], Tensor]:
+    """PIL RGB -> (3, H, W) float32, normalised as the network's card says."""
+    height, width = (max(round(s * augmentation.train_scale), 1) for s in preprocessing.size)
+    interpolation = InterpolationMode(preprocessing.interpolation)
+    steps: list[Any] = []
+    if augmentation.policy == "none":
+        steps.append(v2.Resize((height, width), interpolation))
+    else:
+        scale = (augmentation.crop_scale, 1.0)
+        steps += [
+            v2.RandomResizedCrop((height, width), scale, interpolation=interpolation),
+            v2.RandomHorizontalFlip(),
+        ]
+    if augmentation.policy == "inception":
+        steps.append(v2.ColorJitter(brightness=32 / 255, contrast=0.5, saturation=0.5, hue=0.2))
+    elif augmentation.policy == "trivial":
+        steps.append(v2.TrivialAugmentWide(interpolation=InterpolationMode.BILINEAR))
+    steps += [
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
+    ]
+    if preprocessing.order == "BGR":
+        # The mean and deviation are in the network's order, the image is in RGB until here.
+        steps.insert(-1, v2.Lambda(lambda x: x.flip(0)))
+    if augmentation.erasing:
+        steps.append(v2.RandomErasing(augmentation.erasing))
+    pipeline = v2.Compose(steps)
+
+    def transform(image: Image.Image) -> Tensor:
+        out: Tensor = pipeline(image).as_subclass(Tensor)
+        return out
+
+    return transform
+
+
+def mixer(augmentation: Augmentation, classes: int) -> Callable[..., Any] | None:
+    """MixUp and CutMix with the recipe's strengths, one of them per batch; None for neither."""
+    choices: list[Any] = []
+    if augmentation.mixup:
+        choices.append(v2.MixUp(alpha=augmentation.mixup, num_classes=classes))
+    if augmentation.cutmix:
+        choices.append(v2.CutMix(alpha=augmentation.cutmix, num_classes=classes))
+    return v2.RandomChoice(choices) if choices else None

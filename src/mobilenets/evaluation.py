@@ -1,0 +1,62 @@
+"""A task's metrics over a data set, for any session."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mobilenets.data.dataset import Dataset
+from mobilenets.errors import DataError
+from mobilenets.runtime.batches import read_batches
+from mobilenets.runtime.preprocess import preprocess
+from mobilenets.runtime.session import Session
+from mobilenets.tasks import Evaluator, Task
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out: `results` by name (shares 0..1), and the images that could not be read."""
+
+    results: dict[str, float]
+    failures: list[tuple[str, str]]
+    """(name, why) of every image that was left out."""
+    evaluator: Evaluator
+
+
+def evaluate(
+    session: Session,
+    dataset: Dataset,
+    task: Task,
+    *,
+    indices: Sequence[int] | None = None,
+    batch_size: int = 32,
+    progress: Callable[[int], None] = lambda images: None,
+) -> Evaluation:
+    """Run `session` over `dataset` (or over `indices` of it) and measure.
+
+    Images pass through the preprocessing of the session's card. One that cannot be read is named
+    in `failures` and left out. Raises DataError where the data's classes are not the model's, or
+    where no image could be read.
+    """
+    card = session.card
+    evaluator = task.evaluator(card, dataset)
+    failures: list[tuple[str, str]] = []
+    items = range(len(dataset)) if indices is None else indices
+    batches = read_batches(
+        items, lambda index: preprocess(dataset.image(index), card.preprocessing), batch_size
+    )
+    for batch in batches:
+        failures += [(dataset.name(index), why) for index, why in batch.failures]
+        if len(batch.items):
+            targets = [dataset.target(index) for index in batch.items]
+            evaluator.update(session(batch.inputs), targets)
+        progress(len(batch.items) + len(batch.failures))
+    if items and len(failures) == len(items):
+        raise DataError(f"none of {len(items)} images could be read; the first: {failures[0][1]}")
+    return Evaluation(dict(evaluator.results()), failures, evaluator)
+
+
+def spread(length: int, limit: int | None) -> list[int]:
+    """At most `limit` indices, evenly over `length`: sorted data keeps all its classes."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be a positive integer, got {limit}")
+    count = length if limit is None else min(limit, length)
+    return [index * length // count for index in range(count)]

@@ -1,0 +1,106 @@
+"""One way to run any model file: torch weights or ONNX behind the same call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobilenets.card import ModelCard, card_of
+from mobilenets.runtime.batches import read_batches
+from mobilenets.runtime.images import read_image
+from mobilenets.runtime.preprocess import preprocess
+from mobilenets.runtime.session import Session, open_session
+from mobilenets.tasks import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TorchSession:
+    """A torch module as a runtime session: numpy in, numpy out, on the module's device."""
+
+    def __init__(self, module: nn.Module, card: ModelCard) -> None:
+        self.module = module.eval()
+        self.card = card
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, H, W) -> the module's raw outputs."""
+        import torch
+
+        device = next(self.module.parameters()).device
+        with torch.inference_mode():
+            outputs = self.module(torch.from_numpy(batch).to(device))
+        array: NDArray[np.float32] = outputs.float().cpu().numpy()
+        return array
+
+
+def open_model(weights: str | Path, *, threads: int | None = None) -> Session:
+    """Anything the package can run: our files, a published name, anyone's weights, ONNX.
+
+    An `.onnx` file needs no torch. Raises WeightsError for what is not recognised.
+    """
+    if str(weights).endswith(".onnx"):
+        return open_session(weights, threads=threads)
+    import torch
+
+    from mobilenets.weights import load
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model = load(weights)
+    return TorchSession(model, card_of(model))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a model sees in one file: `decoded` as its task says, or the `error` of reading it."""
+
+    path: Path
+    decoded: Any = None
+    error: str = ""
+
+
+def predict(
+    session: Session,
+    files: Sequence[Path],
+    task: Task,
+    *,
+    top: int = 5,
+    batch_size: int = 16,
+    save_dir: Path | None = None,
+    progress: Callable[[int], None] = lambda images: None,
+) -> Iterator[Seen]:
+    """What `session` sees in each file, in order; a broken file does not end it.
+
+    With `save_dir`, each image is written there too, with what is seen drawn on it.
+    """
+    card = session.card
+    batches = read_batches(
+        files, lambda path: preprocess(read_image(path), card.preprocessing), batch_size
+    )
+    for batch in batches:
+        seen = {path: Seen(path, error=why) for path, why in batch.failures}
+        if len(batch.items):
+            decoded = task.decode(session(batch.inputs), card, top)
+            for path, one in zip(batch.items, decoded, strict=True):
+                seen[path] = Seen(path, one)
+                if save_dir is not None:
+                    save_picture(task.draw(read_image(path), one), path, save_dir)
+        progress(len(seen))
+        yield from seen.values()
+
+
+def save_picture(picture: Image.Image, path: Path, folder: Path) -> Path:
+    """Write `picture` as JPEG under the name of `path`, never over another file's picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target, number = folder / f"{path.stem}.jpg", 2
+    while target.exists():
+        target, number = folder / f"{path.stem}-{number}.jpg", number + 1
+    picture.save(target, quality=92)
+    return target

@@ -1,0 +1,321 @@
+"""The training loop, in plain sight: read it from top to bottom.
+
+One process or many, the same code: Accelerate wraps the model, and each process takes its part of
+every global batch. All that is random is drawn from (seed, step), so that a run killed at any
+moment and resumed ends in the same weights, bit for bit on a CPU, as one that never stopped.
+"""
+
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from mobilenets.card import ModelCard, card_of, set_card
+from mobilenets.data.dataset import Dataset
+from mobilenets.errors import TrainingError
+from mobilenets.evaluation import Evaluation, evaluate
+from mobilenets.inference import TorchSession
+from mobilenets.tasks import Task
+from mobilenets.training.distill import Teacher, distillation_loss
+from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics
+from mobilenets.training.optimizer import make_average, make_optimizer, make_schedule
+from mobilenets.training.recipes import Recipe
+from mobilenets.training.report import Reporter, Row
+from mobilenets.training.samples import Batches, Samples, loader, mix
+from mobilenets.training.state import fingerprint, load_state, save_state
+from mobilenets.weights.own import save
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves: its best epoch's metrics, and the files."""
+
+    best: Row
+    history: list[Row]
+    checkpoint: Path
+    """The best epoch's weights; `last.safetensors` beside it has the last one's."""
+
+
+class InterruptedRunError(TrainingError):
+    """Someone stopped the run; its state is on disk."""
+
+
+class Trainer:
+    """A run: what it learns, from what, by which recipe, and where it is kept.
+
+    `model` is any torch module whose outputs the task knows; `card` says how to feed it (a
+    network of ours carries its own). Raises ValueError for a recipe that does not fit.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        data: tuple[Dataset, Dataset],
+        recipe: Recipe,
+        output: str | Path,
+        *,
+        card: ModelCard | None = None,
+        teacher: Teacher | None = None,
+        workers: int = 2,
+        cpu: bool = False,
+    ) -> None:
+        self.task, self.recipe, self.output = task, recipe, Path(output)
+        self.train_set, self.val_set = data
+        self.card = card or card_of(model)
+        self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=cpu)
+        world, images = self.accelerator.num_processes, len(self.train_set)
+        batch = min(recipe.batch_size, images)
+        if batch % (world * recipe.accumulate):
+            raise ValueError(
+                f"batch_size must be a multiple of processes x accumulate "
+                f"({world} x {recipe.accumulate}), got {batch}"
+            )
+        if recipe.freeze_epochs and not hasattr(model, "backbone"):
+            raise ValueError("freeze_epochs needs a network with a `backbone`, this one has none")
+        if recipe.dropout is not None:
+            for module in model.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = recipe.dropout
+        set_momentum(model, recipe.norm_momentum)
+        device = self.accelerator.device
+        self.model = share_statistics(model, device).to(device)
+        self.teacher = teacher.to(device) if teacher else None
+        self.batches = Batches(images, batch, recipe.seed, self.accelerator.process_index, world)
+        augmentation = recipe.augmentation
+        transform = task.transform(self.card.preprocessing, augmentation)
+        self.loader = loader(Samples(self.train_set, transform, recipe.seed), self.batches, workers)
+        self.mixer = task.mixer(augmentation, len(self.train_set.classes))
+        self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
+        self.schedule = make_schedule(self.optimizer, recipe, len(self.batches))
+        self.average = make_average(self.model, recipe)
+        self.fingerprint = fingerprint(recipe, self.card, self.train_set)
+        self.step = 0  # optimizer steps done
+        self.loss_sum = 0.0  # of this epoch's steps
+        self.history: list[Row] = []
+        self.unreadable: set[str] = set()
+        self.evaluation: Evaluation | None = None
+        self.stop = False
+        self.wrapped: nn.Module | None = None
+        self.frozen = False
+
+    def run(self, *, resume: bool = False) -> Result:
+        """Train to the last epoch.
+
+        Ctrl-C or SIGTERM saves the state after the step at hand and raises InterruptedRunError.
+        """
+        self.output.mkdir(parents=True, exist_ok=True)
+        if resume:
+            self.restore(load_state(self.output, self.fingerprint))
+        steps = len(self.batches)
+        total = self.recipe.epochs * steps
+        main = self.accelerator.is_main_process
+        with Reporter(self.output, total, self.step, shown=main) as report, self.signals():
+            for epoch in range(self.step // steps, self.recipe.epochs):
+                self.train_epoch(epoch, report)
+                self.finish_epoch(epoch, report)
+            if self.evaluation is None:  # resumed after its last epoch
+                self.evaluation = self.evaluate()
+            report.pictures(self.history, self.task.metric, self.evaluation.evaluator)
+        best = max(self.history, key=lambda row: row[self.task.metric])
+        return Result(best, self.history, self.output / "best.safetensors")
+
+    def train_epoch(self, epoch: int, report: Reporter) -> None:
+        """One pass over the training images, from wherever a resumed run left off."""
+        steps = len(self.batches)
+        frozen = epoch < self.recipe.freeze_epochs
+        wrapped = self.wrap(frozen)
+        wrapped.train()
+        if self.recipe.norm == "frozen":
+            freeze_statistics(self.model)
+        if frozen:
+            cast(nn.Module, self.model.backbone).eval()
+        self.batches.epoch, self.batches.start = epoch, self.step - epoch * steps
+        for images, targets, notes in self.loader:
+            self.warn(notes, report)
+            rate = self.set_rate()
+            loss = self.train_step(wrapped, images, targets)
+            self.step += 1
+            self.loss_sum += loss
+            report.step(self.step, epoch, loss, rate)
+            if self.stop:
+                self.save_state()
+                raise InterruptedRunError(
+                    f"stopped at step {self.step}; the run is kept in {self.output}"
+                )
+
+    def wrap(self, frozen: bool) -> nn.Module:
+        """The network as Accelerate runs it: many processes, mixed precision.
+
+        Wrapped anew when what learns changes, since gradients are exchanged for that alone; and
+        inside a shell, so that `self.model` itself stays as it was.
+        """
+        if self.wrapped is None or frozen != self.frozen:
+            if self.recipe.freeze_epochs:
+                cast(nn.Module, self.model.backbone).requires_grad_(not frozen)
+            self.wrapped = self.accelerator.prepare_model(nn.Sequential(self.model))
+            self.frozen = frozen
+        assert self.wrapped is not None
+        return self.wrapped
+
+    def train_step(self, wrapped: nn.Module, images: Tensor, targets: Tensor) -> float:
+        """One optimizer step on this process's part of a batch; the loss over all of them."""
+        accelerator, recipe = self.accelerator, self.recipe
+        # Dropout and mixing: from the step alone, and different in each process.
+        torch.manual_seed(mix(recipe.seed, self.step, accelerator.process_index))
+        if self.mixer is not None:
+            images, targets = self.mixer(images, targets)
+        images, targets = images.to(accelerator.device), targets.to(accelerator.device)
+        total = torch.zeros((), device=accelerator.device)
+        parts = list(
+            zip(images.chunk(recipe.accumulate), targets.chunk(recipe.accumulate), strict=True)
+        )
+        for index, (x, y) in enumerate(parts):
+            last = index == len(parts) - 1
+            with nullcontext() if last else accelerator.no_sync(wrapped):
+                loss = self.loss(wrapped, x, y) / len(parts)
+                accelerator.backward(loss)
+            total += loss.detach()
+        # One number for all: the mean loss, and whether any process was told to stop.
+        shared = torch.stack([total.double(), torch.tensor(float(self.stop)).to(total).double()])
+        shared = accelerator.reduce(shared, reduction="mean")
+        value, self.stop = shared[0].item(), shared[1].item() > 0
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {self.step + 1}; try a smaller learning rate, "
+                f"clip_norm, or precision no"
+            )
+        if recipe.clip_norm:
+            accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return float(value)
+
+    def loss(self, wrapped: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        """The task's loss, or a mix of it and the teacher's."""
+        recipe = self.recipe
+        outputs = wrapped(images)
+        loss = self.task.loss(outputs, targets, recipe.label_smoothing)
+        if self.teacher is None:
+            return loss
+        with self.accelerator.autocast():
+            taught = self.teacher(images)
+        distilled = distillation_loss(outputs, taught.float(), recipe.teacher_temperature)
+        return torch.lerp(loss, distilled, recipe.teacher_weight)
+
+    def set_rate(self) -> float:
+        """Set this step's learning rate, from the schedule."""
+        self.schedule.step_update(self.step)
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def finish_epoch(self, epoch: int, report: Reporter) -> None:
+        """Evaluate, log, and keep the weights."""
+        self.evaluation = self.evaluate()
+        results = dict(self.evaluation.results)
+        row: Row = {
+            "epoch": epoch + 1,
+            "step": self.step,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "loss": self.loss_sum / len(self.batches),
+            "val_loss": results.pop("loss"),
+            **results,
+        }
+        self.loss_sum = 0.0
+        best = max((r[self.task.metric] for r in self.history), default=-1.0)
+        self.history.append(row)
+        report.epoch(self.history, self.task.metric)
+        if self.accelerator.is_main_process:
+            if row[self.task.metric] > best:
+                self.save_weights("best.safetensors", results)
+            self.save_weights("last.safetensors", results)
+        self.save_state()
+
+    def evaluated(self) -> nn.Module:
+        """The network that counts: the average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def evaluate(self) -> Evaluation:
+        """The validation images, each process its share; the whole result in each."""
+        accelerator = self.accelerator
+        mine = range(accelerator.process_index, len(self.val_set), accelerator.num_processes)
+        session = TorchSession(self.evaluated(), self.card)
+        found = evaluate(session, self.val_set, self.task, indices=mine)
+        if accelerator.num_processes == 1:
+            return found
+        parts: list[Evaluation] = gather_object([found])
+        whole = self.task.evaluator(self.card, self.val_set)
+        for part in parts:
+            whole.merge(part.evaluator)
+        failures = [failure for part in parts for failure in part.failures]
+        return Evaluation(dict(whole.results()), failures, whole)
+
+    def save_weights(self, name: str, results: dict[str, float]) -> None:
+        """A checkpoint that says of itself what it is and how good."""
+        network = self.evaluated()
+        set_card(network, self.card.replace(recipe=asdict(self.recipe), results=results))
+        save(network, self.output / name)
+
+    def save_state(self) -> None:
+        """All that a resumed run needs, in one file."""
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        save_state(
+            self.output,
+            {
+                "fingerprint": self.fingerprint,
+                "step": self.step,
+                "loss_sum": self.loss_sum,
+                "history": self.history,
+                "model": self.model.state_dict(),
+                "average": self.average and self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": scaler and scaler.state_dict(),
+            },
+        )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where `save_state` was called."""
+        self.step, self.loss_sum = state["step"], state["loss_sum"]
+        self.history = state["history"]
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def warn(self, notes: list[str], report: Reporter) -> None:
+        """Name each unreadable image once."""
+        for note in notes:
+            if note not in self.unreadable:
+                self.unreadable.add(note)
+                report.say(f"left out: {note}")
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM end the run after the step at hand."""
+
+        def ask(*_: object) -> None:
+            self.stop = True
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

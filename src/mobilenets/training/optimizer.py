@@ -1,0 +1,87 @@
+"""The recipe's optimizer, schedule and average, from timm and torch."""
+
+from typing import Any
+
+import torch
+from timm.optim.rmsprop_tf import RMSpropTF
+from timm.scheduler.cosine_lr import CosineLRScheduler
+from timm.scheduler.scheduler import Scheduler
+from timm.scheduler.step_lr import StepLRScheduler
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from mobilenets.training.recipes import Recipe
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Two groups: what is decayed, and what is not (norms, biases, and depthwise if so said)."""
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    for module in model.modules():
+        depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
+        for parameter in module.parameters(recurse=False):
+            spare = parameter.ndim < 2 or (depthwise and not recipe.decay_depthwise)
+            (spared if spare else decayed).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """`rmsprop_tf` is TensorFlow's: epsilon 1 inside the root, mean square starting at 1."""
+    groups = parameter_groups(model, recipe)
+    if recipe.optimizer == "rmsprop_tf":
+        return RMSpropTF(
+            groups, lr=recipe.learning_rate, alpha=0.9, eps=1.0, momentum=recipe.momentum
+        )
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    return torch.optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+    )
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int
+) -> Scheduler:
+    """A schedule that sets the rate from the step's number alone, so that a resumed run agrees."""
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    total = recipe.epochs * steps_per_epoch
+    common: dict[str, Any] = {
+        "warmup_t": min(warmup, total // 2),
+        "warmup_lr_init": recipe.learning_rate * 0.01,
+        "t_in_epochs": False,
+    }
+    if recipe.schedule == "cosine":
+        return CosineLRScheduler(
+            optimizer,
+            t_initial=max(total - common["warmup_t"], 1),
+            warmup_prefix=True,
+            **common,
+        )
+    return StepLRScheduler(
+        optimizer,
+        decay_t=max(round(recipe.decay_epochs * steps_per_epoch), 1),
+        decay_rate=recipe.decay_rate,
+        **common,
+    )
+
+
+def make_average(model: nn.Module, recipe: Recipe) -> AveragedModel | None:
+    """The exponential moving average of weights and norm statistics, or None."""
+    if not recipe.ema_decay:
+        return None
+
+    def average(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        step = int(count)
+        decay = min(recipe.ema_decay, (1 + step) / (10 + step))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value.detach(), 1 - decay)
+            else:
+                mean.copy_(value)
+
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)

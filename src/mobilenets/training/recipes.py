@@ -1,0 +1,210 @@
+"""Recipes: functions that return frozen data, each saying what it is known to give."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+from mobilenets.data.transforms import Augmentation
+
+Optimizer = Literal["rmsprop_tf", "sgd", "adamw"]
+Schedule = Literal["cosine", "staircase"]
+NormPolicy = Literal["train", "frozen"]
+Precision = Literal["no", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run, but the network and the data."""
+
+    name: str
+    epochs: int
+    batch_size: int
+    """Images per optimizer step, over all processes and accumulated micro-batches together."""
+    learning_rate: float
+    """At `batch_size`; `fit` scales both together."""
+    optimizer: Optimizer = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    decay_depthwise: bool = False
+    """Whether depthwise kernels are decayed; norms and biases never are."""
+    schedule: Schedule = "cosine"
+    warmup_epochs: float = 0.0
+    decay_rate: float = 0.98
+    decay_epochs: float = 1.0
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0
+    """0 for none. The average starts fast: at step s its decay is at most (1 + s) / (10 + s)."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    dropout: float | None = None
+    """None keeps the network's own."""
+    freeze_epochs: int = 0
+    """Epochs at the start in which only the head learns."""
+    norm: NormPolicy = "train"
+    """`frozen` keeps the running statistics as they came; scale and shift still learn."""
+    norm_momentum: float | None = None
+    """Momentum of the running statistics (1 - TensorFlow's decay); None keeps the network's."""
+    clip_norm: float = 0.0
+    """Largest L2 norm of all gradients together; 0 for no limit."""
+    accumulate: int = 1
+    """Micro-batches per optimizer step."""
+    precision: Precision = "no"
+    teacher_weight: float = 0.5
+    """Share of the distillation loss, where a teacher is given."""
+    teacher_temperature: float = 2.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value > 0):
+                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}")
+        if self.freeze_epochs < 0:
+            raise ValueError(f"freeze_epochs must be 0 or more, got {self.freeze_epochs!r}")
+        if self.clip_norm < 0:
+            raise ValueError(f"clip_norm must be 0 or more, got {self.clip_norm!r}")
+        if not 0 <= self.teacher_weight <= 1:
+            raise ValueError(f"teacher_weight must be from 0 to 1, got {self.teacher_weight!r}")
+        for name, allowed in (
+            ("optimizer", Optimizer),
+            ("schedule", Schedule),
+            ("norm", NormPolicy),
+            ("precision", Precision),
+        ):
+            value = getattr(self, name)
+            if value not in get_args(allowed):
+                choices = ", ".join(get_args(allowed))
+                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+
+
+def paper_v1() -> Recipe:
+    """Paper 1, section 3.2, with the numbers of the released code.
+
+    TensorFlow's RMSProp, 0.045 x 0.94 every 2.5 epochs at batch 64, little augmentation, no label
+    smoothing, no decay on depthwise kernels. Known to give 70.6 % (paper 1, Table 4; 70.9 released)
+    for V1 1.0 at 224, with asynchronous workers; not re-run here.
+    """
+    return Recipe(
+        "paper_v1",
+        epochs=100,
+        batch_size=64,
+        learning_rate=0.045,
+        optimizer="rmsprop_tf",
+        schedule="staircase",
+        decay_rate=0.94,
+        decay_epochs=2.5,
+        ema_decay=0.9999,
+        augmentation=Augmentation("flip", crop_scale=0.25),
+    )
+
+
+def paper_v2() -> Recipe:
+    """Paper 2, section 6.1, with the released code's label smoothing and average.
+
+    TensorFlow's RMSProp (decay and momentum 0.9, epsilon 1), 0.045 x 0.98 per epoch at batch 96,
+    Inception's preprocessing. Known to give 72.0 % for V2 1.0 at 224 (paper 2, Table 4; 71.8
+    released), with 16 asynchronous workers; not re-run here.
+    """
+    return Recipe(
+        "paper_v2",
+        epochs=300,
+        batch_size=96,
+        learning_rate=0.045,
+        optimizer="rmsprop_tf",
+        schedule="staircase",
+        decay_rate=0.98,
+        decay_epochs=1.0,
+        label_smoothing=0.1,
+        ema_decay=0.9999,
+        augmentation=Augmentation("inception", crop_scale=0.08),
+    )
+
+
+def modern() -> Recipe:
+    """The best published recipe for V2 whose every setting is public: torchvision's second.
+
+    Known to give 72.15 % for V2 1.0 at 224 on ImageNet-1k (600 epochs on eight GPUs; not re-run
+    here): SGD, cosine with five epochs of warm-up, TrivialAugment, erasing, mixing, training at 176
+    pixels for 224, and that proportion for any other size.
+    """
+    return Recipe(
+        "modern",
+        epochs=600,
+        batch_size=1024,
+        learning_rate=0.5,
+        weight_decay=2e-5,
+        decay_depthwise=True,
+        warmup_epochs=5.0,
+        label_smoothing=0.1,
+        ema_decay=0.9999,
+        augmentation=Augmentation(
+            "trivial", 0.08, erasing=0.1, mixup=0.2, cutmix=1.0, train_scale=176 / 224
+        ),
+        norm_momentum=0.1,
+    )
+
+
+def finetune() -> Recipe:
+    """The default with `--from`: few epochs on few images, from features that are already good.
+
+    docs/reproduction.md has what it gives on ants and bees, with the command.
+    """
+    return Recipe(
+        "finetune",
+        epochs=10,
+        batch_size=32,
+        learning_rate=0.01,
+        weight_decay=1e-4,
+        warmup_epochs=1.0,
+        label_smoothing=0.1,
+        augmentation=Augmentation("flip", crop_scale=0.35),
+        norm="frozen",
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "paper_v1": paper_v1,
+    "paper_v2": paper_v2,
+    "modern": modern,
+    "finetune": finetune,
+}
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """The recipe called `name` with some settings changed; None changes nothing.
+
+    A setting of the augmentation (`policy`, `mixup`, ...) is given by its own name. A
+    batch size given without a learning rate scales the rate with it. Raises ValueError for a name,
+    a setting or a value that is not one.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+    made = RECIPES[name]()
+    given = {key: value for key, value in changes.items() if value is not None}
+    inner = {field.name for field in fields(Augmentation)}
+    unknown = sorted(set(given) - inner - {field.name for field in fields(Recipe)})
+    if unknown:
+        raise ValueError(f"a recipe has no setting {unknown[0]!r}")
+    batch_size = given.get("batch_size", made.batch_size)
+    if "learning_rate" not in given and isinstance(batch_size, int) and batch_size > 0:
+        given["learning_rate"] = made.learning_rate * batch_size / made.batch_size
+    augmentation = replace(made.augmentation, **{k: v for k, v in given.items() if k in inner})
+    outer = {key: value for key, value in given.items() if key not in inner}
+    return replace(made, augmentation=augmentation, **outer)
+
+
+STEPS = 8
+"""Optimizer steps that an epoch should have at least."""
+
+
+def fit(made: Recipe, images: int, *, smallest: int = 16) -> Recipe:
+    """The recipe with its batch halved, and its rate with it, until an epoch has enough steps.
+
+    A recipe for ImageNet has batches that a small data set would see a few times only.
+    """
+    batch = made.batch_size
+    while batch // 2 >= smallest and images // batch < STEPS:
+        batch //= 2
+    rate = made.learning_rate * batch / made.batch_size
+    return replace(made, batch_size=batch, learning_rate=rate)

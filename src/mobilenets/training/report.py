@@ -1,0 +1,99 @@
+"""What a run shows: a progress bar, TensorBoard, a CSV log, and pictures at the end."""
+
+import csv
+import io
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mobilenets.files import replace_file
+from mobilenets.tasks import Evaluator
+from mobilenets.tasks.figures import curves_figure
+
+Row = dict[str, float]
+
+
+class Reporter:
+    """Shows a run to whoever watches the terminal, and leaves it in `folder` for later.
+
+    `shown` is False for every process but the first: they stay silent and write nothing.
+    """
+
+    def __init__(self, folder: Path, total: int, step: int, *, shown: bool) -> None:
+        self.folder, self.shown = folder, shown
+        self.console = Console(stderr=True, quiet=not shown)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not shown,
+        )
+        self.bar = self.progress.add_task("training", total=total, completed=step)
+        self.board: Any = None
+        if shown:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def __enter__(self) -> "Reporter":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+        if self.board is not None:
+            self.board.close()
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self.progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def step(self, step: int, epoch: int, loss: float, rate: float) -> None:
+        """An optimizer step is done."""
+        self.progress.update(
+            self.bar, completed=step, description=f"epoch {epoch + 1}  loss {loss:.3f}"
+        )
+        if self.board is not None:
+            self.board.add_scalar("train/loss", loss, step)
+            self.board.add_scalar("train/learning_rate", rate, step)
+
+    def epoch(self, history: list[Row], metric: str) -> None:
+        """An epoch is done: the last row of `history` is its."""
+        row = history[-1]
+        self.say(
+            f"epoch {int(row['epoch'])}: loss {row['loss']:.4f}, "
+            f"val loss {row['val_loss']:.4f}, val {metric} {row[metric]:.4f}"
+        )
+        if self.board is None:
+            return
+        for name, value in row.items():
+            if name not in ("epoch", "step"):
+                self.board.add_scalar(f"epoch/{name}", value, int(row["step"]))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(row))
+        writer.writeheader()
+        writer.writerows(history)
+        replace_file(self.folder / "log.csv", lambda path: path.write_text(text.getvalue()))
+
+    def pictures(self, history: list[Row], metric: str, evaluator: Evaluator) -> None:
+        """The curves, and the task's own picture of the last evaluation."""
+        if not self.shown:
+            return
+        for name, figure in (
+            ("curves.png", curves_figure(history, metric)),
+            ("confusion.png", evaluator.figure()),
+        ):
+            replace_file(self.folder / name, partial(figure.savefig, format="png", dpi=110))

@@ -1,0 +1,142 @@
+"""From names and paths to a finished run: what `mobilenets train` calls."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mobilenets.card import INCEPTION, card_of, set_card
+from mobilenets.data.dataset import Dataset
+from mobilenets.errors import DataError
+from mobilenets.models.geometry import NAMES, unknown_name
+from mobilenets.tasks import TASKS, Task
+from mobilenets.training.distill import load_teacher
+from mobilenets.training.loop import Result, Trainer
+from mobilenets.training.norms import is_folded
+from mobilenets.training.recipes import Recipe, fit, recipe
+from mobilenets.training.state import NAME
+from mobilenets.weights import load
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train: a network by name, and where its weights start."""
+
+    model: str
+    """A name of the zoo."""
+    weights: str | Path | None = None
+    """Any WEIGHTS to start from; None for random ones."""
+    resolution: int | None = None
+    """Pixels of the input's sides; None for those of the weights, else 224."""
+    knobs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the constructor, such as width."""
+    teacher: str | None = None
+    """Any WEIGHTS or a timm name to learn from."""
+    task: str = "classify"
+
+
+def train(
+    plan: Plan,
+    data: str | Path,
+    *,
+    recipe_name: str | None = None,
+    changes: dict[str, Any] | None = None,
+    output: str | Path | None = None,
+    resume: bool = False,
+    workers: int = 2,
+    say: Callable[[str], None] = lambda line: None,
+) -> Result:
+    """Train `plan` on `data` by a recipe, and leave the run in a folder.
+
+    The recipe is `finetune` from weights, else `modern`; `changes` are settings of it by name.
+    `output` is a new folder under `runs/` unless given; with `resume`, the run in it (or the
+    newest of that name) goes on. `say` gets lines for a person. Raises ValueError for arguments,
+    DataError, WeightsError and TrainingError for the rest; Ctrl-C ends in InterruptedRunError.
+    """
+    if plan.model not in NAMES:
+        raise ValueError(unknown_name(plan.model, NAMES))
+    changes = dict(changes or {})
+    made = recipe(recipe_name or ("finetune" if plan.weights else "modern"), **changes)
+    task = TASKS[plan.task]
+    train_set, val_set = (task.open_data(data, split, seed=made.seed) for split in ("train", "val"))
+    check(train_set, val_set)
+    for note in dict.fromkeys([*train_set.notes, *val_set.notes]):
+        say(f"note: {note}")
+    if "batch_size" not in changes:
+        made = fit(made, len(train_set))
+    model = start(plan, task, train_set.classes, say)
+    check_norms(model, made, say)
+    card = card_of(model)
+    teacher = load_teacher(plan.teacher, card) if plan.teacher else None
+    folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
+    trainer = Trainer(
+        model, task, (train_set, val_set), made, folder, teacher=teacher, workers=workers
+    )
+    say(
+        f"{made.name}: {made.epochs} epochs of {len(train_set)} images in {len(card.labels)} "
+        f"classes at {card.preprocessing.size[0]} pixels, batch {made.batch_size}, "
+        f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
+    )
+    return trainer.run(resume=resume)
+
+
+def check(train_set: Dataset, val_set: Dataset) -> None:
+    """Raise DataError where there is nothing to learn or to measure."""
+    for name, dataset in (("training", train_set), ("validation", val_set)):
+        if not len(dataset):
+            raise DataError(f"there are no {name} images")
+
+
+def start(plan: Plan, task: Task, labels: tuple[str, ...], say: Callable[[str], None]) -> nn.Module:
+    """The network at step 0: random, or from weights with a head for `labels`."""
+    size = (plan.resolution, plan.resolution) if plan.resolution is not None else None
+    model: nn.Module
+    if plan.weights is None:
+        model = task.build(plan.model, labels, plan.knobs)
+        size = size or INCEPTION.size
+    else:
+        model = load(plan.weights, architecture=plan.model, width=plan.knobs.get("width"))
+        for name, value in plan.knobs.items():
+            found = card_of(model).arguments.get(name, value)
+            if found != value:
+                raise ValueError(f"{name} must be {found!r} as in {plan.weights}, got {value!r}")
+        if task.adapt(model, labels):
+            say(f"a new head for {len(labels)} classes; the rest as in {plan.weights}")
+    if size is not None:
+        card = card_of(model)
+        set_card(model, card.replace(preprocessing=replace(card.preprocessing, size=size)))
+    return model
+
+
+def check_norms(model: nn.Module, made: Recipe, say: Callable[[str], None]) -> None:
+    """Say what becomes of batch normalisation, and refuse what cannot be."""
+    folded = is_folded(model)
+    if made.norm == "train" and folded and made.name == "finetune":
+        raise ValueError(
+            "norm must be frozen for these weights, got 'train': their statistics are folded away"
+        )
+    if made.norm == "frozen":
+        why = "folded into these weights" if folded else "steadier than those of small batches"
+        say(f"batch normalisation keeps its statistics: {why}")
+
+
+def choose_folder(output: Path | None, model: str, data: str, *, resume: bool) -> Path:
+    """The folder that was asked for; else the newest run of that name, or the next free one."""
+    if output is not None:
+        if not resume and (output / NAME).exists():
+            raise ValueError(
+                f"output must be a new folder, {output} already holds a run; "
+                f"--resume goes on with it"
+            )
+        return output
+    stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if Path(data).exists() else data)
+    base = Path("runs") / f"{model}-{stem}"
+    number, newest = 1, base
+    folder = base
+    while (folder / NAME).exists():
+        newest, number = folder, number + 1
+        folder = base.with_name(f"{base.name}-{number}")
+    return newest if resume else folder

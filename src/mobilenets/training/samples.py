@@ -1,0 +1,93 @@
+"""Which images make which batch, and what is drawn at random for each: all from the seed.
+
+Nothing depends on the process, the worker or what ran before, so a run that was killed goes on
+exactly where it was, and two processes see together what one would have seen.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mobilenets.data.dataset import Dataset as ImageDataset
+from mobilenets.errors import DataError
+
+Key = tuple[int, int]
+"""(epoch, index)"""
+
+
+def mix(*numbers: int) -> int:
+    """A 63-bit seed out of a few integers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class Samples(Dataset[tuple[Tensor, Any, str]]):
+    """A data set's images through a random transform: (image, target, note) by (epoch, index).
+
+    An image that cannot be read is replaced by the next one, and named in the note.
+    """
+
+    def __init__(
+        self, dataset: ImageDataset, transform: Callable[..., tuple[Tensor, Tensor]], seed: int
+    ) -> None:
+        self.dataset = dataset
+        self.transform = transform
+        self.seed = seed
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor, str]:
+        epoch, index = key
+        note = ""
+        for shift in range(len(self.dataset)):
+            chosen = (index + shift) % len(self.dataset)
+            try:
+                image = self.dataset.image(chosen)
+            except DataError as error:
+                note = note or str(error)
+                continue
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(mix(self.seed, epoch, chosen))
+                return (*self.transform(image, self.dataset.target(chosen)), note)
+        raise DataError(f"none of the {len(self.dataset)} training images can be read: {note}")
+
+
+class Batches(Sampler[list[Key]]):
+    """The part of this process in each global batch of an epoch, from step `start` on.
+
+    An epoch is one permutation of the images, its tail that fills no batch left out.
+    """
+
+    def __init__(self, images: int, batch_size: int, seed: int, rank: int, world: int) -> None:
+        self.images, self.batch_size, self.seed = images, batch_size, seed
+        self.rank, self.world = rank, world
+        self.epoch = self.start = 0
+
+    def __len__(self) -> int:
+        return max(self.images // self.batch_size, 1)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order = np.random.default_rng(mix(self.seed, self.epoch)).permutation(self.images)
+        part = min(self.batch_size, self.images) // self.world
+        for step in range(self.start, len(self)):
+            first = step * self.batch_size + self.rank * part
+            yield [(self.epoch, int(index)) for index in order[first : first + part]]
+
+
+def collate(samples: list[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor, list[str]]:
+    """(N, 3, H, W) images, N targets, and the notes of images that could not be read."""
+    images, targets, notes = zip(*samples, strict=True)
+    return torch.stack(images), torch.stack(targets), [note for note in notes if note]
+
+
+def loader(samples: Samples, batches: Batches, workers: int) -> DataLoader[Any]:
+    """Reads and augments in `workers` processes of its own; 0 for none."""
+    return DataLoader(
+        samples,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

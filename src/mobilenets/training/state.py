@@ -1,0 +1,70 @@
+"""A run on disk: one file from which it goes on, replaced whole or not at all."""
+
+import hashlib
+import json
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mobilenets.card import ModelCard
+from mobilenets.data.dataset import Dataset
+from mobilenets.errors import TrainingError
+from mobilenets.files import replace_file
+from mobilenets.training.recipes import Recipe
+
+NAME = "state.pt"
+
+
+def fingerprint(recipe: Recipe, card: ModelCard, train_set: Dataset) -> dict[str, str]:
+    """What a resumed run must share with the one it continues, by name."""
+    names = hashlib.sha256("\n".join(train_set.name(i) for i in range(len(train_set))).encode())
+    settings = {key: json.dumps(value) for key, value in asdict(recipe).items()}
+    return {
+        **settings,
+        "model": card.architecture,
+        "arguments": json.dumps(card.arguments, sort_keys=True),
+        "input size": json.dumps(card.preprocessing.size),
+        "classes": json.dumps(card.labels),
+        "training images": f"{len(train_set)}, {names.hexdigest()[:12]}",
+    }
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write the run's state; OSError (a full disk, say) leaves the last one as it was."""
+
+    def write(path: Path) -> None:
+        try:
+            torch.save(state, path)
+        except RuntimeError as error:  # torch reports a failed write as its own
+            raise OSError(28, "could not be written; is the disk full?", str(path)) from error
+
+    replace_file(folder / NAME, write)
+
+
+def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
+    """Read a run's state; TrainingError where there is none or it is of another run."""
+    path = folder / NAME
+    if not path.exists():
+        raise TrainingError(f"{folder} holds no run to resume; start it without --resume")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found: dict[str, str] = state["fingerprint"]
+    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        why = str(error).splitlines()[0]
+        raise TrainingError(f"{path} is damaged and cannot be resumed ({why})") from error
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise TrainingError(
+                f"the run in {folder} cannot go on with another {key.replace('_', ' ')}: "
+                f"it has {shorten(found.get(key))}, this call {shorten(value)}"
+            )
+    return state
+
+
+def shorten(text: str | None, length: int = 60) -> str:
+    """The start of a long value, for a message."""
+    text = text or "none"
+    return text if len(text) <= length else text[:length] + "..."

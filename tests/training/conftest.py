@@ -1,0 +1,32 @@
+import pytest
+import torch
+
+from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.data.shapes import Shapes
+from mobilenets.models.classifier import Classifier
+from mobilenets.models.zoo import build
+from mobilenets.training.recipes import Recipe, recipe
+
+
+@pytest.fixture
+def data() -> tuple[Shapes, Shapes]:
+    return Shapes(32, "train", length=48), Shapes(32, "val", length=16)
+
+
+@pytest.fixture
+def tiny() -> Classifier:
+    return tiny_network()
+
+
+def tiny_network(name: str = "mobilenet_v2", dropout: float = 0.2) -> Classifier:
+    torch.manual_seed(0)
+    arguments = {"width": 0.25, "classes": 8, "dropout": dropout}
+    model = build(name, **arguments)
+    labels = Shapes(32).classes
+    model.card = ModelCard(name, arguments, labels=labels, preprocessing=Preprocessing((32, 32)))
+    return model
+
+
+def short(**changes: object) -> Recipe:
+    settings = {"epochs": 2, "batch_size": 16, "learning_rate": 0.05, "warmup_epochs": 0.5}
+    return recipe("modern", **{**settings, **changes})
