@@ -25,6 +25,10 @@ from mobilenets.weights.infer import infer
 from mobilenets.weights.source import Foreign
 from mobilenets.weights.tensors import Arrays, gather
 
+V1 = re.compile("(DP)+")
+V2 = re.compile("P?DPP?(PDPP?)*P")
+"""Depthwise 3x3 and pointwise 1x1 after the stem, in order. The P? are what some ports have too
+much: an expansion in the first block, a convolution in a shortcut. They are refused by name."""
 NORM_EPS = 1e-5
 CLIP = 6.0
 DEVIATIONS = 64.0
@@ -74,20 +78,23 @@ class _Layer:
     shape: tuple[int, ...]
 
     @property
-    def depthwise(self) -> bool:
-        return self.shape[1] == 1 and self.shape[2:] == (3, 3)
+    def kind(self) -> str:
+        """D for a depthwise 3x3, P for a 1x1, X for any other."""
+        kinds: dict[tuple[int, ...], str] = {(1, 3, 3): "D", (self.shape[1], 1, 1): "P"}
+        return kinds.get(self.shape[1:], "X")
 
 
 def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether it begins as both networks do: 3x3 on the image, and a depthwise 3x3 follows."""
+    """Whether its convolutions are those of V1 or V2 in kind and order, of any channels."""
     try:
         layers = _layers(tensors)
     except WeightsError:
         return False
+    kinds = "".join(layer.kind for layer in layers[1:])
     return (
         len(layers) > 3
         and layers[0].shape[1:] == (3, 3, 3)
-        and any(layer.depthwise for layer in layers[1:3])
+        and (V1.fullmatch(kinds) or V2.fullmatch(kinds)) is not None
     )
 
 
@@ -95,7 +102,7 @@ def convert(tensors: Arrays, path: Path) -> Foreign:
     """Our names and a card; WeightsError, with the reason, for what we cannot express."""
     port = next(p for p in PORTS if any(re.match(p.names, name) for name in tensors))
     layers = _layers(tensors)
-    if not layers[1].depthwise:
+    if layers[1].kind == "P":
         raise WeightsError(
             f"{layers[1].conv} expands in the first block, where MobileNetV2 has t = 1 and no "
             "expansion"
@@ -186,11 +193,10 @@ def _classifier(tensors: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _units(layers: list[_Layer]) -> Iterator[tuple[str, str, str]]:
-    """Names for the layers: V1 if every depthwise one is followed by a single pointwise one."""
+    """Our name, their convolution and their norm, for every layer."""
     yield "backbone.stem", layers[0].conv, layers[0].norm
     body = layers[1:]
-    v1 = all(layer.depthwise != bool(k % 2) for k, layer in enumerate(body))
-    if v1:
+    if V1.fullmatch("".join(layer.kind for layer in body)):
         for k, layer in enumerate(body):
             part = "pointwise" if k % 2 else "depthwise"
             yield f"backbone.blocks.{k // 2}.{part}", layer.conv, layer.norm

@@ -6,6 +6,7 @@ Nothing in here knows a network. No file makes more memory than a few times its 
 import argparse
 import json
 import math
+import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -139,16 +140,17 @@ def _refused(path: Path, error: Exception) -> WeightsError:
     text = str(error)
     if "TorchScript" in text:
         return WeightsError(f"{path}: TorchScript, which is code; save the state dict instead")
-    if "nsupported global" in text or "nsupported class" in text:
+    if named := re.search(r"GLOBAL (\S+)", text):
         return WeightsError(
-            f"{path}: holds more than tensors and plain values, and unpickling it could run "
-            "code; save its state dict alone"
+            f"{path}: holds {named[1]}, more than tensors and plain values, and unpickling it "
+            "could run code; save its state dict alone"
         )
     return _damaged(path, error)
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
+    text = str(error).split("WeightsUnpickler error:")[-1].strip()  # torch's advice goes first
+    first = (text.splitlines() or [type(error).__name__])[0]
     return WeightsError(f"{path}: truncated or damaged ({first[:150]})")
 
 
