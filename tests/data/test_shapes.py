@@ -1,9 +1,11 @@
 import hashlib
 import multiprocessing
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from mobilenets.data import drawing
 from mobilenets.data.shapes import CLASSES, Shapes
 
 
@@ -28,9 +30,10 @@ def test_another_process_draws_the_same():
 
 
 def test_pictures_are_the_same_as_ever():
+    """Seen equal with Pillow 10.1 and 13, NumPy 1.26 and 2.4, with and without AVX."""
     data = Shapes(split="val", seed=7, objects=(1, 4))
     pixels = hashlib.sha256(b"".join(data.image(i).tobytes() for i in range(16))).hexdigest()
-    assert pixels == "6fb412a7bfdf7d11417c9ef5b050c160238f125b9ada9cf0f329ebae52f57a62"
+    assert pixels == "a42abf05b0048287e02006ad4b9a86e2344985ad6312757407cd6bfdf21f83d0"
 
 
 def test_all_is_train_then_val_and_lengths_are_as_said():
@@ -81,41 +84,51 @@ def test_several_objects_have_a_box_and_a_class_each_and_the_first_is_the_larges
     assert counts == {1, 2, 3, 4}
 
 
-def test_an_outline_has_the_area_that_geometry_says():
-    """Share of the bounding circle covered, against closed forms; flattening at most to 0.8."""
-    whole = {
-        "circle": np.pi,
-        "ring": np.pi * (1 - 0.55**2),
-        "square": 2.0,
-        "triangle": 3 * np.sqrt(3) / 4,
-        "pentagon": 2.5 * np.sin(2 * np.pi / 5),
-        "star": 10 * 0.45 * np.sin(np.pi / 5) / 2,
-        "cross": (4 * 0.36 * (2 - 0.36)) / (1 + 0.36**2),
-    }
-    data = Shapes(size=256)
-    for i in range(64):
-        scene = data.scene(i)
-        name = CLASSES[scene.label]
-        if name in ("circle", "ring"):
-            sides = scene.boxes[0, 2:] - scene.boxes[0, :2]
-            # An ellipse's box has diagonal 2 sqrt(a^2 + b^2) whatever its angle.
-            area = (scene.mask > 0).sum()
-            semi = (sides**2).sum() / 4
-            product = area / whole[name]
-            ratio = np.sqrt(max(0.0, 1 - (2 * product / semi) ** 2))
-            assert 0.75 < np.sqrt((1 - ratio) / (1 + ratio)) <= 1.0
-    from mobilenets.data.drawing import OUTLINES
+def inside(x: float, y: float, polygon: np.ndarray) -> bool:
+    """Even-odd rule at a point, in exact fractions, an edge at a time."""
+    crossed = False
+    for (x0, y0), (x1, y1) in zip(polygon.tolist(), np.roll(polygon, -1, 0).tolist(), strict=True):
+        if (y0 > y) != (y1 > y):
+            at = Fraction(x0) + (Fraction(y) - y0) * Fraction(x1 - x0, y1 - y0)
+            crossed ^= Fraction(x) >= at
+    return crossed
 
-    for name, area in whole.items():
-        shoelace = [
-            abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
-            for x, y in (points.T for points in OUTLINES[name])
-        ]
-        assert shoelace[0] - sum(shoelace[1:]) == pytest.approx(area, rel=0.01), name
+
+def test_covered_shares_are_those_of_a_point_by_point_twin():
+    rng, pen = np.random.RandomState(3), np.zeros((16, 16, 3), np.float32)
+    for name, centre in zip(drawing.OUTLINES, rng.uniform(-2, 18, (8, 2)), strict=True):
+        polygons = drawing.outline(rng, name, tuple(centre), 5)
+        cover, (left, top) = drawing.paint(rng, pen, polygons)
+        whole = np.zeros((16, 16))
+        whole[top : top + cover.shape[0], left : left + cover.shape[1]] = cover
+        for y, x in np.ndindex(16, 16):
+            cells = [(4 * x + i + 0.5, 4 * y + j + 0.5) for i in range(4) for j in range(4)]
+            hits = [sum(inside(*cell, p) for p in polygons) % 2 for cell in cells]
+            assert whole[y, x] == sum(hits) / 16, (name, x, y)
+
+
+@pytest.mark.parametrize(
+    ("name", "area"),
+    [
+        ("circle", np.pi),
+        ("ring", np.pi * (1 - 0.55**2)),
+        ("square", 2.0),
+        ("triangle", 3 * np.sqrt(3) / 4),
+        ("pentagon", 2.5 * np.sin(2 * np.pi / 5)),
+        ("star", 10 * 0.45 * np.sin(np.pi / 5) / 2),
+        ("cross", 4 * 0.36 * (2 - 0.36) / (1 + 0.36**2)),
+    ],
+)
+def test_outlines_have_the_area_that_geometry_says(name, area):
+    shoelace = [
+        abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
+        for x, y in (points.T for points in drawing.OUTLINES[name])
+    ]
+    assert shoelace[0] - sum(shoelace[1:]) == pytest.approx(area, rel=0.01)
 
 
 def test_colour_alone_does_not_tell():
-    """A nearest-neighbour and a linear guess from colour statistics stay near chance."""
+    """A linear guess from the colours of ground and object stays near chance, 1 in 8."""
     from sklearn.linear_model import LogisticRegression
 
     def colours(data: Shapes) -> np.ndarray:

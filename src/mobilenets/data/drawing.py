@@ -8,10 +8,13 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 FINE = 4
 """Grid cells along a pixel's side: edges are smooth in steps of 1/16."""
+
+TILT = 1 / 8
+"""The most that a shape is turned from upright, as a share of the full turn."""
 
 Random = np.random.RandomState
 Points = NDArray[np.float64]
@@ -19,9 +22,12 @@ Corners = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
-def _regular(corners: int, inner: float = 1.0) -> Points:
-    """A regular polygon in the unit circle, (corners, 2); every second corner at `inner`."""
-    angles = np.arange(corners) * (2 * math.pi / corners)
+def _regular(corners: int, inner: float = 1.0, start: float = 0.0) -> Points:
+    """A regular polygon in the unit circle, (corners, 2), its first corner at the top.
+
+    Every second corner lies at `inner`; `start` turns it by that share of a corner.
+    """
+    angles = (np.arange(corners) + start) * (2 * math.pi / corners) - math.pi / 2
     radii = np.where(np.arange(corners) % 2, inner, 1.0)
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
 
@@ -48,7 +54,7 @@ OUTLINES: dict[str, tuple[Points, ...]] = {
     "heart": (_heart(),),
     "pentagon": (_regular(5),),
     "ring": (_regular(48), 0.55 * _regular(48)),
-    "square": (_regular(4),),
+    "square": (_regular(4, start=0.5),),
     "star": (_regular(10, inner=0.45),),
     "triangle": (_regular(3),),
 }
@@ -58,9 +64,10 @@ _WEDGE = _regular(24)[:13]
 
 
 def outline(rng: Random, name: str, centre: tuple[float, float], radius: float) -> list[Corners]:
-    """A shape at random turned and flattened, in grid cells; centre and radius in pixels."""
-    flat = rng.uniform(0.8, 1.0)
-    transform = _turn(rng.random_sample()) @ np.diag([1.0, flat]) @ _turn(rng.random_sample())
+    """A shape tilted and a little flattened, in grid cells; centre and radius in pixels."""
+    axis = _turn(rng.random_sample())
+    flattened = axis @ np.diag([1.0, rng.uniform(0.8, 1.0)]) @ axis.T
+    transform = flattened @ _turn(rng.uniform(-TILT, TILT))
     return [_to_grid(points @ transform * radius + centre) for points in OUTLINES[name]]
 
 
@@ -80,17 +87,17 @@ def box(polygon: Corners, size: int) -> list[float]:
 
 
 def background(rng: Random, size: int) -> Floats:
-    """A gradient with clouds and perhaps stripes, (size, size, 3), about 0 .. 255."""
-    first = rng.randint(20, 236, 3)
-    second = np.clip(first + rng.randint(-70, 71, 3), 0, 255)
+    """A dark gradient with clouds and perhaps stripes, (size, size, 3)."""
+    first = rng.randint(10, 121, 3)
+    second = np.clip(first + rng.randint(-50, 51, 3), 0, 150)
     ramp = _ramp(rng, size, size)
     canvas = first.astype(np.float32) + ramp[..., None] * (second - first).astype(np.float32)
     cells = rng.randint(3, 9)
     clouds = Image.fromarray(rng.randint(0, 256, (cells, cells, 3)).astype(np.uint8))
     clouds = clouds.resize((size, size), Image.Resampling.BICUBIC)
-    canvas += (np.asarray(clouds, np.float32) - 127.5) * np.float32(rng.uniform(0.05, 0.35))
+    canvas += (np.asarray(clouds, np.float32) - 127.5) * np.float32(rng.uniform(0.05, 0.25))
     wave = np.abs((_ramp(rng, size, size) * rng.randint(2, 9)) % 1 - np.float32(0.5))
-    canvas += wave[..., None] * np.float32(max(0.0, rng.uniform(-60, 60)))
+    canvas += wave[..., None] * np.float32(max(0.0, rng.uniform(-40, 40)))
     return np.asarray(canvas, np.float32)
 
 
@@ -114,7 +121,7 @@ def paint(rng: Random, canvas: Floats, polygons: list[Corners]) -> tuple[Floats,
 def develop(rng: Random, canvas: Floats) -> Image.Image:
     """Add grain, round to 8 bits."""
     grain = np.frombuffer(rng.bytes(canvas.size), np.uint8).reshape(canvas.shape)
-    strength = np.float32(rng.uniform(0.03, 0.22))
+    strength = np.float32(rng.uniform(0.03, 0.18))
     pixels = canvas + (grain.astype(np.float32) - np.float32(127.5)) * strength
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
@@ -140,22 +147,39 @@ def _ramp(rng: Random, height: int, width: int) -> Floats:
 
 
 def _cover(polygons: list[Corners], size: int) -> tuple[Floats, tuple[int, int]]:
+    """The share of each pixel inside an odd number of polygons, and the window's left top."""
     low = np.clip(polygons[0].min(axis=0) // FINE, 0, size)
     high = np.clip(polygons[0].max(axis=0) // FINE + 1, low, size)
     width, height = (int(v) for v in high - low)
-    if not width or not height:
-        return np.zeros((height, width), np.float32), (int(low[0]), int(low[1]))
-    sheet = Image.new("L", (width * FINE, height * FINE))
-    pen = ImageDraw.Draw(sheet)
-    for i, polygon in enumerate(polygons):
-        pen.polygon((polygon - low * FINE).ravel().tolist(), fill=0 if i else 255)
-    cover = np.asarray(sheet.reduce(FINE), np.float32) / np.float32(255)
-    return cover, (int(low[0]), int(low[1]))
+    flips = np.zeros((height * FINE, width * FINE + 1), np.int64)
+    for polygon in polygons:
+        flips += _crossings(polygon - low * FINE, *flips.shape)
+    inside = np.cumsum(flips[:, :-1], axis=1, dtype=np.uint8) & 1
+    down = inside.reshape(height, FINE, width * FINE).sum(axis=1, dtype=np.uint8)
+    cells = down.reshape(height, width, FINE).sum(axis=2, dtype=np.uint8)
+    return cells.astype(np.float32) / np.float32(FINE * FINE), (int(low[0]), int(low[1]))
+
+
+def _crossings(polygon: Corners, rows: int, columns: int) -> NDArray[np.int64]:
+    """(rows, columns): how many edges pass just left of a cell's middle, in whole numbers.
+
+    Pillow's own polygons differ by a cell from one version to the next.
+    """
+    start, end = polygon, np.roll(polygon, -1, axis=0)
+    swap = start[:, 1] > end[:, 1]
+    start, end = np.where(swap[:, None], end, start), np.where(swap[:, None], start, end)
+    (x0, y0), (dx, dy) = start.T[:, :, None], (end - start).T[:, :, None]
+    row = np.arange(rows)
+    edge, at = np.nonzero((y0 <= row) & (row < y0 + dy))  # the row's middle lies on the edge
+    x0, y0, dx, dy = (v[edge, 0] for v in (x0, y0, dx, dy))
+    column = -((-((2 * x0 - 1) * dy + (2 * at + 1 - 2 * y0) * dx)) // (2 * dy))  # rounded up
+    place = at * columns + np.clip(column, 0, columns - 1)
+    return np.bincount(place, minlength=rows * columns).reshape(rows, columns)
 
 
 def _contrasting(rng: Random, ground: Floats) -> Floats:
-    """The first of a few random colours that is far from the ground, else the farthest."""
-    colours = rng.randint(0, 256, (6, 3)).astype(np.float32)
-    far = np.abs(colours - ground).sum(axis=1)
-    chosen = np.argmax(far > 150) if (far > 150).any() else np.argmax(far)
+    """The first of a few random colours that is brighter than the ground, else the brightest."""
+    colours = rng.randint(60, 256, (6, 3)).astype(np.float32)
+    brighter = (colours - ground).sum(axis=1)
+    chosen = np.argmax(brighter > 180) if (brighter > 180).any() else np.argmax(brighter)
     return np.asarray(colours[chosen], np.float32)

@@ -135,7 +135,7 @@ def _place(rng: Random, size: int, label: int, objects: tuple[int, int]) -> list
     most = 0.4 if count == 1 else 0.45 / count**0.5
     placed: list[_Object] = []
     for i in range(count):
-        least, limit = (0.55 * most, most) if i == 0 else (0.4 * most, placed[0].radius / size)
+        least, limit = (0.6 * most, most) if i == 0 else (0.4 * most, placed[0].radius / size)
         radius = size * rng.uniform(least, limit)
         kind = label if i == 0 else rng.randint(len(CLASSES))
         for x, y in rng.uniform(radius, size - radius, (20, 2)):
