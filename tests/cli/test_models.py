@@ -1,0 +1,49 @@
+import json
+
+from typer.testing import CliRunner
+
+import mobilenets.cli
+from mobilenets.cli.models import DESCRIPTIONS
+from mobilenets.models.geometry import NAMES
+from tests.test_paper_tables import V1_RELEASED, V2_RELEASED
+
+
+def run(*words: str):
+    return CliRunner().invoke(mobilenets.cli.app, ["models", *words], env={"COLUMNS": "80"})
+
+
+def test_every_network_with_what_it_costs():
+    rows = json.loads(run("--json").stdout)
+    assert [row["name"] for row in rows] == list(NAMES) == list(DESCRIPTIONS)
+    assert {row["name"]: (row["parameters"], row["madds"]) for row in rows} == {
+        "mobilenet_v1": (4_231_976, 568_740_352),
+        "mobilenet_v2": (3_504_872, 300_774_272),
+    }
+
+
+def test_the_38_released_checkpoints_are_there_with_their_costs():
+    rows = json.loads(run("--pretrained", "--json").stdout)
+    google = {
+        (row["architecture"], row["width"], row["resolution"]): row["madds"]
+        for row in rows
+        if row["name"].endswith(".google")
+    }
+    released = {("mobilenet_v1", *row[:2]): row[2] for row in V1_RELEASED}
+    released |= {("mobilenet_v2", *row[:2]): row[2] for row in V2_RELEASED}
+    assert set(google) == set(released)
+    for key, madds in released.items():
+        # Within a class of the release's count, which is for 1001.
+        assert abs(google[key] / 1e6 - madds) <= 0.0525
+    top1 = {row["name"]: row["top1"] for row in rows}
+    assert top1["mobilenet_v2_1.0_224.google"] == 0.718
+
+
+def test_tables_for_a_person():
+    assert "568.7" in run().stdout
+    text = run("--pretrained").stdout
+    assert "71.8" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_help_has_an_example():
+    assert "mobilenets models --pretrained" in run("--help").stdout
