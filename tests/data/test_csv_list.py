@@ -75,8 +75,8 @@ def test_missing_images_and_repeated_rows_are_counted_and_named(folder):
     data = open_classification(write(folder, "image,label", *rows), "all")
     assert len(data) == 2
     assert data.notes == [
-        "1 row in data.csv repeat another and are left out",
-        "2 images in data.csv do not exist and are left out: gone.png, lost.png",
+        "1 row of data.csv said before, left out",
+        "2 images of data.csv not found, left out: gone.png, lost.png",
     ]
 
 

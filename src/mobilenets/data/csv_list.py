@@ -42,7 +42,7 @@ def list_csv(path: Path) -> Listing:
         what = count(len(missing), "image", "images")
         if len(missing) == len(rows):
             raise DataError(f"{path}: none of its {what} exist: {few(missing)}")
-        notes.append(f"{what} in {path.name} do not exist and are left out: {few(missing)}")
+        notes.append(f"{what} of {path.name} not found, left out: {few(missing)}")
     gone = set(missing)
     parts: dict[Part, list[Entry]] = {}
     for row in rows:
@@ -115,5 +115,5 @@ def _without_duplicates(path: Path, rows: list[_Row]) -> tuple[list[_Row], list[
     if not first:
         raise DataError(f"{path}: it has no rows")
     twice = len(rows) - len(first)
-    note = f"{count(twice, 'row', 'rows')} in {path.name} repeat another and are left out"
+    note = f"{count(twice, 'row', 'rows')} of {path.name} said before, left out"
     return list(first.values()), [note] if twice else []

@@ -126,7 +126,7 @@ def _reason(path: str | os.PathLike[str], error: Exception) -> str:
         return error.strerror
     if isinstance(error, DataError):
         return str(error)
-    return f"damaged image ({' '.join(str(error).split()) or type(error).__name__})"
+    return f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__})"
 
 
 def _upright(image: Image.Image) -> Image.Image:
