@@ -1,9 +1,11 @@
 """The analytic counts against torch's own: a flop counter on meta tensors, parameters by module."""
 
+import ast
 import inspect
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -210,3 +212,18 @@ def test_answers_without_torch():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "3504872"
+
+
+def test_the_documentations_example_is_true():
+    text = (Path(__file__).parents[2] / "docs" / "costs.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    scope: dict[str, object] = {}
+    checked = 0
+    for line in code.splitlines():
+        expression, comment, expected = line.partition("  # ")
+        if comment:
+            assert eval(expression, scope) == ast.literal_eval(expected)
+            checked += 1
+        else:
+            exec(line, scope)
+    assert checked == 2
