@@ -144,6 +144,36 @@ def test_weights_made_from_weights_are_parameters_and_no_activations(tmp_path):
     assert (cost.parameters, cost.madds, len(cost.layers)) == (12, 12 * 64, 1)
 
 
+def test_integer_and_transposed_operators_count_too(tmp_path):
+    q = ["s", "z"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", *q], ["a"]),
+        helper.make_node("QLinearConv", ["a", *q, "w", *q, *q, "b"], ["c"]),
+        helper.make_node("DequantizeLinear", ["c", *q], ["d"]),
+        helper.make_node("ConvTranspose", ["d", "t"], ["e"], strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["e"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("QuantizeLinear", ["f", *q], ["g"]),
+        helper.make_node("QLinearMatMul", ["g", *q, "m", *q, *q], ["h"]),
+        helper.make_node("DequantizeLinear", ["h", *q], ["y"]),
+    ]
+    weights = {
+        "s": np.ones((), "f"),
+        "z": np.zeros((), "i1"),
+        "w": np.ones((4, 3, 1, 1), "i1"),
+        "b": np.ones(4, "i4"),
+        "t": (4, 5, 2, 2),
+        "m": np.ones((5, 6), "i1"),
+    }
+    cost = profile_onnx(save(tmp_path / "a.onnx", nodes, weights=weights))
+    assert [(x.kind, x.output, x.parameters, x.madds) for x in cost.layers] == [
+        ("conv1x1", (4, 8, 8), 12 + 4, 12 * 64),
+        ("conv2x2", (5, 16, 16), 80, 80 * 64),
+        ("pool", (5,), 0, 0),
+        ("fc", (6,), 30, 30),
+    ]
+
+
 def conv_only(path, **keywords):
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     return save(path, [node], weights={"w": (4, 3, 3, 3)}, **keywords)

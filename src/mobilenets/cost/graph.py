@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ POINTWISE = {"Add", "BatchNormalization", "Clip", "Div", "HardSigmoid", "HardSwi
 POINTWISE |= {"Mul", "PRelu", "Relu", "Sigmoid", "Softmax", "Sub"}
 """Operators that can overwrite the tensor they read: part of the layer that wrote it."""
 
+CONVOLUTIONS = {"Conv": (1, 2), "ConvInteger": (1,), "QLinearConv": (3, 8), "ConvTranspose": (1, 2)}
+PRODUCTS = {"Gemm": (0, 1, 2), "MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
+"""Operators with multiply-adds -> which of their inputs may be weights and biases."""
+
 POOLS = {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "ReduceMean"}
 
 
@@ -33,7 +38,7 @@ def profile_onnx(
     resolution: int | tuple[int, int] | None = None,
     bytes_per_element: int = 4,
 ) -> Cost:
-    """The cost of an ONNX file for one image: its Conv, Gemm and MatMul count.
+    """The cost of an ONNX file for one image: convolutions, Gemm and MatMul count.
 
     A batch dimension is 1 whatever the file says. `resolution` (pixels, one side or (height,
     width)) takes the place of the file's own; it is needed where the file leaves it open and its
@@ -184,9 +189,9 @@ class Walk:
             self.readers[name] = self.readers.get(name, 0) + 1
         parameters, norm = layer.parameters, layer.norm
         if node.op_type == "BatchNormalization":
-            norm += self.weights(node.input[1:3])
+            norm += self.weights(node, (1, 2))
         if node.op_type == "Add" and layer.parameters and not others:
-            parameters += self.weights(node.input)  # a bias that is a node of its own
+            parameters += self.weights(node, (0, 1))  # a bias that is a node of its own
         self.layers[self.index[target]] = replace(
             layer,
             reads=tuple(dict.fromkeys(layer.reads + others)),
@@ -204,30 +209,33 @@ class Walk:
         numbers = {attribute.name: list(attribute.ints) for attribute in node.attribute}
         common: dict[str, Any] = {"input": shape[1:], "output": squeezed(output), "reads": reads}
         name = node.output[0]
-        if node.op_type == "Conv":
-            weight = self.shape(node.input[1])
+        if node.op_type in CONVOLUTIONS:
+            places = CONVOLUTIONS[node.op_type]
+            weight = self.shape(node.input[places[0]])
+            pixels = shape if node.op_type == "ConvTranspose" else output
             return LayerCost(
                 name,
                 conv_kind(weight, number.get("group", 1)),
                 kernel=weight[-1],
                 stride=numbers.get("strides", [1])[0],
-                parameters=self.weights(node.input[1:]),
-                madds=elements(output[1:]) * elements(weight[1:]),
+                parameters=self.weights(node, places),
+                madds=elements(pixels[1:]) * elements(weight[1:]),
                 **common,
             )
-        if node.op_type in ("Gemm", "MatMul"):
+        if node.op_type in PRODUCTS:
             inner = shape[-1] if not number.get("transA") else shape[0]
             return LayerCost(
                 name,
                 "fc",
-                parameters=self.weights(node.input),
+                parameters=self.weights(node, PRODUCTS[node.op_type]),
                 madds=elements(output[1:]) * inner,
                 **common,
             )
         return LayerCost(name, "pool" if node.op_type in POOLS else node.op_type, **common)
 
-    def weights(self, names: Any) -> int:
-        """How many numbers the weights among `names` hold."""
+    def weights(self, node: onnx.NodeProto, places: Sequence[int]) -> int:
+        """How many numbers the weights at these places of a node's inputs hold."""
+        names = [node.input[place] for place in places if place < len(node.input)]
         held = [name for name in names if name and name not in self.source]
         return sum(elements(self.shape(name)) for name in held)
 
