@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
@@ -257,3 +259,14 @@ def test_other_precisions_become_float32(tmp_path, dtype, suffix):
     save = torch.save if suffix == "pth" else safetensors.torch.save_file
     save(peer.state_dict(), path)
     assert_same(path, peer.float(), (33, 33))
+
+
+def test_safetensors_of_others_are_identified_without_torch(tmp_path):
+    peer = torchvision.models.mobilenet_v2(width_mult=0.35, num_classes=3)
+    safetensors.torch.save_file(peer.state_dict(), tmp_path / "w.safetensors")
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from mobilenets.weights import identify; print(identify(sys.argv[1]).arguments['width'])"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "w.safetensors"]
+    assert subprocess.run(command, check=True, capture_output=True).stdout == b"0.35\n"
