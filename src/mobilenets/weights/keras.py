@@ -302,7 +302,8 @@ def _numbered(root: Any) -> Variables:
 def _values(dataset: Any, budget: int) -> FloatArray:
     if budget < 0:
         raise ValueError(f"its weights claim more than {MAX_BYTES} bytes")
-    return np.asarray(dataset[()], dtype=np.float32)
+    with np.errstate(over="ignore"):  # an infinity is refused with the finished tensor
+        return np.asarray(dataset[()], dtype=np.float32)
 
 
 def _text(name: str | bytes) -> str:

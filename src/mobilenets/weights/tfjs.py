@@ -89,7 +89,8 @@ def _real(stored: NDArray[Any], weight: Mapping[str, Any]) -> NDArray[np.float32
     if quantization is None or stored.dtype.kind == "f":
         return stored.astype(np.float32)
     scale, low = float(quantization["scale"]), float(quantization["min"])
-    return (stored.astype(np.float64) * scale + low).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused with the finished tensor
+        return (stored.astype(np.float64) * scale + low).astype(np.float32)
 
 
 def _join(path: Path, files: list[str], needed: int) -> bytes:

@@ -178,10 +178,11 @@ def _to_relu6(steps: Sequence[Step], names: Sequence[str], classifier: Layer) ->
 
 
 def _scaled(layer: Layer, factor: float, *, bias: bool) -> Layer:
-    scaled = dataclasses.replace(layer, weight=layer.weight * np.float32(factor))
-    if bias and layer.bias is not None:
-        scaled = dataclasses.replace(scaled, bias=layer.bias * np.float32(factor))
-    return scaled
+    with np.errstate(over="ignore"):  # an infinity is refused with the finished tensor
+        scaled = dataclasses.replace(layer, weight=layer.weight * np.float32(factor))
+        if bias and layer.bias is not None:
+            scaled = dataclasses.replace(scaled, bias=layer.bias * np.float32(factor))
+        return scaled
 
 
 def _preprocessing(graph: Graph) -> Preprocessing:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tflite  # type: ignore[import-untyped]
+import tflite
 from numpy.typing import NDArray
 
 from mobilenets.errors import WeightsError
@@ -105,14 +105,18 @@ class Graph:
     def real(self, index: int) -> NDArray[np.float32]:
         """A constant as real numbers: dequantised, per tensor or per channel."""
         values, quantization = self.constant(index), self.tensors[index].quantization
-        if values.dtype.kind == "f" or quantization is None:
-            return values.astype(np.float32)
+        if values.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                return values.astype(np.float32)
+        if quantization is None:
+            raise ValueError(f"weights of type {self.tensors[index].type} without a scale")
         along = [1] * values.ndim
         if quantization.scale.size > 1:
             along[quantization.axis] = -1
         scale = quantization.scale.reshape(along)
         zero = quantization.zero_point.reshape(along)
-        return (scale * (values.astype(np.int64) - zero)).astype(np.float32)
+        with np.errstate(over="ignore"):  # an infinity is refused with the finished tensor
+            return (scale * (values.astype(np.int64) - zero)).astype(np.float32)
 
 
 def parse(path: Path) -> Graph:
@@ -143,7 +147,7 @@ def _graph(model: Any, graph: Any) -> Graph:
     used = [*parsed.inputs, *parsed.outputs]
     for operator in operators:
         used += [*operator.inputs, *operator.outputs]
-    if any(not -1 <= index < len(tensors) for index in used):
+    if any(not -1 <= index < len(tensors) for index in used) or -1 in parsed.inputs:
         raise ValueError("an operator uses a tensor that does not exist")
     return parsed
 
@@ -169,7 +173,10 @@ def _quantization(tensor: Any, shape: tuple[int, ...]) -> Quantization | None:
     found = tensor.Quantization()
     if found is None or not found.ScaleLength():
         return None
-    scale = found.ScaleAsNumpy().astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a damaged NaN, refused below
+        scale = found.ScaleAsNumpy().astype(np.float64)
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        raise ValueError("a quantization scale that is not a positive number")
     zero = found.ZeroPointAsNumpy()
     zero = zero.astype(np.int64) if isinstance(zero, np.ndarray) else np.zeros(1, np.int64)
     axis = found.QuantizedDimension()
@@ -208,4 +215,6 @@ def _operator(model: Any, operator: Any) -> Operator:
         window = (options.FilterHeight(), options.FilterWidth())
         return Operator(kind, inputs, outputs, activation, padding, stride, window=window)
     dilation = (options.DilationHFactor(), options.DilationWFactor())
+    if min(*stride, *dilation) < 1:
+        raise ValueError(f"a convolution of stride {stride} and dilation {dilation}")
     return Operator(kind, inputs, outputs, activation, padding, stride, dilation)
