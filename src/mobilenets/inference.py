@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.card import ModelCard, card_of
+from mobilenets.files import replace_file
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
@@ -81,6 +83,8 @@ def predict(
     With `save_dir`, each image is written there too, with what is seen drawn on it.
     """
     card = session.card
+    used: set[str] = set()
+    place = {path: index for index, path in enumerate(files)}
     batches = read_batches(
         files, lambda path: preprocess(read_image(path), card.preprocessing), batch_size
     )
@@ -91,16 +95,16 @@ def predict(
             for path, one in zip(batch.items, decoded, strict=True):
                 seen[path] = Seen(path, one)
                 if save_dir is not None:
-                    save_picture(task.draw(read_image(path), one), path, save_dir)
+                    save_picture(task.draw(read_image(path), one), path, save_dir, used)
         progress(len(seen))
-        yield from seen.values()
+        yield from (seen[path] for path in sorted(seen, key=place.__getitem__))
 
 
-def save_picture(picture: Image.Image, path: Path, folder: Path) -> Path:
-    """Write `picture` as JPEG under the name of `path`, never over another file's picture."""
+def save_picture(picture: Image.Image, path: Path, folder: Path, used: set[str]) -> None:
+    """Write `picture` as JPEG under the name of `path`, numbered where that is `used` already."""
     folder.mkdir(parents=True, exist_ok=True)
-    target, number = folder / f"{path.stem}.jpg", 2
-    while target.exists():
-        target, number = folder / f"{path.stem}-{number}.jpg", number + 1
-    picture.save(target, quality=92)
-    return target
+    name, number = f"{path.stem}.jpg", 2
+    while name in used:
+        name, number = f"{path.stem}-{number}.jpg", number + 1
+    used.add(name)
+    replace_file(folder / name, partial(picture.save, format="JPEG", quality=92))

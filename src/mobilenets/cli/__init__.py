@@ -1,6 +1,8 @@
 """The command line: one file per command; each parses, makes one library call, and prints."""
 
 import os
+import sys
+from typing import Any
 
 import typer
 
@@ -11,7 +13,6 @@ from mobilenets.errors import InputError
 app = typer.Typer(
     name="mobilenets",
     help="Small, fast vision models: train, evaluate, predict, export, and know what they cost.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -24,16 +25,26 @@ app.command("export")(export.run)
 app.command("demo")(demo.run)
 
 
+UsageError: Any = typer.BadParameter.__base__
+"""What the parser raises: an option that does not exist, a value that is no number."""
+
+
 def main() -> None:
     """Run a command: exit status 0, 2 for a wrong argument, 1 for the rest, in one line."""
     try:
-        app()
-    except KeyboardInterrupt:
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
         fail("stopped", 1)
+    except BrokenPipeError:  # whoever read our answer has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except UsageError as error:
+        fail(f"{error.format_message().rstrip('.')}; --help shows what there is", 2)
     except (InputError, OSError, ImportError, ValueError) as error:
         if os.environ.get("MOBILENETS_TRACEBACK"):
             raise
         fail(describe(error), 2 if isinstance(error, ValueError) else 1)
+    sys.exit(status or 0)
 
 
 def describe(error: Exception) -> str:

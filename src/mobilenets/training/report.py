@@ -44,7 +44,7 @@ class Reporter:
         self.bar = self.progress.add_task("training", total=total, completed=step)
         self.board: Any = None
         if shown:
-            from torch.utils.tensorboard import SummaryWriter
+            from tensorboardX import SummaryWriter
 
             self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 

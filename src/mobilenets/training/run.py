@@ -10,7 +10,7 @@ from torch import nn
 
 from mobilenets.card import INCEPTION, card_of, set_card
 from mobilenets.data.dataset import Dataset
-from mobilenets.errors import DataError
+from mobilenets.errors import DataError, TrainingError
 from mobilenets.models.geometry import NAMES, unknown_name
 from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
@@ -125,18 +125,19 @@ def check_norms(model: nn.Module, made: Recipe, say: Callable[[str], None]) -> N
 
 def choose_folder(output: Path | None, model: str, data: str, *, resume: bool) -> Path:
     """The folder that was asked for; else the newest run of that name, or the next free one."""
-    if output is not None:
-        if not resume and (output / NAME).exists():
-            raise ValueError(
-                f"output must be a new folder, {output} already holds a run; "
-                f"--resume goes on with it"
-            )
-        return output
-    stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if Path(data).exists() else data)
-    base = Path("runs") / f"{model}-{stem}"
-    number, newest = 1, base
-    folder = base
-    while (folder / NAME).exists():
-        newest, number = folder, number + 1
-        folder = base.with_name(f"{base.name}-{number}")
-    return newest if resume else folder
+    if output is None:
+        stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if Path(data).exists() else data)
+        base = Path("runs") / f"{model}-{stem}"
+        folder, newest, number = base, base, 1
+        while (folder / NAME).exists():
+            newest, number = folder, number + 1
+            folder = base.with_name(f"{base.name}-{number}")
+        output = newest if resume else folder
+    has_run = (output / NAME).exists()
+    if resume and not has_run:
+        raise TrainingError(f"{output} holds no run to resume; start it without --resume")
+    if has_run and not resume:
+        raise ValueError(
+            f"output must be a new folder, {output} already holds a run; --resume goes on with it"
+        )
+    return output

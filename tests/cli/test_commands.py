@@ -1,0 +1,185 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobilenets.data.shapes import Shapes
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(3):
+        Shapes(64).image(index).save(folder / f"{index}.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much more")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint, tmp_path_factory) -> Path:
+    from mobilenets.export import export_onnx
+    from mobilenets.weights import load
+
+    path = tmp_path_factory.mktemp("exported") / "shapes.onnx"
+    export_onnx(load(checkpoint), path)
+    return path
+
+
+def test_export_writes_what_predict_and_eval_agree_on(call, checkpoint, exported, photos):
+    ours = json.loads(call("predict", checkpoint, photos, "--top", 8, "--json").out)
+    theirs = json.loads(call("predict", exported, photos, "--top", 8, "--json").out)
+    assert [Path(one["image"]).name for one in ours] == ["0.png", "1.png", "2.png", "broken.jpg"]
+    for a, b in zip(ours[:3], theirs[:3], strict=True):
+        scores = [{p["label"]: p["score"] for p in one["predictions"]} for one in (a, b)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+        assert sum(scores[0].values()) == pytest.approx(1)
+
+
+def test_a_broken_image_is_named_and_does_not_end_the_run(call, checkpoint, photos):
+    done = call("predict", checkpoint, photos)
+    assert done.status == 0
+    assert "broken.jpg" in done.err
+    assert "1 of 4 images could not be read" in done.out
+
+
+def test_only_broken_images_are_an_error(call, checkpoint, photos):
+    assert call("predict", checkpoint, photos / "broken.jpg").status == 1
+
+
+def test_pictures_are_written_for_every_image_under_its_name(call, checkpoint, photos, tmp_path):
+    (photos / "more").mkdir()
+    shutil.copy(photos / "0.png", photos / "more" / "0.png")
+    for _ in range(2):  # a second run replaces the first one's
+        call("predict", checkpoint, photos, "--save-dir", tmp_path / "seen")
+    names = sorted(path.name for path in (tmp_path / "seen").iterdir())
+    assert names == ["0-2.jpg", "0.jpg", "1.jpg", "2.jpg"]
+    with Image.open(tmp_path / "seen" / "1.jpg") as picture:
+        assert picture.height > picture.width  # the band with the labels is below
+
+
+def test_eval_measures_all_or_a_spread_of_the_data(call, checkpoint, exported):
+    limited = json.loads(call("eval", checkpoint, "shapes", "--limit", 64, "--json").out)
+    assert limited["images"] == 64
+    assert 0 <= limited["top1"] <= limited["top5"] <= 1
+    again = json.loads(call("eval", exported, "shapes", "--limit", 64, "--json").out)
+    assert again["top1"] == limited["top1"]
+    assert again["loss"] == pytest.approx(limited["loss"], rel=1e-4)
+    assert "top1" in call("eval", checkpoint, "shapes", "--limit", 8).out
+
+
+def test_broken_images_of_a_data_set_are_left_out_and_named(call, checkpoint, tmp_path):
+    for name in Shapes(32).classes:
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / name / "a.png")
+    (tmp_path / "heart" / "b.png").write_bytes(b"nothing")
+    done = call("eval", checkpoint, tmp_path, "--json")
+    found = json.loads(done.out)
+    assert found["images"] == 8
+    assert [failure["image"] for failure in found["failures"]] == ["heart/b.png"]
+
+
+def test_training_from_a_checkpoint_on_folders(call, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shapes = Shapes(32)
+    for index in range(24):
+        folder = tmp_path / "photos" / ("round" if index % 8 == 0 else f"other{index % 2}")
+        folder.mkdir(parents=True, exist_ok=True)
+        shapes.image(index).save(folder / f"{index}.png")
+    done = call(
+        *("train", "mobilenet_v2", "--from", checkpoint, "--data", "photos", "--epochs", 1),
+        *("--set", "freeze_epochs=1", "--workers", 0, "--json"),
+    )
+    assert done.status == 0, done.err
+    assert "a new head for 3 classes" in done.err
+    found = json.loads(done.out)
+    assert found["checkpoint"] == "runs/mobilenet_v2-photos/best.safetensors"
+    run = tmp_path / "runs" / "mobilenet_v2-photos"
+    kept = {"best.safetensors", "last.safetensors", "log.csv", "curves.png", "confusion.png"}
+    assert kept < {path.name for path in run.iterdir()}
+    seen = json.loads(call("eval", run / "best.safetensors", "photos", "--json").out)
+    assert seen["images"] == 24
+
+    again = call(
+        *("train", "mobilenet_v2", "--from", checkpoint, "--data", "photos", "--epochs", 1),
+        *("--set", "freeze_epochs=1", "--workers", 0, "--output", run),
+    )
+    assert again.status == 2
+    assert "already holds a run" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("train", "mobilenet_v3", "--data", "shapes"), 2, "did you mean 'mobilenet_v2'"),
+        (("train", "mobilenet_v2"), 2, "--data"),
+        (("train", "mobilenet_v2", "--data", "nowhere"), 1, "nowhere: no such data folder"),
+        (
+            ("train", "mobilenet_v2", "--data", "shapes", "--recipe", "x"),
+            2,
+            "recipe must be one of",
+        ),
+        (("train", "mobilenet_v2", "--data", "shapes", "--set", "x"), 2, "must be NAME=VALUE"),
+        (("train", "mobilenet_v2", "--data", "shapes", "--set", "x=1"), 2, "no setting 'x'"),
+        (("train", "mobilenet_v2", "--data", "shapes", "--epochs", "0"), 2, "epochs must be a"),
+        (("train", "mobilenet_v2", "--data", "shapes", "--width", "-1"), 2, "width must be a"),
+        (("train", "mobilenet_v2", "--data", "shapes", "--knob", "x=1"), 2, "'x'"),
+        (("train", "mobilenet_v2", "--data", "shapes", "--resolution", "0"), 2, "size must be two"),
+        (
+            ("train", "mobilenet_v2", "--data", "shapes", "--resume", "--output", "empty"),
+            1,
+            "no run to resume",
+        ),
+        (("eval", "nothing.onnx", "shapes"), 1, "nothing.onnx: no such file"),
+        (("eval", "nothing.pth", "shapes"), 1, "nothing.pth"),
+        (("predict", "nothing.onnx", "nothing.jpg"), 1, "nothing.jpg"),
+        (("export", "mobilenet_v1", "-o", "missing/x.onnx"), 1, "missing"),
+        (("export", "mobilenet_v1"), 2, "-o"),
+        (
+            ("export", "mobilenet_v1", "-o", "x.onnx", "--knob", "output_stride=12"),
+            2,
+            "8, 16 or 32",
+        ),
+        (("export", "mobilenet_v1", "-o", "x.onnx", "--resolution", "0"), 2, "positive integer"),
+        (("nonsense",), 2, "nonsense"),
+        (("eval", "x.onnx", "shapes", "--limit", "many"), 2, "--limit"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_status(
+    call, tmp_path, monkeypatch, arguments, status, message
+):
+    monkeypatch.chdir(tmp_path)
+    done = call(*arguments)
+    assert done.status == status
+    assert message in done.err
+    assert done.err.strip().count("\n") == 0
+    assert "Traceback" not in done.err
+
+
+def test_weights_of_another_width_or_network_are_refused(call, checkpoint, tmp_path):
+    common = ("--data", "shapes", "--from", checkpoint, "--output", tmp_path / "run")
+    for done in (
+        call("train", "mobilenet_v1", *common),
+        call("train", "mobilenet_v2", "--width", 0.5, *common),
+    ):
+        assert done.status == 1
+        assert str(checkpoint) in done.err
+        assert not (tmp_path / "run").exists()
+
+
+def test_classes_of_another_data_set_are_refused(call, checkpoint, tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "a.png")
+    done = call("eval", checkpoint, tmp_path)
+    assert done.status == 1
+    assert "cat, dog" in done.err
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(call, tmp_path):
+    done = call("export", "mobilenet_v1", "--width", 0.25, "-o", "/dev/full/x.onnx")
+    assert done.status == 1
+    assert "/dev/full" in done.err

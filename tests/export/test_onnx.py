@@ -1,0 +1,127 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from mobilenets.card import KEY, ModelCard, Preprocessing
+from mobilenets.errors import WeightsError
+from mobilenets.export import export_onnx
+from mobilenets.export import onnx as module
+from mobilenets.export.source import open_source
+from mobilenets.models.zoo import build
+from mobilenets.runtime.session import open_session
+
+
+def network(name: str = "mobilenet_v2", size: tuple[int, int] = (64, 64), **arguments):
+    torch.manual_seed(0)
+    model = build(name, width=0.25, classes=7, **arguments).eval()
+    for child in model.modules():
+        if isinstance(child, torch.nn.BatchNorm2d):
+            child.running_mean.normal_(0, 0.2)
+            child.running_var.uniform_(0.02, 0.1)
+            child.weight.data.uniform_(0.5, 1.5)
+            child.bias.data.normal_(0, 0.2)
+    labels = tuple("abcdefg")
+    model.card = ModelCard(name, labels=labels, preprocessing=Preprocessing(size))
+    return model
+
+
+def close(found, expected) -> None:
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-4 * np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    model = network()
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    return model, path, export_onnx(model, path)
+
+
+def run(path, images):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {"image": images})[0]
+
+
+def test_outputs_are_the_networks_at_any_batch(exported):
+    model, path, report = exported
+    for count in (1, 2, 5):
+        images = torch.randn(count, 3, 64, 64)
+        expected = model(images).detach().numpy()
+        close(run(path, images.numpy()), expected)
+    assert report.difference <= 1e-4
+    assert report.bytes == path.stat().st_size
+
+
+def test_norms_and_padding_are_folded_away(exported):
+    kinds = {node.op_type for node in onnx.load(exported[1]).graph.node}
+    assert kinds == {"Conv", "Clip", "Add", "ReduceMean", "Gemm"}
+
+
+def test_the_card_travels(exported):
+    model, path, _ = exported
+    assert open_session(path).card == model.card
+    properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert list(properties) == [KEY]
+
+
+def test_nothing_of_the_machine_that_wrote_it_is_inside(exported):
+    data = exported[1].read_bytes()
+    assert b".py" not in data
+    assert b"torch" not in data
+
+
+def test_the_network_itself_is_left_as_it_was(exported):
+    assert isinstance(exported[0].backbone.stem.norm, torch.nn.BatchNorm2d)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "arguments"),
+    [
+        ("mobilenet_v1", (65, 97), {"padding": "same"}),
+        ("mobilenet_v2", (97, 65), {"padding": "symmetric", "output_stride": 8}),
+        ("mobilenet_v2", (33, 33), {"shortcut": "expansion", "linear_bottleneck": False}),
+    ],
+)
+def test_odd_sizes_a_fixed_batch_and_probabilities(tmp_path, name, size, arguments):
+    model = network(name, size, **arguments)
+    path = tmp_path / "m.onnx"
+    export_onnx(model, path, softmax=True, batch=2)
+    images = torch.randn(2, 3, *size)
+    close(run(path, images.numpy()), model(images).softmax(1).detach().numpy())
+    assert open_session(path).card.outputs == "probabilities"
+    assert open_session(path)(np.zeros((3, 3, *size), np.float32)).shape == (3, 7)
+
+
+def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"before")
+    real = module.fold_norms
+
+    def wrong(model):
+        folded = real(model)
+        folded.classifier.bias.data += 0.5
+        return folded
+
+    monkeypatch.setattr(module, "fold_norms", wrong)
+    with pytest.raises(WeightsError, match="differs from its source"):
+        export_onnx(network(), path)
+    assert path.read_bytes() == b"before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_bare_name_gets_random_weights_and_knobs():
+    model = open_source("mobilenet_v1", resolution=96, knobs={"width": 0.25, "shallow": True})
+    assert len(model.backbone.blocks) == 8
+    assert model.card.preprocessing.size == (96, 96)
+    assert model.card.labels[0] == "tench"
+
+
+def test_knobs_are_for_names(tmp_path):
+    with pytest.raises(ValueError, match="width is for a network's name"):
+        open_source(tmp_path / "x.safetensors", knobs={"width": 0.5})
+
+
+def test_a_batch_must_be_positive(tmp_path):
+    with pytest.raises(ValueError, match="batch must be a positive integer, got 0"):
+        export_onnx(network(), tmp_path / "m.onnx", batch=0)
