@@ -166,6 +166,13 @@ def test_peaks_equal_a_walk_over_the_blocks(name, knobs, resolution):
     assert cost.peak_fused_bytes == 4 * max(fused)
 
 
+def test_a_shortcut_holds_the_blocks_input():
+    # Block 2 at 224x224: 144 channels into its depthwise convolution and out, 24 wait for the sum.
+    for shortcut, held in (("bottleneck", 24), ("none", 0)):
+        cost = profile("mobilenet_v2", shortcut=shortcut, early_strides=(1, 1))
+        assert cost.peak_bytes == 4 * (144 + 144 + held) * 224 * 224
+
+
 def test_a_carried_expansion_is_held_even_when_blocks_are_fused():
     with_it = profile("mobilenet_v2", shortcut="expansion", early_strides=(1, 1))
     without = profile("mobilenet_v2", shortcut="none", early_strides=(1, 1))
