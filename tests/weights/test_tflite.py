@@ -202,6 +202,68 @@ def test_labels_are_those_packed_into_the_file(int8_bytes, tmp_path):
     assert tflite.read(path).card.labels == names
 
 
+def own_v2(size, padding, shortcut=True, stem_stride=2):
+    """A V2 .35 put together by hand; `padding` says how its strided convolutions are padded."""
+    import keras
+
+    k = keras.layers
+
+    def unit(x, convolution):
+        stride = convolution.strides[0]
+        if stride > 1 and padding != "same":
+            depthwise = isinstance(convolution, k.DepthwiseConv2D)
+            trailing = padding == "keras" and depthwise
+            convolution.padding = "same" if padding == "keras" and not depthwise else "valid"
+            if trailing or padding == "symmetric":
+                x = k.ZeroPadding2D(((0, 1), (0, 1)) if trailing else 1)(x)
+        return k.BatchNormalization()(convolution(x))
+
+    def conv(channels, kernel=1, stride=1):
+        return k.Conv2D(channels, kernel, stride, padding="same", use_bias=False)
+
+    x = inputs = keras.Input((*size, 3))
+    x = k.ReLU(6)(unit(x, conv(16, 3, stem_stride)))
+    rows = [(1, 8, 1, 1), (6, 8, 2, 2), (6, 16, 3, 2), (6, 24, 4, 2)]
+    for t, c, n, s in [*rows, (6, 32, 3, 1), (6, 56, 3, 2), (6, 112, 1, 1)]:
+        for i in range(n):
+            before, stride = x, s if i == 0 else 1
+            if t > 1:
+                x = k.ReLU(6)(unit(x, conv(6 * x.shape[-1])))
+            dw = k.DepthwiseConv2D(3, stride, padding="same", use_bias=False)
+            x = k.ReLU(6)(unit(x, dw))
+            x = unit(x, conv(c))
+            if shortcut and stride == 1 and before.shape[-1] == c:
+                x = k.Add()([before, x])
+    x = k.GlobalAveragePooling2D()(k.ReLU(6)(unit(x, conv(1280))))
+    return keras_nets.randomise(keras.Model(inputs, k.Dense(5)(x)))
+
+
+@pytest.mark.parametrize(
+    ("size", "padding", "options", "expected"),
+    [
+        ((64, 64), "symmetric", {}, {}),
+        ((33, 64), "same", {"shortcut": False}, {"shortcut": "none"}),
+        ((33, 33), "keras", {"stem_stride": 1}, {"early_strides": [1, 2]}),
+        ((None, None), "same", {}, {}),
+        ((None, None), "keras", {}, {}),
+        ((None, None), "symmetric", {}, {}),
+    ],
+)
+def test_padding_strides_and_shortcuts_are_read(size, padding, options, expected, tmp_path):
+    path = tmp_path / "net.tflite"
+    model = own_v2(size, padding, **options)
+    path.write_bytes(keras_nets.convert(model))
+    side = size if all(size) else (45, 67)
+    arguments = assert_same(path, keras_nets.peer(model), side).card.arguments
+    assert arguments == {
+        "width": 0.35,
+        "classes": 5,
+        "padding": padding,
+        "norm_eps": 1e-3,
+        **expected,
+    }
+
+
 def convert_layers(build):
     """The TFLite bytes of a small network of one's own."""
     import keras

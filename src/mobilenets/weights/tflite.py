@@ -28,7 +28,7 @@ from mobilenets.models.geometry import (
 from mobilenets.weights.source import Foreign
 from mobilenets.weights.tensorflow_layout import Layer, foreign, is_v1, module_names
 from mobilenets.weights.tflite_graph import IDENTIFIER, Graph, parse
-from mobilenets.weights.tflite_trunk import Step, Trunk
+from mobilenets.weights.tflite_trunk import Pads, Step, Trunk
 
 MAX_LABELS = 1 << 20
 """Bytes of a label file; ImageNet's takes 22 thousand."""
@@ -91,24 +91,30 @@ def _padding(steps: Sequence[Step]) -> Padding:
 
 
 def _agrees(step: Step, rule: Padding) -> bool:
-    """Whether `rule` pads this step as the file does, on the file's image."""
+    """Whether `rule` pads this step as the file does, on the file's image.
+
+    Where the image's size is open, TensorFlow finds SAME when it runs; a padding that is written
+    down then suits every size, as SAME at stride 2 cannot.
+    """
     kernel, operator = step.layer.weight.shape[-1], step.operator
     stride, dilation = operator.stride[0], operator.dilation[0]
     half = dilation * (kernel - 1) // 2
-    symmetric, trailing = ((half, half),) * 2, ((0, 1),) * 2
-    keras_special = rule == "keras" and step.layer.depthwise and stride > 1
-    if operator.padding == "SAME" and step.pads is not None:
-        return False
-    if operator.padding == "SAME" and not all(step.image):  # TensorFlow pads when it runs
-        return stride == 1 or (rule != "symmetric" and not keras_special)
-    sides = step.image if all(step.image) else (2 * kernel, 2 * kernel)
-    same = tuple(same_padding(side, kernel, stride, dilation) for side in sides)
+    symmetric = ((half, half), (half, half))
+    if step.pads is not None and operator.padding == "SAME":
+        return False  # padded twice
+    if stride == 1:
+        same: Pads | None = symmetric
+    elif all(step.image):
+        height, width = (same_padding(side, kernel, stride, dilation) for side in step.image)
+        same = height, width
+    else:
+        same = None
     pads = same if operator.padding == "SAME" else step.pads or ((0, 0), (0, 0))
-    if rule == "same" and not all(step.image) and stride > 1:
-        return False  # one padding that suits every size is not SAME
     if rule == "symmetric":
         return pads == symmetric
-    return pads == (trailing if keras_special else same)
+    if rule == "keras" and step.layer.depthwise and stride > 1:
+        return pads == ((0, 1), (0, 1))
+    return pads == same
 
 
 def _strides(steps: Sequence[Step], names: Sequence[str]) -> dict[str, Any]:
