@@ -166,6 +166,16 @@ def test_damaged_files_are_named(tmp_path):
         load(archive)
 
 
+def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
+    path = tmp_path / "net.weights.h5"
+    keras_nets.network("MobileNet", 0.25, (96, 96)).save_weights(path)
+    with h5py.File(path, "r+") as file:
+        del file["layers/conv2d/vars/0"]
+        file["layers/conv2d/vars/0"] = h5py.SoftLink("/nowhere")
+    with pytest.raises(WeightsError, match=r"net\.weights\.h5: damaged"):
+        load(path)
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
     path = tmp_path / "net.h5"
     write_published(path, keras_nets.network("MobileNet", 0.25, (96, 96)))

@@ -34,6 +34,17 @@ MOMENTUM_V1, MOMENTUM_V2 = 0.01, 0.001
 Variables = dict[str, FloatArray]
 """Keras' path of a variable, such as `conv1_bn/gamma:0` or `layers/conv2d_3/vars/0` -> values."""
 
+_DAMAGE = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+)
+"""What h5py and zipfile raise; a link that leads nowhere is None to h5py."""
+
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 _ROLES = {
     "conv2d": ("kernel", "bias"),
@@ -67,7 +78,7 @@ def read(path: Path) -> Foreign:
     """
     try:
         variables, config = _archive(path) if zipfile.is_zipfile(path) else _hdf5(path)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise WeightsError(f"{path}: damaged, or not written by Keras ({error})") from error
     return assemble(path, variables, config, "Keras")
 
