@@ -14,7 +14,7 @@ from mobilenets.errors import WeightsError
 KEY = "mobilenets"
 VERSION = 1
 
-ResizeRule = Literal["crop", "squash", "pad"]
+ResizeRule = Literal["crop", "torchvision", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 ColourOrder = Literal["RGB", "BGR"]
 Outputs = Literal["logits", "probabilities"]
@@ -25,8 +25,8 @@ class Preprocessing:
     """How an image becomes a model's input: (3, height, width), (pixel / 255 - mean) / std.
 
     `resize` is a rule: `crop` scales the short side to round(side / `crop_fraction`) and takes
-    the centre; `squash` scales each side by itself; `pad` fits the image in and fills the rest,
-    right and below, with the mean.
+    the centre, and so does `torchvision`, rounding as that library does; `squash` scales each
+    side by itself; `pad` fits the image in and fills the rest, right and below, with the mean.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -57,7 +57,9 @@ class Preprocessing:
 INCEPTION = Preprocessing()
 """Google's: pixels to [-1, 1], centre crop of 87.5 %."""
 
-TORCHVISION = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+TORCHVISION = Preprocessing(
+    resize="torchvision", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+)
 """The mean and deviation of ImageNet, as torchvision and most PyTorch ports use them."""
 
 

@@ -28,7 +28,10 @@ class TorchSession:
     """A torch module as a runtime session: numpy in, numpy out, on the module's device."""
 
     def __init__(self, module: nn.Module, card: ModelCard) -> None:
-        self.module = module.eval()
+        import torch
+
+        # Channels last is the faster order on CPUs and accelerators alike.
+        self.module = module.eval().to(memory_format=torch.channels_last)
         self.card = card
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -37,7 +40,8 @@ class TorchSession:
 
         device = next(self.module.parameters()).device
         with torch.inference_mode():
-            outputs = self.module(torch.from_numpy(batch).to(device))
+            images = torch.from_numpy(batch)
+            outputs = self.module(images.to(device, memory_format=torch.channels_last))
         array: NDArray[np.float32] = outputs.float().cpu().numpy()
         return array
 

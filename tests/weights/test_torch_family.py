@@ -78,6 +78,7 @@ def test_timm_from_the_file_alone(tmp_path, name, size):
     assert card.arguments["width"] == int(name[-3:]) / 100
     config = timm.get_pretrained_cfg(name).to_dict()
     assert card.preprocessing == Preprocessing(
+        resize="torchvision",
         size=(224, 224),
         crop_fraction=224 / int(224 / config["crop_pct"]),
         interpolation=config["interpolation"],
@@ -113,6 +114,7 @@ def test_timm_folder_of_the_hub_with_its_config(tmp_path):
     assert card.arguments["padding"] == "same"
     assert card.arguments["output_stride"] == 16
     assert card.preprocessing == Preprocessing(
+        resize="torchvision",
         size=(96, 96),
         crop_fraction=96 / 106,
         mean=(0.4, 0.5, 0.6),

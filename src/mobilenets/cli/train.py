@@ -42,7 +42,7 @@ def run(
     teacher: Annotated[
         str | None, typer.Option(metavar="WEIGHTS|TIMM", help="Learn from this network too.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that read images.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes that read images.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Train MODEL on your images, from scratch or from anyone's weights.

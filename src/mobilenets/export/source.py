@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from mobilenets.card import card_of, set_card
@@ -27,6 +28,7 @@ def open_source(
         classes = knobs.pop("classes", 1000)
         labels = imagenet_labels(classes) or tuple(f"class {i}" for i in range(classes))
         model: nn.Module = TASKS["classify"].build(str(weights), labels, knobs)
+        settle(model, resolution or card_of(model).preprocessing.size[0])
     else:
         if knobs:
             raise ValueError(
@@ -38,3 +40,20 @@ def open_source(
         preprocessing = replace(card.preprocessing, size=(resolution, resolution))
         set_card(model, card.replace(preprocessing=preprocessing))
     return model
+
+
+def settle(model: nn.Module, resolution: int) -> None:
+    """Give random weights the norm statistics of a random batch.
+
+    With those they start from, the signal shrinks from layer to layer until it is denormal: too
+    slow to be measured, and too small for an export to be compared.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.randn(4, 3, resolution, resolution))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()

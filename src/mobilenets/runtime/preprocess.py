@@ -1,5 +1,9 @@
 """An image becomes a model's input: the one implementation that evaluation and prediction use."""
 
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,8 +23,10 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.f
     """(3, height, width), C-contiguous: (pixel / 255 - mean) / std, as the card says.
 
     - `crop`: scaled until it just covers round(size / crop_fraction) both ways (for a square
-      input: the short side has that length), the other side rounded down; then the centre, an odd
-      pixel rounded half to even: what torchvision's Resize and CenterCrop do.
+      input: the short side has that length), the other side rounded; then the centre, an odd pixel
+      left over right or below.
+    - `torchvision`: the same as torchvision's Resize and CenterCrop do it: the other side rounded
+      down, the place of the centre rounded half to even.
     - `squash`: each side scaled by itself.
     - `pad`: the largest that fits, sides rounded; zeros, which is the mean, right and below.
 
@@ -31,7 +37,7 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.f
         raise ValueError(f"image must have mode RGB, got {image.mode}")
     height, width = preprocessing.size
     resample = _RESAMPLE[preprocessing.interpolation]
-    if preprocessing.resize == "crop":
+    if preprocessing.resize in ("crop", "torchvision"):
         return _normalise(_crop(image, preprocessing, resample), preprocessing)
     if preprocessing.resize == "squash":
         return _normalise(image.resize((width, height), resample), preprocessing)
@@ -43,8 +49,12 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.f
 
 def _crop(image: Image.Image, pre: Preprocessing, resample: Image.Resampling) -> Image.Image:
     height, width = pre.size
-    w, h = _cover(image.size, (round(width / pre.crop_fraction), round(height / pre.crop_fraction)))
-    left, top = round((w - width) / 2), round((h - height) / 2)
+    theirs = pre.resize == "torchvision"
+    least = (round(width / pre.crop_fraction), round(height / pre.crop_fraction))
+    w, h = _cover(image.size, least, math.floor if theirs else round)
+    left, top = (w - width) // 2, (h - height) // 2
+    if theirs:
+        left, top = round((w - width) / 2), round((h - height) / 2)
     if w * h <= _MOST_PIXELS:
         resized = image.resize((w, h), resample)
         return resized.crop((left, top, left + width, top + height))
@@ -55,13 +65,15 @@ def _crop(image: Image.Image, pre: Preprocessing, resample: Image.Resampling) ->
     return image.resize((width, height), resample, box=box)
 
 
-def _cover(image: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
+def _cover(
+    image: tuple[int, int], least: tuple[int, int], whole: Callable[[Fraction], int]
+) -> tuple[int, int]:
     """The smallest (width, height) of the image's proportions that covers `least`."""
     w, h = image
     width, height = least
     if w * height <= h * width:
-        return width, width * h // w
-    return height * w // h, height
+        return width, whole(Fraction(width * h, w))
+    return whole(Fraction(height * w, h)), height
 
 
 def _fit(image: tuple[int, int], most: tuple[int, int]) -> tuple[int, int]:

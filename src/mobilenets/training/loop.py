@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from mobilenets.evaluation import Evaluation, evaluate
 from mobilenets.inference import TorchSession
 from mobilenets.tasks import Task
 from mobilenets.training.distill import Teacher, distillation_loss
-from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics
+from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics, unfold
 from mobilenets.training.optimizer import make_average, make_optimizer, make_schedule
 from mobilenets.training.recipes import Recipe
 from mobilenets.training.report import Reporter, Row
@@ -66,7 +67,7 @@ class Trainer:
         *,
         card: ModelCard | None = None,
         teacher: Teacher | None = None,
-        workers: int = 2,
+        workers: int = 1,
         cpu: bool = False,
     ) -> None:
         self.task, self.recipe, self.output = task, recipe, Path(output)
@@ -88,7 +89,9 @@ class Trainer:
                     module.p = recipe.dropout
         set_momentum(model, recipe.norm_momentum)
         device = self.accelerator.device
+        # Channels last: 1.3 to 1.8 times as fast on a CPU, and what tensor cores want.
         self.model = share_statistics(model, device).to(device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.teacher = teacher.to(device) if teacher else None
         self.batches = Batches(images, batch, recipe.seed, self.accelerator.process_index, world)
         augmentation = recipe.augmentation
@@ -128,6 +131,11 @@ class Trainer:
             report.pictures(self.history, self.task.metric, self.evaluation.evaluator)
         best = max(self.history, key=lambda row: row[self.task.metric])
         return Result(best, self.history, self.output / "best.safetensors")
+
+    def unfold_norms(self, images: int = 256) -> None:
+        """Measure the statistics of folded norms on about so many training images."""
+        batches = (batch.to(self.accelerator.device) for batch, _, _ in self.loader)
+        unfold(self.model, islice(batches, max(1, images // self.batches.batch_size)))
 
     def train_epoch(self, epoch: int, report: Reporter) -> None:
         """One pass over the training images, from wherever a resumed run left off."""
@@ -174,7 +182,8 @@ class Trainer:
         torch.manual_seed(mix(recipe.seed, self.step, accelerator.process_index))
         if self.mixer is not None:
             images, targets = self.mixer(images, targets)
-        images, targets = images.to(accelerator.device), targets.to(accelerator.device)
+        images = images.to(accelerator.device, memory_format=torch.channels_last)
+        targets = targets.to(accelerator.device)
         total = torch.zeros((), device=accelerator.device)
         parts = list(
             zip(images.chunk(recipe.accumulate), targets.chunk(recipe.accumulate), strict=True)

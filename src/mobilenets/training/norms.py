@@ -1,5 +1,6 @@
 """What becomes of batch normalisation in training: frozen, or one batch over all processes."""
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -56,6 +57,46 @@ def is_folded(model: nn.Module) -> bool:
     ones = (norm.weight for norm in norms)
     zeros = (norm.running_mean for norm in norms if norm.running_mean is not None)
     return bool(norms) and not any((w != 1).any() for w in ones) and not any(z.any() for z in zeros)
+
+
+@torch.no_grad()
+def unfold(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Give folded norms the statistics of real images again; the outputs stay what they were.
+
+    Each norm gets the mean and variance of what reaches it over `batches` of (N, 3, H, W), and the
+    scale and shift that undo them. Then it can be trained like any other.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    sums = {
+        norm: [torch.zeros(norm.num_features, dtype=torch.float64) for _ in "12"] for norm in norms
+    }
+    counts = dict.fromkeys(norms, 0)
+
+    def measure(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        assert isinstance(norm, nn.BatchNorm2d)
+        x = inputs[0].double()
+        sums[norm][0] += x.sum((0, 2, 3)).cpu()
+        sums[norm][1] += x.square().sum((0, 2, 3)).cpu()
+        counts[norm] += x.numel() // x.shape[1]
+
+    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    model.eval()
+    for images in batches:
+        model(images)
+    for hook in hooks:
+        hook.remove()
+    for norm in norms:
+        mean = sums[norm][0] / counts[norm]
+        variance = (sums[norm][1] / counts[norm] - mean.square()).clamp_min(0)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        # What the norm did so far, as one scale and shift, and then what undoes the statistics.
+        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).cpu().double()
+        shift = norm.bias.cpu().double() - norm.running_mean.cpu().double() * scale
+        norm.weight.copy_(scale * torch.sqrt(variance + norm.eps))
+        norm.bias.copy_(shift + scale * mean)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
 
 
 def set_momentum(model: nn.Module, momentum: float | None) -> None:

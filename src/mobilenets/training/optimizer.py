@@ -78,10 +78,9 @@ def make_average(model: nn.Module, recipe: Recipe) -> AveragedModel | None:
     def average(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         step = int(count)
         decay = min(recipe.ema_decay, (1 + step) / (10 + step))
-        for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value.detach(), 1 - decay)
-            else:
-                mean.copy_(value)
+        if averaged[0].is_floating_point():  # torch hands over tensors of one type at a time
+            torch._foreach_lerp_(averaged, current, 1 - decay)
+        else:
+            torch._foreach_copy_(averaged, current)
 
     return AveragedModel(model, multi_avg_fn=average, use_buffers=True)

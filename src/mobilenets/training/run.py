@@ -16,7 +16,7 @@ from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
 from mobilenets.training.loop import Result, Trainer
 from mobilenets.training.norms import is_folded
-from mobilenets.training.recipes import Recipe, fit, recipe
+from mobilenets.training.recipes import fit, recipe
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
@@ -46,7 +46,7 @@ def train(
     changes: dict[str, Any] | None = None,
     output: str | Path | None = None,
     resume: bool = False,
-    workers: int = 2,
+    workers: int = 1,
     say: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Train `plan` on `data` by a recipe, and leave the run in a folder.
@@ -68,7 +68,6 @@ def train(
     if "batch_size" not in changes:
         made = fit(made, len(train_set))
     model = start(plan, task, train_set.classes, say)
-    check_norms(model, made, say)
     card = card_of(model)
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None
     folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
@@ -80,6 +79,9 @@ def train(
         f"classes at {card.preprocessing.size[0]} pixels, batch {made.batch_size}, "
         f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
     )
+    if is_folded(model) and not resume:
+        say("batch normalisation was folded into these weights: its statistics are measured anew")
+        trainer.unfold_norms()
     return trainer.run(resume=resume)
 
 
@@ -109,18 +111,6 @@ def start(plan: Plan, task: Task, labels: tuple[str, ...], say: Callable[[str], 
         card = card_of(model)
         set_card(model, card.replace(preprocessing=replace(card.preprocessing, size=size)))
     return model
-
-
-def check_norms(model: nn.Module, made: Recipe, say: Callable[[str], None]) -> None:
-    """Say what becomes of batch normalisation, and refuse what cannot be."""
-    folded = is_folded(model)
-    if made.norm == "train" and folded and made.name == "finetune":
-        raise ValueError(
-            "norm must be frozen for these weights, got 'train': their statistics are folded away"
-        )
-    if made.norm == "frozen":
-        why = "folded into these weights" if folded else "steadier than those of small batches"
-        say(f"batch normalisation keeps its statistics: {why}")
 
 
 def choose_folder(output: Path | None, model: str, data: str, *, resume: bool) -> Path:

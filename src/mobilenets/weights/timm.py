@@ -22,7 +22,7 @@ from mobilenets.weights.tensors import Arrays, gather, read_json
 
 NORM_EPS = 1e-5
 TF_NORM_EPS = 1e-3
-RESIZE: dict[str, ResizeRule] = {"center": "crop", "squash": "squash", "border": "pad"}
+RESIZE: dict[str, ResizeRule] = {"center": "torchvision", "squash": "squash", "border": "pad"}
 """timm's crop_mode in our words."""
 HARMLESS = {"num_classes", "drop_rate", "drop_path_rate", "bn_momentum", "in_chans", "global_pool"}
 """Arguments of timm's constructors that the tensors show, or that inference does not feel."""
