@@ -59,6 +59,7 @@ def network(side: str, seed: int, classes: int) -> nn.Module:
 
 
 def main() -> None:
+    """Train, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("archive", type=Path)
     parser.add_argument("--output", type=Path, required=True)
@@ -79,10 +80,20 @@ def main() -> None:
             )
             made = recipe(
                 "modern",
-                **{"epochs": options.epochs, "batch_size": 32, "learning_rate": 0.05},
-                **{"warmup_epochs": 1.0, "policy": "flip", "crop_scale": 0.5, "train_scale": 1.0},
-                **{"mixup": 0.0, "cutmix": 0.0, "erasing": 0.0, "ema_decay": 0.99, "seed": seed},
-                **{"weight_decay": 1e-4, "decay_depthwise": True},
+                epochs=options.epochs,
+                batch_size=32,
+                learning_rate=0.05,
+                warmup_epochs=1.0,
+                policy="flip",
+                crop_scale=0.5,
+                train_scale=1.0,
+                mixup=0.0,
+                cutmix=0.0,
+                erasing=0.0,
+                ema_decay=0.99,
+                seed=seed,
+                weight_decay=1e-4,
+                decay_depthwise=True,
             )
             model = network(side, seed, len(classes))
             run = options.output / f"{side}-{seed}"

@@ -91,7 +91,7 @@ class Trainer:
         device = self.accelerator.device
         # Channels last: 1.3 to 1.8 times as fast on a CPU, and what tensor cores want.
         self.model = share_statistics(model, device).to(device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(memory_format=torch.channels_last)
         self.teacher = teacher.to(device) if teacher else None
         self.batches = Batches(images, batch, recipe.seed, self.accelerator.process_index, world)
         augmentation = recipe.augmentation
