@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +13,9 @@ def assets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no assets folder at {folder}; set MOBILENETS_ASSETS")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small networks on a busy machine: threads that wait for each other only cost time."""
+    torch.set_num_threads(1)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-SCRIPT = Path(__file__).with_name("two_processes.py")
+ROOT = Path(__file__).parents[2]
 
 
 def launch(folder: Path, processes: int, norm: str) -> tuple[list, list, dict]:
@@ -20,8 +20,8 @@ def launch(folder: Path, processes: int, norm: str) -> tuple[list, list, dict]:
     launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
     launcher += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     launcher += ["--num_processes", str(processes), "--main_process_port", "0"]
-    command = [sys.executable, *launcher, str(SCRIPT), str(folder), norm]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    command = [sys.executable, *launcher, "-m", "tests.training.two_processes", str(folder), norm]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     losses = json.loads((folder / "losses.json").read_text())
     with (folder / "log.csv").open() as file:
@@ -46,8 +46,8 @@ def test_two_processes_see_the_losses_of_one(tmp_path, norm):
 
 def test_the_global_norm_is_batch_normalisation_over_all_processes(tmp_path):
     """A slow twin: the same module over both halves at once, forward, backward and statistics."""
-    command = [sys.executable, str(SCRIPT.with_name("global_norm.py")), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.training.global_norm", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     torch.manual_seed(0)
     norm = torch.nn.BatchNorm2d(3, momentum=0.1)

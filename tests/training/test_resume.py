@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mobilenets.data.shapes import Shapes
 from mobilenets.errors import TrainingError
 from mobilenets.tasks import TASKS
 from mobilenets.training import loop, state
@@ -68,29 +69,48 @@ def test_another_seed_ends_in_other_bytes(data, tmp_path):
     )
 
 
-COMMAND = [
-    *(sys.executable, "-m", "mobilenets", "train", "mobilenet_v2", "--width", "0.25"),
-    *("--data", "shapes", "--resolution", "32", "--epochs", "2", "--batch-size", "256"),
-    *("--set", "train_scale=1", "--workers", "1", "--output"),
-]
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """96 small images in two folders."""
+    shapes = Shapes(32, length=96)
+    for index in range(96):
+        folder = tmp_path / "photos" / ("even" if index % 2 else "odd")
+        folder.mkdir(parents=True, exist_ok=True)
+        shapes.image(index).save(folder / f"{index}.png")
+    return tmp_path / "photos"
 
 
-def start(folder: Path, *more: str) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+def start(photos: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
+    network = ("mobilenet_v2", "--width", "0.25", "--resolution", "32", "--data", str(photos))
+    settings = ("--epochs", "3", "--batch-size", "2", "--set", "train_scale=1")
+    command = [sys.executable, "-m", "mobilenets", "train", *network, *settings]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*COMMAND, str(folder), *more], stderr=subprocess.PIPE, text=True, env=environment
+        [*command, "--output", str(folder), *more],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_process_resumes_to_the_same_weights(tmp_path, blow):
-    assert start(tmp_path / "whole").wait() == 0
+@pytest.fixture
+def whole(photos, tmp_path) -> Path:
+    """A run that nobody stopped."""
+    process = start(photos, tmp_path / "whole")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return tmp_path / "whole"
 
-    process = start(tmp_path / "parts")
-    while not (tmp_path / "parts" / "log.csv").exists():  # the first epoch is done
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_process_resumes_to_the_same_weights(photos, whole, tmp_path, blow):
+    parts = tmp_path / "parts"
+    process = start(photos, parts)
+    while not (parts / "log.csv").exists():  # the first epoch is done
         assert process.poll() is None
         time.sleep(0.02)
-    time.sleep(0.5)
+    time.sleep(0.3)
     process.send_signal(blow)
     _, errors = process.communicate()
     assert process.returncode != 0
@@ -98,10 +118,11 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path, blow):
         assert process.returncode == 1
         assert "the same command with --resume goes on" in " ".join(errors.split())
         assert "Traceback" not in errors
-    resumed = start(tmp_path / "parts", "--resume")
-    assert resumed.wait() == 0
+    resumed = start(photos, parts, "--resume")
+    _, errors = resumed.communicate()
+    assert resumed.returncode == 0, errors
     for name in FILES:
-        assert digest(tmp_path / "whole" / name) == digest(tmp_path / "parts" / name)
+        assert digest(whole / name) == digest(parts / name)
 
 
 def test_a_state_that_cannot_be_written_leaves_the_last_one(data, tmp_path, monkeypatch):

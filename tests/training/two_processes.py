@@ -1,4 +1,4 @@
-"""Run by test_processes.py under `accelerate launch`: python two_processes.py FOLDER NORM."""
+"""Run by test_processes.py under `accelerate launch`: -m tests.training.two_processes FOLDER NORM."""
 
 import json
 import sys
@@ -32,5 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
     main()

@@ -123,7 +123,7 @@ class Trainer:
         total = self.recipe.epochs * steps
         main = self.accelerator.is_main_process
         with Reporter(self.output, total, self.step, shown=main) as report, self.signals():
-            for epoch in range(self.step // steps, self.recipe.epochs):
+            for epoch in range(len(self.history), self.recipe.epochs):
                 self.train_epoch(epoch, report)
                 self.finish_epoch(epoch, report)
             if self.evaluation is None:  # resumed after its last epoch

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from mobilenets.card import INCEPTION, card_of, set_card
@@ -67,6 +68,7 @@ def train(
         say(f"note: {note}")
     if "batch_size" not in changes:
         made = fit(made, len(train_set))
+    torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
     model = start(plan, task, train_set.classes, say)
     card = card_of(model)
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None

@@ -53,7 +53,7 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found: dict[str, str] = state["fingerprint"]
     except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        why = str(error).splitlines()[0]
+        why = (str(error) or "it ends too early").splitlines()[0]
         raise TrainingError(f"{path} is damaged and cannot be resumed ({why})") from error
     for key, value in expected.items():
         if found.get(key) != value:
