@@ -1,4 +1,4 @@
-"""Run by test_processes.py under `accelerate launch`: -m tests.training.two_processes FOLDER NORM."""
+"""Run by test_processes.py under `accelerate launch`, with a folder and a norm policy."""
 
 import json
 import sys

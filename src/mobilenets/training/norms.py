@@ -52,11 +52,13 @@ def share_statistics(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def is_folded(model: nn.Module) -> bool:
-    """Whether the norms only carry a bias: statistics folded away, as in files for devices."""
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    ones = (norm.weight for norm in norms)
-    zeros = (norm.running_mean for norm in norms if norm.running_mean is not None)
-    return bool(norms) and not any((w != 1).any() for w in ones) and not any(z.any() for z in zeros)
+    """Whether the norms carry a bias and nothing else, as those read from files for devices do."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    plain = not any((norm.weight != 1).any() for norm in norms) and not any(
+        norm.running_mean.any() for norm in norms if norm.running_mean is not None
+    )
+    # A network that was just built is plain too, but has no biases.
+    return plain and any(bool(norm.bias.any()) for norm in norms)
 
 
 @torch.no_grad()
