@@ -1,8 +1,9 @@
 """Training transforms, from torchvision; inference has its own single implementation."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from PIL import Image
@@ -30,6 +31,31 @@ class Augmentation:
     mixup: float = 0.0
     cutmix: float = 0.0
     train_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.policy not in get_args(Policy):
+            choices = ", ".join(get_args(Policy))
+            raise ValueError(f"policy must be one of {choices}, got {self.policy!r}")
+        check_number("crop_scale", self.crop_scale, above=0, most=1)
+        check_number("erasing", self.erasing, most=1)
+        check_number("mixup", self.mixup)
+        check_number("cutmix", self.cutmix)
+        check_number("train_scale", self.train_scale, above=0)
+
+
+def check_number(
+    name: str, value: object, *, above: float | None = None, most: float = math.inf
+) -> None:
+    """ValueError unless `value` is a number above `above` (from 0 where None), at most `most`."""
+    if above is not None:
+        allowed = f"above {above}" + (f" and at most {most}" if most < math.inf else "")
+    else:
+        allowed = f"from 0 to {most}" if most < math.inf else "0 or more"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        comma = "," if allowed[0] == "0" else ""
+        raise ValueError(f"{name} must be a number{comma} {allowed}, got {value!r}")
+    if not (value > above if above is not None else value >= 0) or not value <= most:
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 
 def classification_transform(

@@ -4,12 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from mobilenets.data.transforms import Augmentation
+from mobilenets.data.transforms import Augmentation, check_number
 
 Optimizer = Literal["rmsprop_tf", "sgd", "adamw"]
 Schedule = Literal["cosine", "staircase"]
 NormPolicy = Literal["train", "frozen"]
 Precision = Literal["no", "bf16", "fp16"]
+SHARES = (
+    *("momentum", "label_smoothing", "ema_decay"),
+    *("dropout", "norm_momentum", "teacher_weight"),
+)
+"""Settings from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,19 @@ class Recipe:
             value = getattr(self, name)
             if not (isinstance(value, int) and value > 0):
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}")
-        if self.freeze_epochs < 0:
-            raise ValueError(f"freeze_epochs must be 0 or more, got {self.freeze_epochs!r}")
-        if self.clip_norm < 0:
-            raise ValueError(f"clip_norm must be 0 or more, got {self.clip_norm!r}")
-        if not 0 <= self.teacher_weight <= 1:
-            raise ValueError(f"teacher_weight must be from 0 to 1, got {self.teacher_weight!r}")
+        for name in ("freeze_epochs", "seed"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 0):
+                raise ValueError(f"{name} must be an integer from 0, got {value!r}")
+        for name in ("learning_rate", "teacher_temperature"):
+            check_number(name, getattr(self, name), above=0)
+        for name in ("weight_decay", "warmup_epochs", "decay_rate", "decay_epochs", "clip_norm"):
+            check_number(name, getattr(self, name))
+        for name in SHARES:
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), most=1)
+        if not isinstance(self.decay_depthwise, bool):
+            raise ValueError(f"decay_depthwise must be true or false, got {self.decay_depthwise!r}")
         for name, allowed in (
             ("optimizer", Optimizer),
             ("schedule", Schedule),
@@ -191,7 +201,7 @@ def recipe(name: str, **changes: Any) -> Recipe:
         raise ValueError(f"a recipe has no setting {unknown[0]!r}")
     batch_size = given.get("batch_size", made.batch_size)
     if "learning_rate" not in given and isinstance(batch_size, int) and batch_size > 0:
-        given["learning_rate"] = made.learning_rate * batch_size / made.batch_size
+        given["learning_rate"] = made.learning_rate * (batch_size / made.batch_size)
     augmentation = replace(made.augmentation, **{k: v for k, v in given.items() if k in inner})
     outer = {key: value for key, value in given.items() if key not in inner}
     return replace(made, augmentation=augmentation, **outer)
@@ -209,5 +219,5 @@ def fit(made: Recipe, images: int, *, smallest: int = 16) -> Recipe:
     batch = made.batch_size
     while batch // 2 >= smallest and images // batch < STEPS:
         batch //= 2
-    rate = made.learning_rate * batch / made.batch_size
+    rate = made.learning_rate * (batch / made.batch_size)
     return replace(made, batch_size=batch, learning_rate=rate)

@@ -1,0 +1,118 @@
+import dataclasses
+
+import pytest
+
+from mobilenets.training.recipes import RECIPES, STEPS, fit, recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_its_own_name_and_says_what_it_gives(name):
+    made = recipe(name)
+    assert made == RECIPES[name]()
+    assert made.name == name
+    assert len((RECIPES[name].__doc__ or "").splitlines()) > 2
+
+
+def test_the_first_paper_as_its_code_was_released():
+    made = recipe("paper_v1")
+    assert (made.optimizer, made.momentum) == ("rmsprop_tf", 0.9)
+    assert (made.batch_size, made.learning_rate) == (64, 0.045)
+    assert (made.schedule, made.decay_rate, made.decay_epochs) == ("staircase", 0.94, 2.5)
+    assert made.label_smoothing == 0
+    assert not made.decay_depthwise
+    assert made.augmentation.policy == "flip"  # "little augmentation"
+
+
+def test_the_second_paper_with_the_settings_of_its_code():
+    made = recipe("paper_v2")
+    assert (made.optimizer, made.momentum) == ("rmsprop_tf", 0.9)
+    assert (made.batch_size, made.learning_rate, made.weight_decay) == (96, 0.045, 4e-5)
+    assert (made.schedule, made.decay_rate, made.decay_epochs) == ("staircase", 0.98, 1.0)
+    assert (made.label_smoothing, made.ema_decay) == (0.1, 0.9999)
+    assert not made.decay_depthwise
+    assert made.augmentation.policy == "inception"
+
+
+def test_modern_is_torchvisions_second_recipe():
+    made = recipe("modern")
+    assert (made.optimizer, made.momentum, made.learning_rate) == ("sgd", 0.9, 0.5)
+    assert (made.schedule, made.epochs, made.warmup_epochs) == ("cosine", 600, 5)
+    assert (made.weight_decay, made.decay_depthwise) == (2e-5, True)
+    assert made.label_smoothing == 0.1
+    assert made.ema_decay > 0
+    inner = made.augmentation
+    assert (inner.policy, inner.erasing, inner.mixup, inner.cutmix) == ("trivial", 0.1, 0.2, 1.0)
+    assert round(224 * inner.train_scale) == 176
+
+
+def test_settings_change_by_name_those_of_the_augmentation_too():
+    made = recipe("modern", epochs=3, mixup=0.0, policy="none", seed=None)
+    expected = recipe("modern")
+    inner = dataclasses.replace(expected.augmentation, mixup=0.0, policy="none")
+    assert made == dataclasses.replace(expected, epochs=3, augmentation=inner)
+
+
+def test_the_rate_follows_the_batch_unless_both_are_given():
+    assert recipe("modern", batch_size=256).learning_rate == pytest.approx(0.125)
+    assert recipe("paper_v1", batch_size=128).learning_rate == pytest.approx(0.09)
+    assert recipe("modern", batch_size=256, learning_rate=0.3).learning_rate == 0.3
+    assert recipe("modern", learning_rate=0.3).batch_size == 1024
+
+
+def test_a_small_data_set_halves_batch_and_rate_until_an_epoch_has_enough_steps():
+    made = recipe("modern")
+    assert fit(made, 1_281_167) == made
+    assert fit(made, STEPS * 1024) == made
+    smaller = fit(made, STEPS * 1024 - 1)
+    assert (smaller.batch_size, smaller.learning_rate) == (512, 0.25)
+    least = fit(made, 10)
+    assert (least.batch_size, least.learning_rate) == (16, pytest.approx(0.5 / 64))
+    assert fit(recipe("finetune", batch_size=24), 10).batch_size == 24  # half would be too small
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"speed": 3}, "a recipe has no setting 'speed'"),
+        ({"epochs": 0}, "epochs must be a positive integer, got 0"),
+        ({"epochs": 1.5}, "epochs must be a positive integer, got 1.5"),
+        ({"batch_size": -8}, "batch_size must be a positive integer, got -8"),
+        ({"batch_size": "many"}, "batch_size must be a positive integer, got 'many'"),
+        ({"accumulate": 0}, "accumulate must be a positive integer, got 0"),
+        ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number above 0, got 'fast'"),
+        ({"freeze_epochs": -1}, "freeze_epochs must be an integer from 0, got -1"),
+        ({"seed": 0.5}, "seed must be an integer from 0, got 0.5"),
+        ({"clip_norm": -1}, "clip_norm must be 0 or more, got -1"),
+        ({"clip_norm": "x"}, "clip_norm must be a number, 0 or more, got 'x'"),
+        ({"weight_decay": -1e-4}, "weight_decay must be 0 or more, got -0.0001"),
+        ({"momentum": 2}, "momentum must be from 0 to 1, got 2"),
+        ({"ema_decay": 1.5}, "ema_decay must be from 0 to 1, got 1.5"),
+        ({"label_smoothing": -0.1}, "label_smoothing must be from 0 to 1, got -0.1"),
+        ({"dropout": 1.2}, "dropout must be from 0 to 1, got 1.2"),
+        ({"norm_momentum": 7}, "norm_momentum must be from 0 to 1, got 7"),
+        ({"teacher_weight": 2}, "teacher_weight must be from 0 to 1, got 2"),
+        ({"teacher_temperature": 0}, "teacher_temperature must be above 0, got 0"),
+        ({"decay_depthwise": "yes"}, "decay_depthwise must be true or false, got 'yes'"),
+        ({"optimizer": "adam"}, "optimizer must be one of rmsprop_tf, sgd, adamw, got 'adam'"),
+        ({"schedule": "step"}, "schedule must be one of cosine, staircase, got 'step'"),
+        ({"norm": "off"}, "norm must be one of train, frozen, got 'off'"),
+        ({"precision": "int8"}, "precision must be one of no, bf16, fp16, got 'int8'"),
+        ({"policy": "auto"}, "policy must be one of none, flip, inception, trivial, got 'auto'"),
+        ({"mixup": -1}, "mixup must be 0 or more, got -1"),
+        ({"cutmix": "a"}, "cutmix must be a number, 0 or more, got 'a'"),
+        ({"erasing": 3}, "erasing must be from 0 to 1, got 3"),
+        ({"crop_scale": 0}, "crop_scale must be above 0 and at most 1, got 0"),
+        ({"train_scale": 0}, "train_scale must be above 0, got 0"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(changes, message):
+    with pytest.raises(ValueError, match="^" + message.replace("(", r"\(")):
+        recipe("modern", **changes)
+
+
+def test_an_unknown_recipe_is_told_the_known_ones():
+    names = "paper_v1, paper_v2, modern, finetune"
+    with pytest.raises(ValueError, match=f"recipe must be one of {names}, got 'best'"):
+        recipe("best")
