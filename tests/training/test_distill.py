@@ -1,0 +1,126 @@
+import pytest
+import timm
+import torch
+from torch import nn
+
+from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.models.zoo import build
+from mobilenets.training.distill import Teacher, distillation_loss, load_teacher
+from mobilenets.weights.own import save
+
+STUDENT = Preprocessing((48, 48))
+OWN = Preprocessing((48, 48), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+LABELS = ("a", "b", "c", "d")
+
+
+def network(classes: int = 4) -> nn.Module:
+    torch.manual_seed(0)
+    return build("mobilenet_v2", width=0.25, classes=classes)
+
+
+def normalised(pixels: torch.Tensor, rule: Preprocessing) -> torch.Tensor:
+    """(N, 3, H, W) RGB shares of 255 -> what a network of that rule takes."""
+    if rule.order == "BGR":
+        pixels = pixels[:, [2, 1, 0]]
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (rule.mean, rule.std))
+    return (pixels - mean) / std
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 5.0])
+def test_the_loss_is_torchs_divergence_of_the_softened_outputs(temperature):
+    student, teacher = torch.randn(6, 9) * 3, torch.randn(6, 9) * 3
+    soft = [(outputs.double() / temperature).softmax(1) for outputs in (student, teacher)]
+    divergence = nn.KLDivLoss(reduction="batchmean")(soft[0].log(), soft[1])
+    spelled = (soft[1] * (soft[1].log() - soft[0].log())).sum(1).mean()
+    found = distillation_loss(student, teacher, temperature)
+    for expected in (divergence, spelled):
+        assert float(found) == pytest.approx(float(expected) * temperature**2, rel=1e-5)
+
+
+def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn():
+    teacher = torch.randn(6, 9) * 3
+    student = teacher.clone().requires_grad_()
+    loss = distillation_loss(student, teacher, 2.0)
+    loss.backward()
+    assert float(loss) == pytest.approx(0, abs=1e-6)
+    assert student.grad.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("own", [OWN, Preprocessing(order="BGR", mean=(0.1, 0.2, 0.3))])
+@pytest.mark.parametrize("student", [STUDENT, Preprocessing(order="BGR", std=(0.2, 0.3, 0.4))])
+def test_a_teacher_sees_the_pixels_in_its_own_way(own, student):
+    pixels = torch.rand(2, 3, 48, 48)
+    model = network()
+    teacher = Teacher(model, own, student)
+    expected = model.eval()(normalised(pixels, own))
+    torch.testing.assert_close(teacher(normalised(pixels, student)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_teacher_stays_as_it_is():
+    teacher = Teacher(network(), OWN, STUDENT)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    teacher.train()
+    outputs = teacher(torch.randn(2, 3, 48, 48))
+    assert not any(module.training for module in teacher.modules())
+    assert not outputs.requires_grad
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = network()
+    arguments = {"width": 0.25, "classes": 4}
+    model.card = ModelCard("mobilenet_v2", arguments, labels=LABELS, preprocessing=OWN)
+    save(model, tmp_path / "teacher.safetensors")
+    return model, tmp_path / "teacher.safetensors"
+
+
+def test_any_weights_teach_with_their_own_preprocessing(saved):
+    model, path = saved
+    teacher = load_teacher(str(path), ModelCard("x", labels=LABELS, preprocessing=STUDENT))
+    pixels = torch.rand(2, 3, 48, 48)
+    torch.testing.assert_close(
+        teacher(normalised(pixels, STUDENT)),
+        model.eval()(normalised(pixels, OWN)),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_other_classes_are_refused(saved):
+    _, path = saved
+    for labels in (("b", "a", "c", "d"), ("a", "b", "c")):
+        with pytest.raises(ValueError, match=r"student's classes .* has a, b, c, d"):
+            load_teacher(str(path), ModelCard("x", labels=labels))
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """timm's networks with random weights: the pretrained ones are not at hand."""
+    real = timm.create_model
+
+    def create(name, pretrained):
+        assert pretrained
+        torch.manual_seed(0)
+        return real(name, pretrained=False)
+
+    monkeypatch.setattr(timm, "create_model", create)
+    return create
+
+
+def test_a_timm_name_teaches_with_timms_preprocessing(offline):
+    name = "mobilenetv2_035"
+    labels = tuple(map(str, range(1000)))
+    teacher = load_teacher(name, ModelCard("x", labels=labels, preprocessing=STUDENT))
+    pixels = torch.rand(2, 3, 48, 48)
+    config = timm.data.resolve_data_config({}, model=teacher.network)
+    own = Preprocessing(mean=tuple(config["mean"]), std=tuple(config["std"]))
+    torch.testing.assert_close(
+        teacher(normalised(pixels, STUDENT)),
+        offline(name, pretrained=True).eval()(normalised(pixels, own)),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    with pytest.raises(ValueError, match=f"must have 4 outputs as the student, {name} has 1000"):
+        load_teacher(name, ModelCard("x", labels=LABELS))
