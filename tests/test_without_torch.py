@@ -1,0 +1,165 @@
+"""The runtime install, as on a device: nothing that only training needs can be imported."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.data.shapes import Shapes
+from mobilenets.models.zoo import build
+from mobilenets.weights.own import save
+
+ABSENT = ("torch", "torchvision", "timm", "accelerate", "matplotlib", "h5py", "tflite")
+ABSENT += ("tensorboardX", "onnxscript", "filelock", "tensorflow", "keras", "transformers")
+COMMANDS = ("models", "profile", "predict", "eval", "train", "export", "demo")
+
+DEVICE = f"""
+import json, os, sys
+from importlib.abc import MetaPathFinder
+
+class Absent(MetaPathFinder):
+    tried = []
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {ABSENT!r}:
+            self.tried.append(name)
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from mobilenets.cli import main
+
+statuses = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as ended:
+        statuses.append(ended.code or 0)
+with open(os.environ["REPORT"], "w") as file:
+    json.dump({{"statuses": statuses, "tried": Absent.tried}}, file)
+"""
+
+
+class Ran(NamedTuple):
+    statuses: list[int]
+    tried: list[str]
+    out: str
+    err: str
+
+
+@pytest.fixture
+def device(tmp_path) -> Callable[..., Ran]:
+    """Runs command lines one after another in a process where the libraries are absent."""
+
+    def run(*lines: tuple[object, ...]) -> Ran:
+        report = tmp_path / "report.json"
+        environment = {**os.environ, "REPORT": str(report), "COLUMNS": "100"}
+        given = json.dumps([list(map(str, line)) for line in lines])
+        command = [sys.executable, "-c", DEVICE, given]
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(report.read_text())
+        return Ran(found["statuses"], found["tried"], done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory) -> Path:
+    """A folder with what a person with torch sends to a device: a model and some photographs."""
+    import torch
+
+    from mobilenets.export import export_onnx
+
+    folder = tmp_path_factory.mktemp("shipped")
+    torch.manual_seed(0)
+    arguments = {"width": 0.25, "classes": 8}
+    model = build("mobilenet_v2", **arguments).eval()
+    labels = Shapes(32).classes
+    model.card = ModelCard(
+        "mobilenet_v2", arguments, labels=labels, preprocessing=Preprocessing((32, 32))
+    )
+    export_onnx(model, folder / "model.onnx")
+    save(model, folder / "weights.safetensors")
+    for index in range(8):
+        shape = folder / "photos" / labels[index]
+        shape.mkdir(parents=True)
+        Shapes(48).image(index).save(shape / "a.png")
+    return folder
+
+
+def test_a_model_and_its_images(device, shipped, tmp_path):
+    """Cost, prediction, pictures and accuracy."""
+    model, photos = shipped / "model.onnx", shipped / "photos"
+    ran = device(
+        ("profile", model, "--json"),
+        ("predict", model, photos, "--top", 2, "--json"),
+        ("predict", model, photos / "star", "--save-dir", tmp_path / "seen"),
+        ("eval", model, photos, "--json"),
+        ("eval", model, "shapes", "--limit", 16),
+    )
+    assert ran.statuses == [0] * 5, ran.err
+    assert ran.tried == []
+    decoder = json.JSONDecoder()
+    cost, end = decoder.raw_decode(ran.out)
+    seen, _ = decoder.raw_decode(ran.out[end:].lstrip())
+    assert cost["madds"] > 1e5
+    assert len(seen) == 8
+    assert {len(one["predictions"]) for one in seen} == {2}
+    assert (tmp_path / "seen" / "a.jpg").is_file()
+
+
+def test_what_networks_cost(device, shipped):
+    ran = device(
+        ("models",),
+        ("models", "--pretrained"),
+        ("profile", "mobilenet_v2"),
+        ("profile", "mobilenet_v1", "--width", 0.5, "--layers"),
+        ("profile", "mobilenet_v2_1.0_224.google"),
+        ("profile", shipped / "weights.safetensors"),
+    )
+    assert ran.statuses == [0] * 6, ran.err
+    assert ran.tried == []
+    assert "mobilenet_v1_0.25_128.google" in ran.out
+
+
+def test_help(device):
+    ran = device(("--help",), *((command, "--help") for command in COMMANDS))
+    assert ran.statuses == [0] * (1 + len(COMMANDS)), ran.err
+    assert ran.tried == []
+    assert ran.out.count("Usage:") == 1 + len(COMMANDS)
+
+
+def test_the_public_names_are_listed_and_those_of_a_device_are_there():
+    names = "ModelCard, Preprocessing, evaluate, open_model, open_session, predict, profile"
+    code = (
+        f"import sys\nfor name in {ABSENT!r}: sys.modules[name] = None\n"
+        f"import mobilenets\nfrom mobilenets import {names}\nprint(*mobilenets.__all__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout.split()
+
+
+def test_what_needs_torch_says_so_in_one_line(device, shipped):
+    lines = [
+        ("train", "mobilenet_v2", "--data", "shapes"),
+        ("export", "mobilenet_v2", "-o", "x.onnx"),
+        ("predict", shipped / "weights.safetensors", shipped / "photos"),
+        ("demo",),
+    ]
+    ran = device(*lines)
+    assert ran.statuses == [1] * len(lines)
+    assert "torch" in ran.tried
+    said = ran.err.strip().splitlines()
+    assert len(said) == len(lines), ran.err
+    for line in said:
+        assert line.startswith("error: ")
+        assert "is not installed; pip install 'mobilenets[train]' brings it" in line
