@@ -82,7 +82,7 @@ def main() -> None:
                 "modern",
                 epochs=options.epochs,
                 batch_size=32,
-                learning_rate=0.05,
+                learning_rate=0.02,
                 warmup_epochs=1.0,
                 policy="flip",
                 crop_scale=0.5,
@@ -93,6 +93,8 @@ def main() -> None:
                 ema_decay=0.99,
                 seed=seed,
                 weight_decay=1e-4,
+                label_smoothing=0.0,
+                dropout=0.0,
                 decay_depthwise=True,
             )
             model = network(side, seed, len(classes))

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from mobilenets.inference import open_model, predict
     from mobilenets.models.classifier import mobilenet_v1, mobilenet_v2
     from mobilenets.runtime.session import open_session
-    from mobilenets.training.run import train
+    from mobilenets.tasks import task_of
+    from mobilenets.training.run import Plan, train
     from mobilenets.weights import identify, load
     from mobilenets.weights.own import save
 
 _HOMES = {
     "ModelCard": "card",
+    "Plan": "training.run",
     "Preprocessing": "card",
     "evaluate": "evaluation",
     "export_onnx": "export",
@@ -32,11 +34,13 @@ _HOMES = {
     "predict": "inference",
     "profile": "cost",
     "save": "weights.own",
+    "task_of": "tasks",
     "train": "training.run",
 }
 
 __all__ = [
     "ModelCard",
+    "Plan",
     "Preprocessing",
     "evaluate",
     "export_onnx",
@@ -49,6 +53,7 @@ __all__ = [
     "predict",
     "profile",
     "save",
+    "task_of",
     "train",
 ]
 

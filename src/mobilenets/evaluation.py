@@ -29,12 +29,13 @@ def evaluate(
     indices: Sequence[int] | None = None,
     batch_size: int = 32,
     progress: Callable[[int], None] = lambda images: None,
+    strict: bool = True,
 ) -> Evaluation:
     """Run `session` over `dataset` (or over `indices` of it) and measure.
 
     Images pass through the preprocessing of the session's card. One that cannot be read is named
     in `failures` and left out. Raises DataError where the data's classes are not the model's, or
-    where no image could be read.
+    where no image could be read (unless `strict` is False: others may have read theirs).
     """
     card = session.card
     evaluator = task.evaluator(card, dataset)
@@ -49,7 +50,7 @@ def evaluate(
             targets = [dataset.target(index) for index in batch.items]
             evaluator.update(session(batch.inputs), targets)
         progress(len(batch.items) + len(batch.failures))
-    if items and len(failures) == len(items):
+    if strict and items and len(failures) == len(items):
         raise DataError(f"none of {len(items)} images could be read; the first: {failures[0][1]}")
     return Evaluation(dict(evaluator.results()), failures, evaluator)
 

@@ -51,15 +51,19 @@ def open_model(weights: str | Path, *, threads: int | None = None) -> Session:
 
     An `.onnx` file needs no torch. Raises WeightsError for what is not recognised.
     """
-    if str(weights).endswith(".onnx"):
+    if str(weights).lower().endswith(".onnx"):
         return open_session(weights, threads=threads)
     import torch
 
     from mobilenets.weights import load
 
     if threads is not None:
+        if threads < 1:
+            raise ValueError(f"threads must be a positive integer, got {threads}")
         torch.set_num_threads(threads)
     model = load(weights)
+    if torch.cuda.is_available():
+        model.to("cuda")
     return TorchSession(model, card_of(model))
 
 
@@ -84,8 +88,11 @@ def predict(
 ) -> Iterator[Seen]:
     """What `session` sees in each file, in order; a broken file does not end it.
 
-    With `save_dir`, each image is written there too, with what is seen drawn on it.
+    With `save_dir`, each image is written there too, with what is seen drawn on it; ValueError
+    where that folder holds one of the images.
     """
+    if save_dir is not None:
+        check_apart(files, save_dir)
     card = session.card
     used: set[str] = set()
     place = {path: index for index, path in enumerate(files)}
@@ -102,6 +109,13 @@ def predict(
                     save_picture(task.draw(read_image(path), one), path, save_dir, used)
         progress(len(seen))
         yield from (seen[path] for path in sorted(seen, key=place.__getitem__))
+
+
+def check_apart(files: Sequence[Path], folder: Path) -> None:
+    """Raise ValueError where a picture written to `folder` could replace one of `files`."""
+    for path in files:
+        if path.resolve().parent == folder.resolve():
+            raise ValueError(f"save_dir must be another folder than the images', {path} is in it")
 
 
 def save_picture(picture: Image.Image, path: Path, folder: Path, used: set[str]) -> None:

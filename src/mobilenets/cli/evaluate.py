@@ -13,10 +13,10 @@ def run(
     limit: Annotated[
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 32,
-    threads: Annotated[int | None, typer.Option(help="Of the network; all cores if not given.")] = (
-        None
-    ),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
+    ] = (None),
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Accuracy of WEIGHTS on DATA: its validation part, or all of it where it has none.
@@ -29,11 +29,13 @@ def run(
     """
     from mobilenets.evaluation import evaluate, spread
     from mobilenets.inference import open_model
-    from mobilenets.tasks import TASKS
+    from mobilenets.tasks import task_of
 
     session = open_model(weights, threads=threads)
-    task = TASKS[session.card.task]
+    task = task_of(session.card)
     dataset = task.open_data(data, "eval")
+    for note in dataset.notes:
+        err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     indices = spread(len(dataset), limit)
     with progress("evaluating", len(indices)) as advance:
         found = evaluate(

@@ -18,9 +18,9 @@ def run(
         Path | None, typer.Option(help="Also write each image with its labels here.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
-    threads: Annotated[int | None, typer.Option(help="Of the network; all cores if not given.")] = (
-        None
-    ),
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
+    ] = (None),
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what is in each image, best guess first, with its probability.
@@ -32,11 +32,11 @@ def run(
     """
     from mobilenets.inference import open_model, predict
     from mobilenets.runtime.images import find_images
-    from mobilenets.tasks import TASKS
+    from mobilenets.tasks import task_of
 
     files = find_images(images)
     session = open_model(weights, threads=threads)
-    task = TASKS[session.card.task]
+    task = task_of(session.card)
     with progress("predicting", len(files)) as advance:
         seen = list(
             predict(

@@ -1,5 +1,6 @@
 """`mobilenets train`: a network from images."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -79,12 +80,15 @@ def run(
         )
     except InterruptedRunError as error:
         raise InterruptedRunError(f"{error}; the same command with --resume goes on") from None
+    if int(os.environ.get("RANK", "0")):  # one process answers for all
+        return
     if json:
         print_json({**result.best, "checkpoint": str(result.checkpoint)})
         return
     best = result.best
     out.print(
-        f"best: top-1 {best['top1']:.4f} at epoch {best['epoch']} of {len(result.history)}; "
+        f"best: {result.metric} {best[result.metric]:.4f} at epoch {best['epoch']} "
+        f"of {len(result.history)}; "
         f"{result.checkpoint}",
         highlight=False,
         soft_wrap=True,

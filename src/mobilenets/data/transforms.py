@@ -58,10 +58,24 @@ def check_number(
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 
-def classification_transform(
-    preprocessing: Preprocessing, augmentation: Augmentation
-) -> Callable[[Image.Image], Tensor]:
-    """PIL RGB -> (3, H, W) float32, normalised as the network's card says."""
+class ClassificationTransform:
+    """(PIL RGB, class) -> ((3, H, W) float32 normalised as the card says, class).
+
+    An object and not a closure: where processes are spawned, it is pickled for the readers.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, augmentation: Augmentation) -> None:
+        self.pipeline = v2.Compose(_steps(preprocessing, augmentation))
+
+    def __call__(self, image: Image.Image, target: int) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return self.pipeline(image).as_subclass(Tensor), torch.tensor(target)
+
+
+def _flip_colours(x: Tensor) -> Tensor:
+    return x.flip(0)
+
+
+def _steps(preprocessing: Preprocessing, augmentation: Augmentation) -> list[Any]:
     height, width = (max(round(s * augmentation.train_scale), 1) for s in preprocessing.size)
     interpolation = InterpolationMode(preprocessing.interpolation)
     steps: list[Any] = []
@@ -84,16 +98,10 @@ def classification_transform(
     ]
     if preprocessing.order == "BGR":
         # The mean and deviation are in the network's order, the image is in RGB until here.
-        steps.insert(-1, v2.Lambda(lambda x: x.flip(0)))
+        steps.insert(-1, v2.Lambda(_flip_colours))
     if augmentation.erasing:
         steps.append(v2.RandomErasing(augmentation.erasing))
-    pipeline = v2.Compose(steps)
-
-    def transform(image: Image.Image) -> Tensor:
-        out: Tensor = pipeline(image).as_subclass(Tensor)
-        return out
-
-    return transform
+    return steps
 
 
 def mixer(augmentation: Augmentation, classes: int) -> Callable[..., Any] | None:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import torch
 
+from mobilenets.card import card_of
 from mobilenets.cost import profile
 from mobilenets.demo.page import Step, write_page
 from mobilenets.evaluation import evaluate
 from mobilenets.export import export_onnx
-from mobilenets.inference import open_model
+from mobilenets.inference import TorchSession, open_model
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.tasks import TASKS
 from mobilenets.training.run import Plan, train
+from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
 THRESHOLD = 0.75
@@ -29,6 +31,8 @@ SETTINGS = {
     "learning_rate": 0.02,
     "warmup_epochs": 1.0,
     "weight_decay": 1e-4,
+    "label_smoothing": 0.0,
+    "dropout": 0.0,
     "policy": "flip",
     "crop_scale": 0.6,
     "erasing": 0.0,
@@ -57,10 +61,10 @@ class Outcome:
 def run_demo(output: Path, say: Callable[[str], None] = lambda line: None) -> Outcome:
     """Train a small MobileNetV2 on the built-in shapes, and take it all the way to a device file.
 
-    What was in `output` from an earlier demo is replaced. Writes `index.html`, one page with
-    all pictures inside, beside the checkpoint and the exported model.
+    The run of an earlier demo in `output` is replaced, nothing else. Writes `index.html`, one page
+    with all pictures inside, beside the checkpoint and the exported model.
     """
-    if (output / "run").exists():
+    if (output / "run" / NAME).exists():  # an earlier demo's, and nothing else
         shutil.rmtree(output / "run")
     output.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
@@ -74,17 +78,19 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda line: None) -> Ou
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     plan = Plan("mobilenet_v2", resolution=SIZE, knobs={"width": 0.35})
-    result = train(
-        plan, "shapes", recipe_name="modern", changes=SETTINGS, output=output / "run", say=say
-    )
+    try:
+        result = train(
+            plan, "shapes", recipe_name="modern", changes=SETTINGS, output=output / "run", say=say
+        )
+    finally:
+        torch.set_num_threads(threads)
     timed("train", began, f"best epoch {result.best['epoch']}, top-1 {result.best['top1']:.3f}")
 
-    torch.set_num_threads(threads)
     began = time.monotonic()
     task = TASKS["classify"]
     val_set = task.open_data("shapes", "val")
     model = load(result.checkpoint)
-    measured = evaluate(open_model(result.checkpoint), val_set, task)
+    measured = evaluate(TorchSession(model, card_of(model)), val_set, task)
     top1 = measured.results["top1"]
     timed("evaluate", began, f"top-1 {top1:.3f} on {len(val_set)} images never trained on")
 

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import io
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mobilenets.card import KEY, ModelCard, card_of
 from mobilenets.errors import WeightsError
+from mobilenets.files import replace_file
 from mobilenets.models.layers import ConvNormAct
 from mobilenets.runtime.session import open_session
 
@@ -71,6 +71,8 @@ def export_onnx(
     WeightsError where they differ, and leaves nothing.
     """
     path = Path(path)
+    if path.suffix != ".onnx":
+        raise ValueError(f"the file's name must end in .onnx, got {path.name!r}")
     card = card or card_of(model)
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be a positive integer, got {batch!r}")
@@ -80,13 +82,14 @@ def export_onnx(
     card = card.replace(outputs="probabilities" if softmax else "logits")
     proto = trace(network, card, batch)
     proto.metadata_props.add(key=KEY, value=card.to_json())
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.onnx")
-    try:
+    differences = []
+
+    def write(temporary: Path) -> None:
         onnx.save(proto, str(temporary))
-        difference = compare(model, temporary, softmax=softmax, batch=batch)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        differences.append(compare(model, temporary, softmax=softmax, batch=batch))
+
+    replace_file(path, write)
+    (difference,) = differences
     return Exported(path, path.stat().st_size, difference)
 
 

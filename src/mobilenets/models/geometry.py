@@ -187,11 +187,11 @@ def output_size(
     return math.ceil(size / stride)
 
 
-def unknown_name(name: str, known: Iterable[str]) -> str:
+def unknown_name(name: str, known: Iterable[str], what: str = "model") -> str:
     """The message for a name that is none of `known`, with the nearest one that is."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, 1, cutoff=0.0)
-    return f"model must be one of {', '.join(known)}, got {name!r}; did you mean {near[0]!r}?"
+    return f"{what} must be one of {', '.join(known)}, got {name!r}; did you mean {near[0]!r}?"
 
 
 def check(
@@ -206,8 +206,15 @@ def check(
     expansion: int = 6,
     shortcut: str = "bottleneck",
     early_strides: Sequence[int] = (2, 2),
+    **switches: object,
 ) -> None:
-    """Raise ValueError, naming the argument, what is allowed and what it got."""
+    """Raise ValueError, naming the argument, what is allowed and what it got.
+
+    `switches` are the arguments that are true or false.
+    """
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be true or false, got {value!r}")
     if not (isinstance(width, (int, float)) and 0 < width <= 16):
         raise ValueError(f"width must be a number above 0 and at most 16, got {width!r}")
     if not (isinstance(classes, int) and classes > 0):

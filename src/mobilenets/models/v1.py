@@ -42,6 +42,8 @@ class MobileNetV1(Backbone):
             norm_eps=norm_eps,
             norm_momentum=norm_momentum,
             early_strides=early_strides,
+            separable=separable,
+            shallow=shallow,
         )
         norm = Norm(norm_eps, norm_momentum)
         blocks = v1_blocks(

@@ -47,6 +47,8 @@ class MobileNetV2(Backbone):
             expansion=expansion,
             shortcut=shortcut,
             early_strides=early_strides,
+            finegrained=finegrained,
+            linear_bottleneck=linear_bottleneck,
         )
         norm = Norm(norm_eps, norm_momentum)
         blocks = v2_blocks(

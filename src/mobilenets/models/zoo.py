@@ -1,14 +1,22 @@
 """The one dict: a name and its constructor."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from mobilenets.models.backbone import Backbone
 from mobilenets.models.classifier import Classifier, mobilenet_v1, mobilenet_v2
 from mobilenets.models.geometry import unknown_name
+from mobilenets.models.v1 import MobileNetV1
+from mobilenets.models.v2 import MobileNetV2
 
 MODELS: dict[str, Callable[..., Classifier]] = {
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
+}
+BACKBONES: dict[str, type[Backbone]] = {
+    "mobilenet_v1": MobileNetV1,
+    "mobilenet_v2": MobileNetV2,
 }
 
 
@@ -16,7 +24,17 @@ def build(name: str, **arguments: Any) -> Classifier:
     """The network called `name`, with random weights; ValueError for a bad name or argument."""
     if name not in MODELS:
         raise ValueError(unknown_name(name, MODELS))
-    try:
-        return MODELS[name](**arguments)
-    except TypeError as error:
-        raise ValueError(f"{name}: {str(error).split('() ')[-1]}") from error
+    allowed = arguments_of(name)
+    for argument in arguments:
+        if argument not in allowed:
+            raise ValueError(unknown_name(argument, allowed, "argument"))
+    return MODELS[name](**arguments)
+
+
+def arguments_of(name: str) -> dict[str, Any]:
+    """Every keyword argument of the network called `name`, with its default."""
+    parameters = [
+        *inspect.signature(MODELS[name]).parameters.values(),
+        *inspect.signature(BACKBONES[name]).parameters.values(),
+    ]
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -1,8 +1,18 @@
 """The uses of a network, one file each; the rest of the package knows them by `Task` alone."""
 
+from mobilenets.card import ModelCard
+from mobilenets.errors import WeightsError
 from mobilenets.tasks.base import Evaluator, Task
 from mobilenets.tasks.classify import Classify
 
 TASKS: dict[str, Task] = {"classify": Classify()}
 
-__all__ = ["TASKS", "Classify", "Evaluator", "Task"]
+
+def task_of(card: ModelCard) -> Task:
+    """The task a model was made for; WeightsError for one that this version does not know."""
+    if card.task not in TASKS:
+        raise WeightsError(f"the model's task must be one of {', '.join(TASKS)}, got {card.task!r}")
+    return TASKS[card.task]
+
+
+__all__ = ["TASKS", "Classify", "Evaluator", "Task", "task_of"]

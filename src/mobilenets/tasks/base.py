@@ -34,7 +34,7 @@ class Evaluator(Protocol):
         """Add what an evaluator of the same kind has counted in another process."""
 
     def results(self) -> Iterator[tuple[str, float]]:
-        """Pairs (name, value); shares are 0..1."""
+        """Pairs (name, value), `loss` and the task's `metric` among them; shares are 0..1."""
 
     def figure(self) -> Figure:
         """A picture of where the model is right and wrong."""
@@ -47,6 +47,8 @@ class Task(Protocol):
     """As it stands in a model's card."""
     metric: str
     """The result that picks the best epoch; larger is better."""
+    picture: str
+    """What the evaluator's figure shows, in a word; the name of its file."""
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
         """A data set from disk or by name; DataError where it is not one."""
@@ -60,7 +62,10 @@ class Task(Protocol):
     def transform(
         self, preprocessing: Preprocessing, augmentation: Augmentation
     ) -> Callable[[Image.Image, Any], tuple[Tensor, Tensor]]:
-        """(image, target) -> tensors for training, drawing from torch's random numbers."""
+        """(image, target) -> tensors for training, drawing from torch's random numbers.
+
+        It must be possible to pickle it, for processes that read.
+        """
 
     def mixer(self, augmentation: Augmentation, classes: int) -> Callable[..., Any] | None:
         """Mixes whole batches of (images, targets), or None."""

@@ -83,6 +83,7 @@ class Classify:
 
     name = "classify"
     metric = "top1"
+    picture = "confusion"
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
         """Folders of classes, a CSV list, or `shapes`.
@@ -123,12 +124,9 @@ class Classify:
         self, preprocessing: Preprocessing, augmentation: Augmentation
     ) -> Callable[[Image.Image, int], tuple[Tensor, Tensor]]:
         """(image, class) -> ((3, H, W) normalised, class)."""
-        import torch
+        from mobilenets.data.transforms import ClassificationTransform
 
-        from mobilenets.data.transforms import classification_transform
-
-        augment = classification_transform(preprocessing, augmentation)
-        return lambda image, target: (augment(image), torch.tensor(target))
+        return ClassificationTransform(preprocessing, augmentation)
 
     def mixer(self, augmentation: Augmentation, classes: int) -> Callable[..., Any] | None:
         """MixUp or CutMix, drawn anew for each batch, where the recipe has either."""

@@ -8,13 +8,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mobilenets.card import ModelCard, Preprocessing, card_of
+from mobilenets.errors import WeightsError
 
 
 class Teacher(nn.Module):
-    """A frozen network that takes the student's inputs: it undoes their normalisation first."""
+    """A frozen network that takes the student's inputs: it undoes their normalisation first.
 
-    def __init__(self, network: nn.Module, own: Preprocessing, student: Preprocessing) -> None:
+    One that takes images of one size only, as transformers do, gets them scaled to it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        own: Preprocessing,
+        student: Preprocessing,
+        *,
+        fixed_size: bool = False,
+    ) -> None:
         super().__init__()
+        self.size = own.size if fixed_size else None
         self.network = network.eval().requires_grad_(False)
         self.flip = own.order != student.order
 
@@ -32,6 +44,8 @@ class Teacher(nn.Module):
         if self.flip:
             pixels = pixels.flip(1)
         x = (pixels - cast(Tensor, self.own_mean)) / cast(Tensor, self.own_std)
+        if self.size is not None and tuple(x.shape[2:]) != self.size:
+            x = F.interpolate(x, self.size, mode="bilinear", antialias=True)
         return cast(Tensor, self.network(x))
 
     def train(self, mode: bool = True) -> "Teacher":
@@ -47,16 +61,21 @@ def load_teacher(name: str, student: ModelCard) -> Teacher:
     import timm
 
     if not Path(name).exists() and timm.is_model(name):
-        network: nn.Module = timm.create_model(name, pretrained=True)
+        try:
+            network: nn.Module = timm.create_model(name, pretrained=True)
+        except RuntimeError as error:
+            raise WeightsError(f"teacher {name}: {str(error).splitlines()[0]}") from error
         config = cast(dict[str, Any], network.pretrained_cfg)
-        own = Preprocessing(mean=tuple(config["mean"]), std=tuple(config["std"]))
+        size = tuple(config["input_size"][1:])
+        own = Preprocessing(size, mean=tuple(config["mean"]), std=tuple(config["std"]))
+        fixed = bool(config.get("fixed_input_size"))
         outputs = cast(int, network.num_classes)
     else:
         from mobilenets.weights import load
 
-        network = load(name)
+        network, fixed = load(name), False
         card = card_of(network)
-        own, outputs = card.preprocessing, len(card.labels)
+        own, outputs = card.preprocessing, int(card.arguments["classes"])
         if card.labels and card.labels != student.labels:
             raise ValueError(
                 f"teacher must have the student's classes in the same order, {name} has "
@@ -66,7 +85,7 @@ def load_teacher(name: str, student: ModelCard) -> Teacher:
         raise ValueError(
             f"teacher must have {len(student.labels)} outputs as the student, {name} has {outputs}"
         )
-    return Teacher(network, own, student.preprocessing)
+    return Teacher(network, own, student.preprocessing, fixed_size=fixed)
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -8,32 +8,36 @@ moment and resumed ends in the same weights, bit for bit on a CPU, as one that n
 import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.dataset import Dataset
-from mobilenets.errors import TrainingError
+from mobilenets.errors import DataError, TrainingError
 from mobilenets.evaluation import Evaluation, evaluate
 from mobilenets.inference import TorchSession
 from mobilenets.tasks import Task
 from mobilenets.training.distill import Teacher, distillation_loss
-from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics, unfold
+from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics
 from mobilenets.training.optimizer import make_average, make_optimizer, make_schedule
 from mobilenets.training.recipes import Recipe
 from mobilenets.training.report import Reporter, Row
 from mobilenets.training.samples import Batches, Samples, loader, mix
 from mobilenets.training.state import fingerprint, load_state, save_state
 from mobilenets.weights.own import save
+
+SAVE_SECONDS = 300
+"""Longest time between two saved states: what a run that is killed can lose."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Result:
 
     best: Row
     history: list[Row]
+    metric: str
+    """The name of the result that picked the best epoch."""
     checkpoint: Path
     """The best epoch's weights; `last.safetensors` beside it has the last one's."""
 
@@ -73,10 +79,14 @@ class Trainer:
         self.task, self.recipe, self.output = task, recipe, Path(output)
         self.train_set, self.val_set = data
         self.card = card or card_of(model)
+        AcceleratorState._reset_state()  # an earlier run here may have had another precision
         self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=cpu)
         world, images = self.accelerator.num_processes, len(self.train_set)
-        batch = min(recipe.batch_size, images)
-        if batch % (world * recipe.accumulate):
+        parts = world * recipe.accumulate
+        batch = recipe.batch_size
+        if batch > images >= parts:
+            batch = images - images % parts
+        if batch % parts or batch > images:
             raise ValueError(
                 f"batch_size must be a multiple of processes x accumulate "
                 f"({world} x {recipe.accumulate}), got {batch}"
@@ -101,13 +111,16 @@ class Trainer:
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
         self.schedule = make_schedule(self.optimizer, recipe, len(self.batches))
         self.average = make_average(self.model, recipe)
-        self.fingerprint = fingerprint(recipe, self.card, self.train_set)
+        self.fingerprint = fingerprint(
+            recipe, self.card, self.train_set, taught=teacher is not None
+        )
         self.step = 0  # optimizer steps done
         self.loss_sum = 0.0  # of this epoch's steps
         self.history: list[Row] = []
         self.unreadable: set[str] = set()
         self.evaluation: Evaluation | None = None
         self.stop = False
+        self.saved = time.monotonic()
         self.wrapped: nn.Module | None = None
         self.frozen = False
 
@@ -128,14 +141,11 @@ class Trainer:
                 self.finish_epoch(epoch, report)
             if self.evaluation is None:  # resumed after its last epoch
                 self.evaluation = self.evaluate()
-            report.pictures(self.history, self.task.metric, self.evaluation.evaluator)
+            report.pictures(self.history, self.task, self.evaluation.evaluator)
+            if self.unreadable:
+                report.say(f"{len(self.unreadable)} images could not be read and were left out")
         best = max(self.history, key=lambda row: row[self.task.metric])
-        return Result(best, self.history, self.output / "best.safetensors")
-
-    def unfold_norms(self, images: int = 256) -> None:
-        """Measure the statistics of folded norms on about so many training images."""
-        batches = (batch.to(self.accelerator.device) for batch, _, _ in self.loader)
-        unfold(self.model, islice(batches, max(1, images // self.batches.batch_size)))
+        return Result(best, self.history, self.task.metric, self.output / "best.safetensors")
 
     def train_epoch(self, epoch: int, report: Reporter) -> None:
         """One pass over the training images, from wherever a resumed run left off."""
@@ -155,6 +165,8 @@ class Trainer:
             self.step += 1
             self.loss_sum += loss
             report.step(self.step, epoch, loss, rate)
+            if time.monotonic() - self.saved > SAVE_SECONDS:
+                self.save_state()
             if self.stop:
                 self.save_state()
                 raise InterruptedRunError(
@@ -195,7 +207,7 @@ class Trainer:
                 accelerator.backward(loss)
             total += loss.detach()
         # One number for all: the mean loss, and whether any process was told to stop.
-        shared = torch.stack([total.double(), torch.tensor(float(self.stop)).to(total).double()])
+        shared = torch.stack([total.float(), total.new_tensor(float(self.stop)).float()])
         shared = accelerator.reduce(shared, reduction="mean")
         value, self.stop = shared[0].item(), shared[1].item() > 0
         if not math.isfinite(value):
@@ -231,6 +243,7 @@ class Trainer:
     def finish_epoch(self, epoch: int, report: Reporter) -> None:
         """Evaluate, log, and keep the weights."""
         self.evaluation = self.evaluate()
+        self.warn([f"{name}: {why}" for name, why in self.evaluation.failures], report)
         results = dict(self.evaluation.results)
         row: Row = {
             "epoch": epoch + 1,
@@ -259,14 +272,17 @@ class Trainer:
         accelerator = self.accelerator
         mine = range(accelerator.process_index, len(self.val_set), accelerator.num_processes)
         session = TorchSession(self.evaluated(), self.card)
-        found = evaluate(session, self.val_set, self.task, indices=mine)
-        if accelerator.num_processes == 1:
+        alone = accelerator.num_processes == 1
+        found = evaluate(session, self.val_set, self.task, indices=mine, strict=alone)
+        if alone:
             return found
         parts: list[Evaluation] = gather_object([found])
         whole = self.task.evaluator(self.card, self.val_set)
         for part in parts:
             whole.merge(part.evaluator)
         failures = [failure for part in parts for failure in part.failures]
+        if len(failures) == len(self.val_set):
+            raise DataError(f"no validation image could be read; the first: {failures[0][1]}")
         return Evaluation(dict(whole.results()), failures, whole)
 
     def save_weights(self, name: str, results: dict[str, float]) -> None:
@@ -277,7 +293,8 @@ class Trainer:
 
     def save_state(self) -> None:
         """All that a resumed run needs, in one file."""
-        if not self.accelerator.is_main_process:
+        self.saved = time.monotonic()
+        if not self.accelerator.is_local_main_process:  # one per machine: disks may not be shared
             return
         scaler = self.accelerator.scaler
         save_state(
@@ -316,8 +333,9 @@ class Trainer:
     def signals(self) -> Iterator[None]:
         """Let Ctrl-C and SIGTERM end the run after the step at hand."""
 
-        def ask(*_: object) -> None:
+        def ask(number: int, _: object) -> None:
             self.stop = True
+            signal.signal(number, before[signal.Signals(number)])  # asked twice, it ends at once
 
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -18,8 +18,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002, D102 - torch's name
         if not self.training:
             return super().forward(input)
-        count = torch.tensor([input.numel() / input.shape[1]], device=input.device)
-        local = torch.cat([input.sum((0, 2, 3)), input.square().sum((0, 2, 3)), count])
+        x = input.float()  # sums of squares need more digits than half precision has
+        count = torch.tensor([x.numel() / x.shape[1]], device=x.device)
+        local = torch.cat([x.sum((0, 2, 3)), x.square().sum((0, 2, 3)), count])
         total = cast(Any, all_reduce)(local)
         channels = input.shape[1]
         n = total[-1]
@@ -31,12 +32,12 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             assert self.running_var is not None
             assert self.num_batches_tracked is not None
             self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * (n / (n - 1)), momentum)
+            self.running_var.lerp_(variance * (n / (n - 1).clamp_min(1)), momentum)
             self.num_batches_tracked.add_(1)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        out: Tensor = input * scale[:, None, None] + shift[:, None, None]
-        return out
+        out: Tensor = x * scale[:, None, None] + shift[:, None, None]
+        return out.to(input.dtype)
 
 
 def share_statistics(model: nn.Module, device: torch.device) -> nn.Module:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from mobilenets.data.transforms import Augmentation, check_number
+from mobilenets.models.geometry import unknown_name
 
 Optimizer = Literal["rmsprop_tf", "sgd", "adamw"]
 Schedule = Literal["cosine", "staircase"]
@@ -192,13 +193,14 @@ def recipe(name: str, **changes: Any) -> Recipe:
     a setting or a value that is not one.
     """
     if name not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+        raise ValueError(unknown_name(name, RECIPES, "recipe"))
     made = RECIPES[name]()
     given = {key: value for key, value in changes.items() if value is not None}
     inner = {field.name for field in fields(Augmentation)}
-    unknown = sorted(set(given) - inner - {field.name for field in fields(Recipe)})
-    if unknown:
-        raise ValueError(f"a recipe has no setting {unknown[0]!r}")
+    allowed = (inner | {field.name for field in fields(Recipe)}) - {"name", "augmentation"}
+    for key in given:
+        if key not in allowed:
+            raise ValueError(unknown_name(key, allowed, "setting"))
     batch_size = given.get("batch_size", made.batch_size)
     if "learning_rate" not in given and isinstance(batch_size, int) and batch_size > 0:
         given["learning_rate"] = made.learning_rate * (batch_size / made.batch_size)
@@ -211,13 +213,14 @@ STEPS = 8
 """Optimizer steps that an epoch should have at least."""
 
 
-def fit(made: Recipe, images: int, *, smallest: int = 16) -> Recipe:
+def fit(made: Recipe, images: int, *, smallest: int = 16, keep_rate: bool = False) -> Recipe:
     """The recipe with its batch halved, and its rate with it, until an epoch has enough steps.
 
-    A recipe for ImageNet has batches that a small data set would see a few times only.
+    A recipe for ImageNet has batches that a small data set would see a few times only. A rate
+    that was asked for by number is kept with `keep_rate`.
     """
     batch = made.batch_size
     while batch // 2 >= smallest and images // batch < STEPS:
         batch //= 2
-    rate = made.learning_rate * (batch / made.batch_size)
+    rate = made.learning_rate * (1.0 if keep_rate else batch / made.batch_size)
     return replace(made, batch_size=batch, learning_rate=rate)

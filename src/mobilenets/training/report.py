@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,37 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
 from mobilenets.files import replace_file
-from mobilenets.tasks import Evaluator
+from mobilenets.tasks import Evaluator, Task
 from mobilenets.tasks.figures import curves_figure
 
 Row = dict[str, float]
+
+
+class Board:
+    """A TensorBoard log, written in this thread: a full disk is an error here and now.
+
+    tensorboardX's own SummaryWriter has a thread that dies of it, and a queue that then fills up.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.events = EventsWriter(str(folder / "events"))
+        start = SessionLog(status=SessionLog.START)  # later steps of an earlier try are void
+        self.write(Event(wall_time=time.time(), step=step + 1, session_log=start))
+
+    def write(self, event: Any) -> None:
+        """One record, on disk."""
+        self.events.write_event(event)
+        self.events.flush()
+
+    def add(self, name: str, value: float, step: int) -> None:
+        """A number at a step."""
+        self.write(Event(wall_time=time.time(), step=step, summary=scalar(name, value)))
 
 
 class Reporter:
@@ -42,11 +68,7 @@ class Reporter:
             disable=not shown,
         )
         self.bar = self.progress.add_task("training", total=total, completed=step)
-        self.board: Any = None
-        if shown:
-            from tensorboardX import SummaryWriter
-
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self.board = Board(folder / "tensorboard", step) if shown else None
 
     def __enter__(self) -> "Reporter":
         self.progress.start()
@@ -55,7 +77,7 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
         if self.board is not None:
-            self.board.close()
+            self.board.events.close()
 
     def say(self, text: str) -> None:
         """A line above the bar."""
@@ -67,8 +89,8 @@ class Reporter:
             self.bar, completed=step, description=f"epoch {epoch + 1}  loss {loss:.3f}"
         )
         if self.board is not None:
-            self.board.add_scalar("train/loss", loss, step)
-            self.board.add_scalar("train/learning_rate", rate, step)
+            self.board.add("train/loss", loss, step)
+            self.board.add("train/learning_rate", rate, step)
 
     def epoch(self, history: list[Row], metric: str) -> None:
         """An epoch is done: the last row of `history` is its."""
@@ -81,19 +103,19 @@ class Reporter:
             return
         for name, value in row.items():
             if name not in ("epoch", "step"):
-                self.board.add_scalar(f"epoch/{name}", value, int(row["step"]))
+                self.board.add(f"epoch/{name}", value, int(row["step"]))
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(row))
         writer.writeheader()
         writer.writerows(history)
         replace_file(self.folder / "log.csv", lambda path: path.write_text(text.getvalue()))
 
-    def pictures(self, history: list[Row], metric: str, evaluator: Evaluator) -> None:
+    def pictures(self, history: list[Row], task: Task, evaluator: Evaluator) -> None:
         """The curves, and the task's own picture of the last evaluation."""
         if not self.shown:
             return
         for name, figure in (
-            ("curves.png", curves_figure(history, metric)),
-            ("confusion.png", evaluator.figure()),
+            ("curves.png", curves_figure(history, task.metric)),
+            (f"{task.picture}.png", evaluator.figure()),
         ):
             replace_file(self.folder / name, partial(figure.savefig, format="png", dpi=110))

@@ -1,5 +1,6 @@
 """From names and paths to a finished run: what `mobilenets train` calls."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,15 +10,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from mobilenets.card import INCEPTION, card_of, set_card
-from mobilenets.data.dataset import Dataset
-from mobilenets.errors import DataError, TrainingError
+from mobilenets.card import INCEPTION, ModelCard, card_of, set_card
+from mobilenets.errors import TrainingError
+from mobilenets.evaluation import spread
 from mobilenets.models.geometry import NAMES, unknown_name
+from mobilenets.models.zoo import arguments_of
 from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
 from mobilenets.training.loop import Result, Trainer
-from mobilenets.training.norms import is_folded
+from mobilenets.training.norms import is_folded, unfold
 from mobilenets.training.recipes import fit, recipe
+from mobilenets.training.samples import Samples
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
@@ -62,17 +65,24 @@ def train(
     changes = dict(changes or {})
     made = recipe(recipe_name or ("finetune" if plan.weights else "modern"), **changes)
     task = TASKS[plan.task]
-    train_set, val_set = (task.open_data(data, split, seed=made.seed) for split in ("train", "val"))
-    check(train_set, val_set)
+    train_set, val_set = (task.open_data(data, split) for split in ("train", "val"))
+    if int(os.environ.get("RANK", "0")):  # one process speaks for all
+        say = quiet
     for note in dict.fromkeys([*train_set.notes, *val_set.notes]):
         say(f"note: {note}")
     if "batch_size" not in changes:
-        made = fit(made, len(train_set))
+        made = fit(made, len(train_set), keep_rate="learning_rate" in changes)
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
     model = start(plan, task, train_set.classes, say)
     card = card_of(model)
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None
     folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
+    if is_folded(model) and not resume:
+        say("batch normalisation was folded into these weights: its statistics are measured anew")
+        measure_norms(
+            model,
+            Samples(train_set, task.transform(card.preprocessing, made.augmentation), made.seed),
+        )
     trainer = Trainer(
         model, task, (train_set, val_set), made, folder, teacher=teacher, workers=workers
     )
@@ -81,17 +91,35 @@ def train(
         f"classes at {card.preprocessing.size[0]} pixels, batch {made.batch_size}, "
         f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
     )
-    if is_folded(model) and not resume:
-        say("batch normalisation was folded into these weights: its statistics are measured anew")
-        trainer.unfold_norms()
     return trainer.run(resume=resume)
 
 
-def check(train_set: Dataset, val_set: Dataset) -> None:
-    """Raise DataError where there is nothing to learn or to measure."""
-    for name, dataset in (("training", train_set), ("validation", val_set)):
-        if not len(dataset):
-            raise DataError(f"there are no {name} images")
+def measure_norms(model: nn.Module, samples: Samples, most: int = 256) -> None:
+    """Unfold the norms on at most so many training images: the same ones in every process."""
+    keys = [(0, index) for index in spread(len(samples.dataset), most)]
+    unfold(
+        model,
+        (
+            torch.stack([samples[key][0] for key in keys[first : first + 32]])
+            for first in range(0, len(keys), 32)
+        ),
+    )
+
+
+def quiet(line: str) -> None:
+    """Say nothing."""
+
+
+def check_knobs(plan: Plan, card: ModelCard) -> None:
+    """Raise ValueError for a knob that is none, or not as the weights have it."""
+    defaults = arguments_of(plan.model)
+    for name, value in plan.knobs.items():
+        if name not in defaults:
+            raise ValueError(unknown_name(name, defaults, "argument"))
+        found = card.arguments.get(name, defaults[name])
+        found, value = (tuple(v) if isinstance(v, (list, tuple)) else v for v in (found, value))
+        if name not in ("classes", "dropout") and found != value:
+            raise ValueError(f"{name} must be {found!r} as in {plan.weights}, got {value!r}")
 
 
 def start(plan: Plan, task: Task, labels: tuple[str, ...], say: Callable[[str], None]) -> nn.Module:
@@ -103,10 +131,7 @@ def start(plan: Plan, task: Task, labels: tuple[str, ...], say: Callable[[str], 
         size = size or INCEPTION.size
     else:
         model = load(plan.weights, architecture=plan.model, width=plan.knobs.get("width"))
-        for name, value in plan.knobs.items():
-            found = card_of(model).arguments.get(name, value)
-            if found != value:
-                raise ValueError(f"{name} must be {found!r} as in {plan.weights}, got {value!r}")
+        check_knobs(plan, card_of(model))
         if task.adapt(model, labels):
             say(f"a new head for {len(labels)} classes; the rest as in {plan.weights}")
     if size is not None:
@@ -121,7 +146,7 @@ def choose_folder(output: Path | None, model: str, data: str, *, resume: bool) -
         stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if Path(data).exists() else data)
         base = Path("runs") / f"{model}-{stem}"
         folder, newest, number = base, base, 1
-        while (folder / NAME).exists():
+        while folder.exists() and any(folder.iterdir()):
             newest, number = folder, number + 1
             folder = base.with_name(f"{base.name}-{number}")
         output = newest if resume else folder

@@ -4,6 +4,7 @@ Nothing depends on the process, the worker or what ran before, so a run that was
 exactly where it was, and two processes see together what one would have seen.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,6 +82,11 @@ def collate(samples: list[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor, 
     return torch.stack(images), torch.stack(targets), [note for note in notes if note]
 
 
+def ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C to the process that trains: it ends its readers when it has saved the run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def loader(samples: Samples, batches: Batches, workers: int) -> DataLoader[Any]:
     """Reads and augments in `workers` processes of its own; 0 for none."""
     return DataLoader(
@@ -90,4 +96,5 @@ def loader(samples: Samples, batches: Batches, workers: int) -> DataLoader[Any]:
         collate_fn=collate,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
+        worker_init_fn=ignore_interrupts,
     )

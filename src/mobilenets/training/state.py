@@ -18,7 +18,9 @@ from mobilenets.training.recipes import Recipe
 NAME = "state.pt"
 
 
-def fingerprint(recipe: Recipe, card: ModelCard, train_set: Dataset) -> dict[str, str]:
+def fingerprint(
+    recipe: Recipe, card: ModelCard, train_set: Dataset, *, taught: bool = False
+) -> dict[str, str]:
     """What a resumed run must share with the one it continues, by name."""
     names = hashlib.sha256("\n".join(train_set.name(i) for i in range(len(train_set))).encode())
     settings = {key: json.dumps(value) for key, value in asdict(recipe).items()}
@@ -26,7 +28,8 @@ def fingerprint(recipe: Recipe, card: ModelCard, train_set: Dataset) -> dict[str
         **settings,
         "model": card.architecture,
         "arguments": json.dumps(card.arguments, sort_keys=True),
-        "input size": json.dumps(card.preprocessing.size),
+        "preprocessing": json.dumps(asdict(card.preprocessing)),
+        "teacher": "a teacher" if taught else "no teacher",
         "classes": json.dumps(card.labels),
         "training images": f"{len(train_set)}, {names.hexdigest()[:12]}",
     }

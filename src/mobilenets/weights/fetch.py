@@ -55,6 +55,8 @@ def fetch(published: Published, *, check: Callable[[Path], None]) -> Path:
                 _fetch_file(url, folder / _file_name(url), None)
         path = folder / _file_name(published.url)
         if path.is_file():
+            if _pin(path) is None:  # put there by hand
+                check(path)
             _verify(path, _pin(path), published.sha256)
         else:
             _fetch_file(published.url, path, published.sha256, check)

@@ -1,8 +1,6 @@
 """Our checkpoint: one .safetensors whose header says all that is needed to use it."""
 
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +8,7 @@ import safetensors.numpy
 
 from mobilenets.card import KEY, ModelCard, card_of
 from mobilenets.errors import WeightsError
+from mobilenets.files import replace_file
 from mobilenets.models.geometry import NAMES
 from mobilenets.weights.infer import check_shapes
 from mobilenets.weights.source import Foreign
@@ -33,24 +32,8 @@ def save(model: "nn.Module", path: str | Path) -> None:
         if not name.endswith("num_batches_tracked")
     }
     # One key only: the library writes several in an order that changes from run to run.
-    write(safetensors.numpy.save(tensors, {KEY: card.to_json()}), Path(path))
-
-
-def write(data: bytes, path: Path) -> None:
-    """Put `data` at `path` in one step: whole, or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)  # mkstemp lets only the owner read
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    data = safetensors.numpy.save(tensors, {KEY: card.to_json()})
+    replace_file(Path(path), lambda temporary: temporary.write_bytes(data))
 
 
 def matches(path: Path) -> bool:
