@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 import torch
 import torchvision
-from accelerate.state import AcceleratorState
 from PIL import Image
 from torch import nn
 
@@ -38,14 +37,6 @@ PLAIN = {
     "warmup_epochs": 0.0,
 }
 """Nothing drawn at random, nothing averaged."""
-
-
-@pytest.fixture(autouse=True)
-def _fresh_accelerator():
-    """Accelerate keeps its precision for the whole process."""
-    AcceleratorState._reset_state(True)
-    yield
-    AcceleratorState._reset_state(True)
 
 
 def plain(**changes: object) -> Recipe:
@@ -196,7 +187,6 @@ def test_gradients_are_clipped_to_their_limit(data, tmp_path):
 def test_half_precision_runs_near_the_losses_of_single(data, tmp_path):
     losses = {}
     for precision in ("no", "bf16"):
-        AcceleratorState._reset_state(True)
         recipe = plain(precision=precision, epochs=1, learning_rate=1e-5, norm="frozen")
         run = trainer(settled(), data, recipe, tmp_path / precision)
         losses[precision] = run.run().history[0]["loss"]
@@ -227,6 +217,12 @@ def test_a_batch_must_divide_into_its_parts(data, tmp_path):
     message = r"batch_size must be a multiple of processes x accumulate \(1 x 3\), got 16"
     with pytest.raises(ValueError, match=message):
         trainer(tiny_network(), data, plain(accumulate=3), tmp_path)
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it_that_divides(data, tmp_path):
+    run = trainer(tiny_network(), data, plain(batch_size=50, accumulate=5), tmp_path)
+    assert run.batches.batch_size == 45
+    assert [len(images) for images, _, _ in run.loader] == [45]
 
 
 class OneBroken(Shapes):

@@ -65,6 +65,7 @@ def test_a_small_data_set_halves_batch_and_rate_until_an_epoch_has_enough_steps(
     assert fit(made, STEPS * 1024) == made
     smaller = fit(made, STEPS * 1024 - 1)
     assert (smaller.batch_size, smaller.learning_rate) == (512, 0.25)
+    assert fit(made, 4096, keep_rate=True).learning_rate == 0.5
     least = fit(made, 10)
     assert (least.batch_size, least.learning_rate) == (16, pytest.approx(0.5 / 64))
     assert fit(recipe("finetune", batch_size=24), 10).batch_size == 24  # half would be too small
@@ -73,7 +74,6 @@ def test_a_small_data_set_halves_batch_and_rate_until_an_epoch_has_enough_steps(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"speed": 3}, "a recipe has no setting 'speed'"),
         ({"epochs": 0}, "epochs must be a positive integer, got 0"),
         ({"epochs": 1.5}, "epochs must be a positive integer, got 1.5"),
         ({"batch_size": -8}, "batch_size must be a positive integer, got -8"),
@@ -112,7 +112,14 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(changes, message):
         recipe("modern", **changes)
 
 
+@pytest.mark.parametrize("setting", ["mixupp", "name", "augmentation"])
+def test_an_unknown_setting_is_told_the_known_ones(setting):
+    message = rf"setting must be one of accumulate, .*, mixup, .*, got '{setting}'; did you mean"
+    with pytest.raises(ValueError, match=message):
+        recipe("modern", **{setting: 1})
+
+
 def test_an_unknown_recipe_is_told_the_known_ones():
-    names = "paper_v1, paper_v2, modern, finetune"
-    with pytest.raises(ValueError, match=f"recipe must be one of {names}, got 'best'"):
-        recipe("best")
+    names = "finetune, modern, paper_v1, paper_v2"
+    with pytest.raises(ValueError, match=f"recipe must be one of {names}, got 'modem'; .*'modern'"):
+        recipe("modem")
