@@ -185,7 +185,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 }
 
 
-def recipe(name: str, **changes: Any) -> Recipe:
+def recipe(name: str, /, **changes: Any) -> Recipe:
     """The recipe called `name` with some settings changed; None changes nothing.
 
     A setting of the augmentation (`policy`, `mixup`, ...) is given by its own name. A
