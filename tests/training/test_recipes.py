@@ -76,6 +76,7 @@ def test_a_small_data_set_halves_batch_and_rate_until_an_epoch_has_enough_steps(
     [
         ({"epochs": 0}, "epochs must be a positive integer, got 0"),
         ({"epochs": 1.5}, "epochs must be a positive integer, got 1.5"),
+        ({"epochs": True}, "epochs must be a positive integer, got True"),
         ({"batch_size": -8}, "batch_size must be a positive integer, got -8"),
         ({"batch_size": "many"}, "batch_size must be a positive integer, got 'many'"),
         ({"accumulate": 0}, "accumulate must be a positive integer, got 0"),

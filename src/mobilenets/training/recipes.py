@@ -62,11 +62,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and value > 0):
+            if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
         for name in ("freeze_epochs", "seed"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 0):
+            if type(value) is not int or value < 0:
                 raise ValueError(f"{name} must be an integer from 0, got {value!r}")
         for name in ("learning_rate", "teacher_temperature"):
             check_number(name, getattr(self, name), above=0)
