@@ -123,7 +123,11 @@ def test_training_from_a_checkpoint_on_folders(call, checkpoint, tmp_path, monke
             "recipe must be one of",
         ),
         (("train", "mobilenet_v2", "--data", "shapes", "--set", "x"), 2, "must be NAME=VALUE"),
-        (("train", "mobilenet_v2", "--data", "shapes", "--set", "x=1"), 2, "setting must be one of"),
+        (
+            ("train", "mobilenet_v2", "--data", "shapes", "--set", "x=1"),
+            2,
+            "setting must be one of",
+        ),
         (("train", "mobilenet_v2", "--data", "shapes", "--epochs", "0"), 2, "epochs must be a"),
         (("train", "mobilenet_v2", "--data", "shapes", "--width", "-1"), 2, "width must be a"),
         (("train", "mobilenet_v2", "--data", "shapes", "--knob", "x=1"), 2, "'x'"),

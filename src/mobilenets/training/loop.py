@@ -140,7 +140,7 @@ class Trainer:
                 self.train_epoch(epoch, report)
                 self.finish_epoch(epoch, report)
             if self.evaluation is None:  # resumed after its last epoch
-                self.evaluation = self.evaluate()
+                self.evaluation = self.evaluate(report)
             report.pictures(self.history, self.task, self.evaluation.evaluator)
             if self.unreadable:
                 report.say(f"{len(self.unreadable)} images could not be read and were left out")
@@ -242,7 +242,7 @@ class Trainer:
 
     def finish_epoch(self, epoch: int, report: Reporter) -> None:
         """Evaluate, log, and keep the weights."""
-        self.evaluation = self.evaluate()
+        self.evaluation = self.evaluate(report)
         self.warn([f"{name}: {why}" for name, why in self.evaluation.failures], report)
         results = dict(self.evaluation.results)
         row: Row = {
@@ -267,13 +267,21 @@ class Trainer:
         """The network that counts: the average where there is one."""
         return self.model if self.average is None else self.average.module
 
-    def evaluate(self) -> Evaluation:
+    def evaluate(self, report: Reporter) -> Evaluation:
         """The validation images, each process its share; the whole result in each."""
         accelerator = self.accelerator
         mine = range(accelerator.process_index, len(self.val_set), accelerator.num_processes)
         session = TorchSession(self.evaluated(), self.card)
         alone = accelerator.num_processes == 1
-        found = evaluate(session, self.val_set, self.task, indices=mine, strict=alone)
+        report.validating(len(mine))
+        found = evaluate(
+            session,
+            self.val_set,
+            self.task,
+            indices=mine,
+            progress=report.validated,
+            strict=alone,
+        )
         if alone:
             return found
         parts: list[Evaluation] = gather_object([found])

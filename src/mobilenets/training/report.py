@@ -68,6 +68,7 @@ class Reporter:
             disable=not shown,
         )
         self.bar = self.progress.add_task("training", total=total, completed=step)
+        self.check = self.progress.add_task("validating", visible=False)
         self.board = Board(folder / "tensorboard", step) if shown else None
 
     def __enter__(self) -> "Reporter":
@@ -92,8 +93,17 @@ class Reporter:
             self.board.add("train/loss", loss, step)
             self.board.add("train/learning_rate", rate, step)
 
+    def validating(self, images: int) -> None:
+        """So many images will be validated on now."""
+        self.progress.reset(self.check, total=images, visible=True)
+
+    def validated(self, images: int) -> None:
+        """So many more are done."""
+        self.progress.advance(self.check, images)
+
     def epoch(self, history: list[Row], metric: str) -> None:
         """An epoch is done: the last row of `history` is its."""
+        self.progress.update(self.check, visible=False)
         row = history[-1]
         self.say(
             f"epoch {int(row['epoch'])}: loss {row['loss']:.4f}, "

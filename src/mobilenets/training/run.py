@@ -150,11 +150,9 @@ def choose_folder(output: Path | None, model: str, data: str, *, resume: bool) -
             newest, number = folder, number + 1
             folder = base.with_name(f"{base.name}-{number}")
         output = newest if resume else folder
-    has_run = (output / NAME).exists()
-    if resume and not has_run:
+    if resume and not (output / NAME).exists():
         raise TrainingError(f"{output} holds no run to resume; start it without --resume")
-    if has_run and not resume:
-        raise ValueError(
-            f"output must be a new folder, {output} already holds a run; --resume goes on with it"
-        )
+    if not resume and output.is_dir() and any(output.iterdir()):
+        what = "a run; --resume goes on with it" if (output / NAME).exists() else "files"
+        raise ValueError(f"output must be a new or empty folder, {output} already holds {what}")
     return output
