@@ -6,6 +6,7 @@ from torch import nn
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.models.zoo import build
 from mobilenets.training.distill import Teacher, distillation_loss, load_teacher
+from mobilenets.training.norms import set_momentum
 from mobilenets.weights.own import save
 
 STUDENT = Preprocessing((48, 48))
@@ -15,7 +16,16 @@ LABELS = ("a", "b", "c", "d")
 
 def network(classes: int = 4) -> nn.Module:
     torch.manual_seed(0)
-    return build("mobilenet_v2", width=0.25, classes=classes)
+    model = build("mobilenet_v2", width=0.25, classes=classes)
+    set_momentum(model, 1.0)
+    with torch.no_grad():
+        model.train()(torch.randn(16, 3, 48, 48))  # norms that let the images' differences through
+    return model
+
+
+def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    assert (expected - expected.mean(0)).abs().max() > 0.01 * expected.abs().max()
+    assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
 def normalised(pixels: torch.Tensor, rule: Preprocessing) -> torch.Tensor:
@@ -80,11 +90,18 @@ def test_any_weights_teach_with_their_own_preprocessing(saved):
     model, path = saved
     teacher = load_teacher(str(path), ModelCard("x", labels=LABELS, preprocessing=STUDENT))
     pixels = torch.rand(2, 3, 48, 48)
-    torch.testing.assert_close(
-        teacher(normalised(pixels, STUDENT)),
-        model.eval()(normalised(pixels, OWN)),
-        rtol=1e-4,
-        atol=1e-5,
+    close(teacher(normalised(pixels, STUDENT)), model.eval()(normalised(pixels, OWN)))
+
+
+def test_a_teacher_of_one_size_gets_images_of_it():
+    own = Preprocessing((24, 40))
+    given = torch.rand(2, 3, 48, 80)
+    teacher = Teacher(nn.Identity(), own, own, fixed_size=True)
+    assert teacher(given).shape == (2, 3, 24, 40)
+    halves = given.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))  # antialiased: near an average
+    assert (teacher(given) - halves).abs().mean() < 0.1
+    assert torch.equal(
+        teacher(given[..., :24, :40]), Teacher(nn.Identity(), own, own)(given[..., :24, :40])
     )
 
 
@@ -93,6 +110,16 @@ def test_other_classes_are_refused(saved):
     for labels in (("b", "a", "c", "d"), ("a", "b", "c")):
         with pytest.raises(ValueError, match=r"student's classes .* has a, b, c, d"):
             load_teacher(str(path), ModelCard("x", labels=labels))
+
+
+def test_weights_that_say_nothing_of_their_classes_are_known_by_their_outputs(tmp_path):
+    model = network(1000)
+    model.card = ModelCard("mobilenet_v2", {"width": 0.25})
+    save(model, tmp_path / "teacher.safetensors")
+    path = str(tmp_path / "teacher.safetensors")
+    load_teacher(path, ModelCard("x", labels=tuple(map(str, range(1000)))))
+    with pytest.raises(ValueError, match=r"must have 4 outputs as the student, .* has 1000"):
+        load_teacher(path, ModelCard("x", labels=LABELS))
 
 
 @pytest.fixture
@@ -116,11 +143,7 @@ def test_a_timm_name_teaches_with_timms_preprocessing(offline):
     pixels = torch.rand(2, 3, 48, 48)
     config = timm.data.resolve_data_config({}, model=teacher.network)
     own = Preprocessing(mean=tuple(config["mean"]), std=tuple(config["std"]))
-    torch.testing.assert_close(
-        teacher(normalised(pixels, STUDENT)),
-        offline(name, pretrained=True).eval()(normalised(pixels, own)),
-        rtol=1e-4,
-        atol=1e-5,
-    )
+    expected = offline(name, pretrained=True).eval()(normalised(pixels, own))
+    close(teacher(normalised(pixels, STUDENT)), expected)
     with pytest.raises(ValueError, match=f"must have 4 outputs as the student, {name} has 1000"):
         load_teacher(name, ModelCard("x", labels=LABELS))

@@ -96,6 +96,15 @@ def test_a_sample_is_drawn_from_its_seed_epoch_and_index_alone(make):
         assert not torch.equal(first[0], other[0])
 
 
+def test_every_image_of_an_epoch_is_augmented_in_its_own_way(make):
+    class Same(Shapes):
+        def image(self, i):
+            return super().image(0)
+
+    samples = make(Same(32, length=12))
+    assert len({samples[(0, i)][0].numpy().tobytes() for i in range(12)}) == 12
+
+
 def test_the_process_keeps_its_own_random_numbers(make):
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -73,9 +73,9 @@ def load_teacher(name: str, student: ModelCard) -> Teacher:
     else:
         from mobilenets.weights import load
 
-        network, fixed = load(name), False
-        card = card_of(network)
-        own, outputs = card.preprocessing, int(card.arguments["classes"])
+        loaded, fixed = load(name), False
+        network, card = loaded, card_of(loaded)
+        own, outputs = card.preprocessing, loaded.classifier.out_features
         if card.labels and card.labels != student.labels:
             raise ValueError(
                 f"teacher must have the student's classes in the same order, {name} has "
