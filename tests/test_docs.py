@@ -71,7 +71,7 @@ def options(command: Any) -> dict[str, Any]:
 def check(words: list[str]) -> str:
     """What is wrong with a command line; '' if nothing. Nothing is run."""
     name, *rest = words
-    if name in {"--help", "..."}:
+    if name in {"--help", "...", "COMMAND"}:
         return ""
     if name not in COMMANDS:
         return f"no command {name!r}"

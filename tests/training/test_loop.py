@@ -11,7 +11,7 @@ from torch import nn
 import mobilenets
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.shapes import Shapes
-from mobilenets.errors import DataError
+from mobilenets.errors import DataError, TrainingError
 from mobilenets.evaluation import evaluate
 from mobilenets.models.classifier import Classifier
 from mobilenets.tasks import TASKS
@@ -309,5 +309,12 @@ def test_a_run_without_a_folder_gets_the_next_free_one(tmp_path, monkeypatch):
         names.append(folder.as_posix())
     assert names == ["runs/v2-my-data", "runs/v2-my-data-2", "runs/v2-my-data-3"]
     assert choose_folder(None, "v2", "my data", resume=True).as_posix() == names[-1]
-    with pytest.raises(ValueError, match=r"output must be a new folder, .* already holds a run"):
+    with pytest.raises(ValueError, match=r"output must be a new .*folder, .* already holds a run"):
         choose_folder(folder, "v2", "my data", resume=False)
+    (tmp_path / "notes").mkdir()
+    assert choose_folder(tmp_path / "notes", "v2", "my data", resume=False) == tmp_path / "notes"
+    (tmp_path / "notes" / "a.txt").touch()
+    with pytest.raises(ValueError, match="notes already holds files"):
+        choose_folder(tmp_path / "notes", "v2", "my data", resume=False)
+    with pytest.raises(TrainingError, match="notes holds no run to resume"):
+        choose_folder(tmp_path / "notes", "v2", "my data", resume=True)
