@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from mobilenets.training.recipes import RECIPES, STEPS, fit, recipe
+from mobilenets.training.recipes import RECIPES, STEPS, fit, recipe, split
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -124,3 +124,12 @@ def test_an_unknown_recipe_is_told_the_known_ones():
     names = "finetune, modern, paper_v1, paper_v2"
     with pytest.raises(ValueError, match=f"recipe must be one of {names}, got 'modem'; .*'modern'"):
         recipe("modem")
+
+
+@pytest.mark.parametrize(
+    ("batch", "parts"), [(16, 1), (64, 1), (65, 5), (96, 2), (512, 8), (1000, 20)]
+)
+def test_a_batch_is_split_evenly_into_parts_of_at_most_64(batch, parts):
+    made = split(recipe("modern", batch_size=batch))
+    assert made.accumulate == parts
+    assert made.batch_size == batch

@@ -41,8 +41,8 @@ def run(
         found = evaluate(
             session, dataset, task, indices=indices, batch_size=batch_size, progress=advance
         )
-    for name, why in found.failures:
-        err.print(f"left out: {name}: {why}", highlight=False, markup=False, soft_wrap=True)
+    for _, why in found.failures:
+        err.print(f"left out: {why}", highlight=False, markup=False, soft_wrap=True)
     if json:
         failures = [{"image": name, "error": why} for name, why in found.failures]
         print_json({**found.results, "failures": failures})

@@ -243,7 +243,7 @@ class Trainer:
     def finish_epoch(self, epoch: int, report: Reporter) -> None:
         """Evaluate, log, and keep the weights."""
         self.evaluation = self.evaluate(report)
-        self.warn([f"{name}: {why}" for name, why in self.evaluation.failures], report)
+        self.warn([why for _, why in self.evaluation.failures], report)
         results = dict(self.evaluation.results)
         row: Row = {
             "epoch": epoch + 1,

@@ -209,6 +209,20 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     return replace(made, augmentation=augmentation, **outer)
 
 
+MICRO_BATCH = 64
+
+
+def split(made: Recipe) -> Recipe:
+    """The recipe with its batches computed in parts of at most 64 images.
+
+    A CPU is no faster with larger ones, and V2 at 224 pixels takes 80 MB an image in training.
+    """
+    parts = -(-made.batch_size // MICRO_BATCH)
+    while made.batch_size % parts:
+        parts += 1
+    return replace(made, accumulate=parts)
+
+
 STEPS = 8
 """Optimizer steps that an epoch should have at least."""
 

@@ -19,7 +19,7 @@ from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
 from mobilenets.training.loop import Result, Trainer
 from mobilenets.training.norms import is_folded, unfold
-from mobilenets.training.recipes import fit, recipe
+from mobilenets.training.recipes import fit, recipe, split
 from mobilenets.training.samples import Samples
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
@@ -34,7 +34,8 @@ class Plan:
     weights: str | Path | None = None
     """Any WEIGHTS to start from; None for random ones."""
     resolution: int | None = None
-    """Pixels of the input's sides; None for those of the weights, else 224."""
+    """Pixels of the input's sides; None for those of the weights, else the data's own where it
+    has one (64 for the built-in shapes), else 224."""
     knobs: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the constructor, such as width."""
     teacher: str | None = None
@@ -72,7 +73,12 @@ def train(
         say(f"note: {note}")
     if "batch_size" not in changes:
         made = fit(made, len(train_set), keep_rate="learning_rate" in changes)
+    alone = "WORLD_SIZE" not in os.environ
+    if "accumulate" not in changes and alone and not torch.cuda.is_available():
+        made = split(made)
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
+    if plan.resolution is None and plan.weights is None:
+        plan = replace(plan, resolution=getattr(train_set, "size", None))
     model = start(plan, task, train_set.classes, say)
     card = card_of(model)
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None
@@ -147,7 +153,7 @@ def choose_folder(output: Path | None, model: str, data: str, *, resume: bool) -
         base = Path("runs") / f"{model}-{stem}"
         folder, newest, number = base, base, 1
         while folder.exists() and any(folder.iterdir()):
-            newest, number = folder, number + 1
+            newest, number = folder if (folder / NAME).exists() else newest, number + 1
             folder = base.with_name(f"{base.name}-{number}")
         output = newest if resume else folder
     if resume and not (output / NAME).exists():
