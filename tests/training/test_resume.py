@@ -143,9 +143,9 @@ def test_a_state_that_cannot_be_written_leaves_the_last_one(data, tmp_path, monk
 
 def test_a_run_does_not_go_on_as_another(data, tmp_path):
     trainer(data, tmp_path, epochs=1).run()
-    with pytest.raises(TrainingError, match=r"another learning rate: it has 0\.05, this call 0\.1"):
+    with pytest.raises(TrainingError, match=r"changed learning rate: it has 0\.05, this call 0\.1"):
         trainer(data, tmp_path, epochs=1, learning_rate=0.1).run(resume=True)
-    with pytest.raises(TrainingError, match="another training images"):
+    with pytest.raises(TrainingError, match="changed training images"):
         trainer((data[1], data[1]), tmp_path, epochs=1).run(resume=True)
 
 

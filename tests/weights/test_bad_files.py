@@ -152,7 +152,7 @@ def test_a_tensor_too_many_or_too_few_is_named(tmp_path, state):
 
 def test_a_folder_without_weights(tmp_path):
     (tmp_path / "notes.txt").touch()
-    refused(tmp_path, "a folder without model.safetensors")
+    refused(tmp_path, "a folder without best.safetensors")
 
 
 def test_a_damaged_config_beside(tmp_path):

@@ -251,7 +251,7 @@ def test_what_was_fetched_first_holds_where_nothing_is_published(server, tmp_pat
 
 def test_another_network_than_claimed_is_not_kept(server, tmp_path, monkeypatch):
     change(monkeypatch, width=1.0)
-    with pytest.raises(WeightsError, match="expected mobilenet_v2 of width 1, found"):
+    with pytest.raises(WeightsError, match="expected mobilenet_v2 of width 1, but the file"):
         identify("test")
     assert cached(tmp_path) == []
 

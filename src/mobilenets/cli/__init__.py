@@ -2,12 +2,13 @@
 
 import os
 import sys
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 
 from mobilenets.cli import demo, evaluate, export, models, predict, profile, train
-from mobilenets.cli.console import fail
+from mobilenets.cli.console import fail, out
 from mobilenets.errors import InputError
 
 app = typer.Typer(
@@ -16,6 +17,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        out.print(f"mobilenets {version('mobilenets')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Small, fast vision models: train, evaluate, predict, export, and know what they cost."""
+
+
 app.command("models")(models.run)
 app.command("profile")(profile.run)
 app.command("predict")(predict.run)

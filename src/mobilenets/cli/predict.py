@@ -26,7 +26,8 @@ def run(
     """Say what is in each image, best guess first, with its probability.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
-    no torch) or a published name. An image that cannot be read is named and passed over.
+    no torch) or a published name. An image that cannot be read is named and passed over; the exit
+    status is 1 where none could be read.
 
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
@@ -64,11 +65,14 @@ def run(
     else:
         from rich.table import Table
 
+        names = [one.path.name for one in seen]
         table = Table("image", "label", "score")
         for one in seen:
+            name = one.path.name if names.count(one.path.name) == 1 else str(one.path)
             for row, (label, score) in enumerate(task.describe(one.decoded) if one.decoded else ()):
-                table.add_row(one.path.name if row == 0 else "", label, f"{score:.3f}")
-        out.print(table)
+                table.add_row(name if row == 0 else "", label, f"{score:.3f}")
+        if len(broken) < len(seen):
+            out.print(table)
         if broken:
             out.print(f"{len(broken)} of {len(seen)} images could not be read")
     if len(broken) == len(seen):

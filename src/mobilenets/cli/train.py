@@ -38,7 +38,9 @@ def run(
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any setting of the recipe."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any setting of the recipe: docs/training.md."
+        ),
     ] = None,
     teacher: Annotated[
         str | None, typer.Option(metavar="WEIGHTS|TIMM", help="Learn from this network too.")

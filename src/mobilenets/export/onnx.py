@@ -73,6 +73,8 @@ def export_onnx(
     path = Path(path)
     if path.suffix != ".onnx":
         raise ValueError(f"the file's name must end in .onnx, got {path.name!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, "no such folder", str(path.parent))
     card = card or card_of(model)
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be a positive integer, got {batch!r}")

@@ -190,8 +190,9 @@ def output_size(
 def unknown_name(name: str, known: Iterable[str], what: str = "model") -> str:
     """The message for a name that is none of `known`, with the nearest one that is."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.0)
-    return f"{what} must be one of {', '.join(known)}, got {name!r}; did you mean {near[0]!r}?"
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{what} must be one of {', '.join(known)}, got {name!r}{guess}"
 
 
 def check(

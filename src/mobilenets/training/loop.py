@@ -140,6 +140,7 @@ class Trainer:
                 self.train_epoch(epoch, report)
                 self.finish_epoch(epoch, report)
             if self.evaluation is None:  # resumed after its last epoch
+                report.say(f"the run in {self.output} was finished already")
                 self.evaluation = self.evaluate(report)
             report.pictures(self.history, self.task, self.evaluation.evaluator)
             if self.unreadable:

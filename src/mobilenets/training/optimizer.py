@@ -58,7 +58,7 @@ def make_schedule(
     if recipe.schedule == "cosine":
         return CosineLRScheduler(
             optimizer,
-            t_initial=max(total - common["warmup_t"], 1),
+            t_initial=max(total - common["warmup_t"], 2),  # timm warns of a cosine of one step
             warmup_prefix=True,
             **common,
         )

@@ -79,7 +79,7 @@ def train(
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
     if plan.resolution is None and plan.weights is None:
         plan = replace(plan, resolution=getattr(train_set, "size", None))
-    model = start(plan, task, train_set.classes, say)
+    model = start(plan, task, train_set.classes, quiet if resume else say)
     card = card_of(model)
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None
     folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)

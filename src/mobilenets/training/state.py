@@ -24,6 +24,7 @@ def fingerprint(
     """What a resumed run must share with the one it continues, by name."""
     names = hashlib.sha256("\n".join(train_set.name(i) for i in range(len(train_set))).encode())
     settings = {key: json.dumps(value) for key, value in asdict(recipe).items()}
+    settings["recipe"] = settings.pop("name")
     return {
         **settings,
         "model": card.architecture,
@@ -61,8 +62,9 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
     for key, value in expected.items():
         if found.get(key) != value:
             raise TrainingError(
-                f"the run in {folder} cannot go on with another {key.replace('_', ' ')}: "
-                f"it has {shorten(found.get(key))}, this call {shorten(value)}"
+                f"the run in {folder} cannot be resumed with a changed {key.replace('_', ' ')}: "
+                f"it has {shorten(found.get(key))}, this call {shorten(value)}; --output picks "
+                f"another run, and --from {folder / 'best.safetensors'} starts a new one from its weights"
             )
     return state
 

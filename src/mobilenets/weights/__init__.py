@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mobilenets.card import ModelCard
 from mobilenets.errors import WeightsError
+from mobilenets.models.geometry import NAMES
 from mobilenets.weights import huggingface, own, ports, timm, torchvision
 from mobilenets.weights.fetch import fetch
 from mobilenets.weights.published import PUBLISHED, Published
@@ -40,7 +41,7 @@ FAMILY = (
 )
 """Sources of state dicts, in the order in which they are asked."""
 
-IN_FOLDER = ("model.safetensors", "pytorch_model.bin", "model.json")
+IN_FOLDER = ("best.safetensors", "model.safetensors", "pytorch_model.bin", "model.json")
 """What a folder is searched for."""
 
 SUFFIXES = {".safetensors", ".pth", ".pt", ".tar", ".bin", ".h5", ".hdf5", ".keras", ".tflite"}
@@ -157,10 +158,16 @@ def _locate(weights: str | Path) -> tuple[Path, Published | None]:
         return fetch(PUBLISHED[name], check=_claim(PUBLISHED[name])), PUBLISHED[name]
     if path.name != name or path.suffix in SUFFIXES:
         raise FileNotFoundError(f"{path}: no such file")
-    near = difflib.get_close_matches(name, PUBLISHED, 1, cutoff=0.0)[0]
+    if name in NAMES:
+        raise ValueError(
+            f"{name} is a network without weights; its published ones have names such as "
+            f"{name}_1.0_224.google, and `mobilenets models --pretrained` lists them"
+        )
+    near = difflib.get_close_matches(name, PUBLISHED, 1, cutoff=0.5)
+    guess = f"; did you mean {near[0]!r}?" if near else ";"
     raise ValueError(
-        f"weights must be a file, a folder or a published name, got {name!r}; did you mean "
-        f"{near!r}? `mobilenets models --pretrained` lists the names"
+        f"weights must be a file, a folder or a published name, got {name!r}{guess} "
+        f"`mobilenets models --pretrained` lists the names"
     )
 
 
@@ -174,8 +181,8 @@ def _expect(path: Path, card: ModelCard, architecture: str | None, width: float 
     expected = architecture or found[0], found[1] if width is None else width
     if found != expected:
         raise WeightsError(
-            f"{path}: expected {expected[0]} of width {expected[1]:g}, found {found[0]} of width "
-            f"{found[1]:g}"
+            f"{path}: expected {expected[0]} of width {expected[1]:g}, "
+            f"but the file is a {found[0]} of width {found[1]:g}"
         )
 
 
