@@ -64,7 +64,7 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
             raise TrainingError(
                 f"the run in {folder} cannot be resumed with a changed {key.replace('_', ' ')}: "
                 f"it has {shorten(found.get(key))}, this call {shorten(value)}; --output picks "
-                f"another run, --from {folder / 'best.safetensors'} starts a new one with its weights"
+                f"another run, --from {folder / 'best.safetensors'} starts a new one"
             )
     return state
 
