@@ -114,7 +114,7 @@ def test_a_foreign_file_gets_a_card_from_its_shapes(make, classes, first):
     assert card.labels == imagenet_labels(classes)
     assert (card.labels[0] if card.labels else None) == first
     assert card.preprocessing == Preprocessing(
-        (160, 128), mean=TORCHVISION.mean, std=TORCHVISION.std
+        (160, 128), "torchvision", mean=TORCHVISION.mean, std=TORCHVISION.std
     )
     assert card.outputs == "logits"
 

@@ -152,9 +152,12 @@ def test_a_damaged_card_is_refused(tmp_path):
     [
         (
             {"architecture": "mobilenet_v2"},
-            "expected mobilenet_v2 of width 0.25, found mobilenet_v1",
+            "expected mobilenet_v2 of width 0.25, but the file is a mobilenet_v1",
         ),
-        ({"width": 1.0}, "expected mobilenet_v1 of width 1, found mobilenet_v1 of width 0.25"),
+        (
+            {"width": 1.0},
+            "expected mobilenet_v1 of width 1, but the file is a mobilenet_v1 of width 0.25",
+        ),
     ],
 )
 def test_another_network_than_expected_is_refused(tmp_path, expected, message):
