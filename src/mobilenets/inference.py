@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+CPU_PART = 4
+"""Images that a CPU computes at once: the maps of more of them do not fit its caches."""
+
+
 class TorchSession:
     """A torch module as a runtime session: numpy in, numpy out, on the module's device."""
 
@@ -41,7 +45,10 @@ class TorchSession:
         device = next(self.module.parameters()).device
         with torch.inference_mode():
             images = torch.from_numpy(batch)
-            outputs = self.module(images.to(device, memory_format=torch.channels_last))
+            parts = torch.split(images, CPU_PART) if device.type == "cpu" else (images,)
+            outputs = torch.cat(
+                [self.module(part.to(device, memory_format=torch.channels_last)) for part in parts]
+            )
         array: NDArray[np.float32] = outputs.float().cpu().numpy()
         return array
 
@@ -55,6 +62,7 @@ def open_model(weights: str | Path, *, threads: int | None = None) -> Session:
         return open_session(weights, threads=threads)
     import torch
 
+    from mobilenets.models.layers import fold_norms
     from mobilenets.weights import load
 
     if threads is not None:
@@ -62,9 +70,10 @@ def open_model(weights: str | Path, *, threads: int | None = None) -> Session:
             raise ValueError(f"threads must be a positive integer, got {threads}")
         torch.set_num_threads(threads)
     model = load(weights)
+    network = fold_norms(model)
     if torch.cuda.is_available():
-        model.to("cuda")
-    return TorchSession(model, card_of(model))
+        network.to("cuda")
+    return TorchSession(network, card_of(model))
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,21 @@
 """One deployable file: ONNX with the model's card in its metadata."""
 
 import contextlib
-import copy
 import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mobilenets.card import KEY, ModelCard, card_of
 from mobilenets.errors import WeightsError
 from mobilenets.files import replace_file
-from mobilenets.models.layers import ConvNormAct
+from mobilenets.models.layers import fold_norms
 from mobilenets.runtime.session import open_session
 
 OPSET = 18
@@ -44,16 +42,6 @@ class Probabilities(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         out: Tensor = self.network(x)
         return out.softmax(1)
-
-
-def fold_norms(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose convolutions carry their batch normalisation."""
-    network = copy.deepcopy(network).eval()
-    for module in network.modules():
-        if isinstance(module, ConvNormAct):
-            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.norm = cast(nn.BatchNorm2d, nn.Identity())
-    return network
 
 
 def export_onnx(

@@ -1,10 +1,13 @@
 """The three things both papers are made of: a convolution with its norm, and two blocks."""
 
+import copy
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mobilenets.models.geometry import BN_EPS, Block, Padding, Shortcut, same_padding
 
@@ -195,3 +198,13 @@ def initialise(module: nn.Module, sigma: float = 0.09) -> None:
         elif isinstance(child, nn.BatchNorm2d):
             nn.init.ones_(child.weight)
             nn.init.zeros_(child.bias)
+
+
+def fold_norms(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose convolutions carry their batch normalisation."""
+    network = copy.deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, ConvNormAct):
+            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+            module.norm = cast(nn.BatchNorm2d, nn.Identity())
+    return network
