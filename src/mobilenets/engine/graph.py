@@ -1,0 +1,199 @@
+"""The typed graph between the front end and the compiler: shapes known, constants folded.
+
+Tensors have ONNX's logical shapes (N, C, H, W for images) with N = 1; how they lie in memory is
+the memory plan's business.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Pads = tuple[int, int, int, int]
+"""Top, left, bottom, right."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise function: what a convolution may end in.
+
+    clip: min(max(x, low), high), either of them infinite; hardsigmoid: clip(alpha x + beta, 0, 1);
+    hardswish: x clip(x / 6 + 1/2, 0, 1); sigmoid: 1 / (1 + exp(-x)); silu: x sigmoid(x).
+    NaN stays NaN.
+    """
+
+    kind: Literal["none", "clip", "hardsigmoid", "hardswish", "sigmoid", "silu"] = "none"
+    low: float = -np.inf
+    high: float = np.inf
+    alpha: float = 1 / 6
+    beta: float = 0.5
+
+
+LINEAR = Activation()
+RELU6 = Activation("clip", 0.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value's name, logical shape and element type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "int64"] = "float32"
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operation; `name` is the ONNX node's, for messages."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Node):
+    """Convolution of (1, C, H, W) with `weight` (O, C / groups, kh, kw) and `bias` (O,)."""
+
+    weight: Array
+    bias: Array
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+    groups: int = 1
+    activation: Activation = LINEAR
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is convolved on its own, with one output each."""
+        return self.groups == self.weight.shape[0] and self.weight.shape[1] == 1
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether it is a matrix product per pixel: 1x1, stride 1, no pads, one group."""
+        plain = self.weight.shape[2:] == (1, 1) and self.strides == (1, 1) and self.groups == 1
+        return plain and not any(self.pads)
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Node):
+    """x (..., K) times `weight` (K, N) plus `bias` (N,)."""
+
+    weight: Array
+    bias: Array
+    activation: Activation = LINEAR
+
+
+@dataclass(frozen=True, eq=False)
+class Activate(Node):
+    """An activation by itself."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True, eq=False)
+class Binary(Node):
+    """Sum or product with numpy's broadcasting: of two values, or of one and `constant`."""
+
+    kind: Literal["add", "mul"]
+    constant: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Node):
+    """Average or maximum over windows of (1, C, H, W); `count_pads`: pads count in the average."""
+
+    kind: Literal["average", "max"]
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: Pads = (0, 0, 0, 0)
+    count_pads: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Mean(Node):
+    """Mean over `axes` (none negative), kept as 1 or dropped."""
+
+    axes: tuple[int, ...]
+    keep: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(Node):
+    """The same elements in row-major order under the output's shape."""
+
+
+@dataclass(frozen=True, eq=False)
+class Transpose(Node):
+    """Output axis i is input axis order[i]."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Node):
+    """Inputs one after the other along `axis`."""
+
+    axis: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pad(Node):
+    """`before` and `after` elements of `value` added at each axis."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    value: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Resize(Node):
+    """Bilinear, of (1, C, H, W) to the output's height and width."""
+
+    coordinates: Literal["half_pixel", "align_corners", "asymmetric"]
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Node):
+    """exp(x) / sum(exp(x)) along `axis`."""
+
+    axis: int
+
+
+@dataclass(frozen=True, eq=False)
+class ArgMax(Node):
+    """Index (int64) of the first largest element along `axis`, kept as 1 or dropped."""
+
+    axis: int
+    keep: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Slice(Node):
+    """`starts[i] + steps[i] * k` along axis i, as many as the output's shape says; steps >= 1."""
+
+    starts: tuple[int, ...]
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which they can run; every name in `tensors`."""
+
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+    input: str
+    outputs: tuple[str, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def consumers(self, name: str) -> list[Node]:
+        """The nodes that read a value."""
+        return [node for node in self.nodes if name in node.inputs]
