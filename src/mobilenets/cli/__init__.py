@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mobilenets.cli import demo, evaluate, export, models, predict, profile, train
+from mobilenets.cli import bench, demo, evaluate, export, models, predict, profile, train
+from mobilenets.cli import compile as compiling
 from mobilenets.cli.console import fail, out
 from mobilenets.errors import InputError
 
@@ -41,6 +42,8 @@ app.command("predict")(predict.run)
 app.command("eval")(evaluate.run)
 app.command("train")(train.run)
 app.command("export")(export.run)
+app.command("compile")(compiling.run)
+app.command("bench")(bench.run)
 app.command("demo")(demo.run)
 
 

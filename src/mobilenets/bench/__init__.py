@@ -1,0 +1,1 @@
+"""Speed, memory and agreement: this engine beside the runtimes that people use."""

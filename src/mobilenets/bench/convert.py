@@ -1,0 +1,57 @@
+"""From the torch network to each runtime's own file, as its documentation advises.
+
+Each runs in a process of its own, under the interpreter that has the converter: converters pin
+versions of torch that differ from ours.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+ONNX, WEIGHTS, IMAGE = "model.onnx", "model.safetensors", "image.npy"
+"""What lies in a comparison's folder at first; there are no weights where the source is ONNX."""
+
+
+def to_litert(folder: Path, threads: Sequence[int]) -> None:
+    """`model.tflite` by litert-torch, float32, the image's channels last.
+
+    Norms are folded first, as the converter's own passes may leave some of them behind.
+    """
+    _, network, image = _network(folder)
+    converter = import_module("litert_torch")
+    last = converter.to_channel_last_io(network, args=[0]).eval()
+    made = converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),))
+    made.export(os.fspath(folder / "model.tflite"))
+
+
+def to_executorch(folder: Path, threads: Sequence[int]) -> None:
+    """`model.pte` for the XNNPACK delegate, from an image as its own example has it.
+
+    One whose channels lie last in memory makes the file slower: 4.5 against 4.0 ms for V2 at 224.
+    """
+    torch, network, image = _network(folder)
+    partition = import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
+    lower = import_module("executorch.exir").to_edge_transform_and_lower
+    program = lower(
+        torch.export.export(network, (image,)), partitioner=[partition.XnnpackPartitioner()]
+    ).to_executorch()
+    (folder / "model.pte").write_bytes(program.buffer)
+
+
+def warm_cache(folder: Path, threads: Sequence[int]) -> None:
+    """Compiles once for every number of threads, so that what is measured loads from the cache."""
+    numpy = import_module("numpy")
+    shape = numpy.load(folder / IMAGE).shape
+    for count in threads:
+        import_module("mobilenets").compile(folder / ONNX, threads=count, shape=shape)
+
+
+def _network(folder: Path) -> tuple[Any, Any, Any]:
+    """torch, the network with its norms folded, and an image for it."""
+    torch = import_module("torch")
+    numpy = import_module("numpy")
+    network = import_module("mobilenets.weights").load(folder / WEIGHTS)
+    network = import_module("mobilenets.models.layers").fold_norms(network).eval()
+    return torch, network, torch.from_numpy(numpy.load(folder / IMAGE))

@@ -1,0 +1,116 @@
+"""`mobilenets bench`: the engine beside the runtimes that people use."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mobilenets.cli import knobs
+from mobilenets.cli.console import err, out, print_json, progress
+
+if TYPE_CHECKING:
+    from mobilenets.bench.figures import Comparison
+
+
+def run(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="NAME|WEIGHTS|ONNX", help="A network, weights, or model.onnx."),
+    ],
+    threads: Annotated[str, typer.Option(metavar="N,...", help="Numbers of threads.")] = "1",
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="SIDE,...", help="Runtimes; all that are known if not given."),
+    ] = None,
+    width: Annotated[float | None, typer.Option(help="Of a network given by NAME.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Pixels of the input's sides.")] = None,
+    knob: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument, given a NAME.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 30,
+    python: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SIDE=PATH", help="The interpreter that has a side's libraries."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Speed, memory and outputs of the engine and of other runtimes, taking turns.
+
+    Each side runs in a process of its own; in every round each has one turn while the others
+    sleep. Sides are onnxruntime, litert, openvino, executorch and torch; one that is not installed
+    or cannot take the source is named and left out. A NAME gets random weights. Ratios are a
+    side's time over the engine's, so above 1 the engine is faster; memory is what is resident
+    beyond the libraries.
+
+    Example: `mobilenets bench mobilenet_v2 --threads 1,2 --against onnxruntime,litert`
+    """
+    from mobilenets.bench.compare import Plan, compare
+    from mobilenets.bench.sides import PEERS
+
+    arguments = knobs.parse(knob, "knob")
+    if width is not None:
+        arguments["width"] = width
+    plan = Plan(
+        threads=numbers(threads),
+        against=PEERS if against is None else tuple(filter(None, against.split(","))),
+        rounds=rounds,
+        pythons=interpreters(python or []),
+    )
+    with progress("measuring", rounds * len(plan.threads)) as advance:
+        result = compare(source, plan, resolution=resolution, knobs=arguments, advance=advance)
+    for one in result.skipped:
+        which = "" if one.threads is None else f" on {one.threads}"
+        note = f"left out: {one.side}{which}: {one.reason}"
+        err.print(note, highlight=False, markup=False, soft_wrap=True)
+    if json:
+        print_json(result.to_dict())
+    else:
+        for count in result.threads():
+            show(result, count)
+    if not result.sides:
+        raise typer.Exit(1)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """`1,2` -> (1, 2); each once, in the order given."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"--threads must be positive whole numbers such as 1,2, got {text!r}")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def interpreters(pairs: list[str]) -> dict[str, str]:
+    """`["litert=/envs/litert/bin/python"]` -> {"litert": "/envs/litert/bin/python"}."""
+    found = {}
+    for pair in pairs:
+        side, equals, path = pair.partition("=")
+        if not (side and equals and path):
+            raise ValueError(f"--python must be SIDE=PATH, got {pair!r}")
+        found[side] = path
+    return found
+
+
+def show(result: "Comparison", threads: int) -> None:
+    """A table for a person: the fastest first, and how far the engine is ahead."""
+    from rich.table import Table
+
+    title = f"{threads} thread{'s' if threads > 1 else ''}, {result.rounds} rounds"
+    table = Table("side", title=title, title_justify="left")
+    for column in ("median ms", "best ms", "ratio", "quartiles", "memory MB", "agreement"):
+        table.add_column(column, justify="right")
+    ratios = result.ratios()
+    found = {name: of[threads] for name, of in result.sides.items() if threads in of}
+    for name, one in sorted(found.items(), key=lambda item: item[1].median_ms):
+        ratio = ratios.get(name, {}).get(threads)
+        table.add_row(
+            f"[bold]{name}[/]" if name == result.ours else name,
+            f"{one.median_ms:.3f}",
+            f"{one.best_ms:.3f}",
+            f"{ratio.median:.2f}" if ratio else "",
+            f"{ratio.low:.2f}..{ratio.high:.2f}" if ratio else "",
+            f"{one.memory / 1e6:.1f}",
+            "" if one.agreement is None else f"{one.agreement:.0e}",
+        )
+    out.print(table)
+    ahead = result.ratio_to_best_peer(threads)
+    if ahead is not None:
+        out.print(f"best peer, {result.best_peer(threads)}, over ours: {ahead:.2f}")
