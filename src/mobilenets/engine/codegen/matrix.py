@@ -1,0 +1,258 @@
+"""The matrix kernel: a tile of sums kept in registers, for convolutions of any shape.
+
+It computes `pixels` x (`vectors` x lanes) outputs. Each step of its inner loop broadcasts one
+input of each pixel and multiplies it with `vectors` vectors of weights. With 14 x 2 sums, 2
+weights and one input, AVX-512's 32 registers are full, and two loads a cycle keep both
+multipliers busy.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.engine.codegen.activate import activate
+from mobilenets.engine.codegen.emit import Emitter, Index, Module, Value
+from mobilenets.engine.graph import LINEAR, Activation, Array
+from mobilenets.engine.target import Target
+
+_UNROLL = 4
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a matrix kernel computes, all of it known when code is generated.
+
+    `segments`: (row, offset, length): runs of inputs that lie one after the other, `offset`
+    floats from the row's pointer. `a_step` and `c_step`: floats from one pixel to the next.
+    `lanes`: how many lanes of the last vector are written. `start`: what the sums begin with,
+    the bias, or what the output holds (as it is, or plus the bias), or the bias plus a shortcut.
+    `pool`: instead of writing each pixel's outputs, add them all up.
+    """
+
+    pixels: int
+    vectors: int
+    lanes: int
+    segments: tuple[tuple[int, int, int], ...]
+    a_step: int
+    c_step: int
+    start: str = "bias"
+    activation: Activation = LINEAR
+    pool: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many row pointers it takes."""
+        return 1 + max(row for row, _, _ in self.segments)
+
+    @property
+    def depth(self) -> int:
+        """Inputs of an output."""
+        return sum(length for _, _, length in self.segments)
+
+
+def tile_kernel(module: Module, tile: Tile) -> str:
+    """A function (row pointers..., weights, outputs, bias, shortcut) that computes the tile.
+
+    Weights are (depth, vectors x lanes); the shortcut is read where `start` is "shortcut".
+    """
+    return module.kernel("tile", tile, ["ptr"] * (tile.rows + 4), lambda e, p: _body(e, tile, p))
+
+
+def _body(e: Emitter, tile: Tile, pointers: list[Value]) -> None:
+    rows = pointers[: tile.rows]
+    weights, outputs, bias, shortcut = pointers[tile.rows :]
+    sums = _start(e, tile, outputs, bias, shortcut)
+    done = 0
+    for row, offset, length in tile.segments:
+        source = e.at(rows[row], offset)
+        begin = e.at(weights, done * tile.vectors * e.lanes)
+        sums = _multiply(e, tile, sums, (source, begin, length))
+        done += length
+    results = [activate(e, value, tile.activation) for value in sums]
+    _finish(e, tile, results, outputs)
+
+
+def _start(e: Emitter, tile: Tile, outputs: Value, bias: Value, shortcut: Value) -> list[Value]:
+    biases = [e.load(bias, v * e.lanes) for v in range(tile.vectors)]
+    if tile.start == "bias":
+        return biases * tile.pixels
+    source = shortcut if tile.start == "shortcut" else outputs
+    held = [e.load_some(source, at, lanes) for at, lanes in _places(e, tile)]
+    if tile.start == "outputs":
+        return held
+    return [e.fadd(x, biases[i % tile.vectors]) for i, x in enumerate(held)]
+
+
+def _places(e: Emitter, tile: Tile) -> Iterator[tuple[int, int]]:
+    """Offset and valid lanes of each vector of outputs."""
+    for pixel in range(tile.pixels):
+        for v in range(tile.vectors):
+            last = v == tile.vectors - 1
+            yield pixel * tile.c_step + v * e.lanes, tile.lanes if last else e.lanes
+
+
+def _multiply(
+    e: Emitter, tile: Tile, sums: list[Value], run: tuple[Value, Value, int]
+) -> list[Value]:
+    """Add the products of one segment; the loop over it is unrolled a few times."""
+    source, weights, length = run
+    width = tile.vectors * e.lanes
+
+    def steps(k: Index, held: list[Value], count: int) -> list[Value]:
+        a, b = e.at(source, k), e.at(weights, e.mul(k, width))
+        held = list(held)
+        for step in range(count):
+            w = [e.load(b, step * width + v * e.lanes) for v in range(tile.vectors)]
+            for pixel in range(tile.pixels):
+                x = e.broadcast(a, pixel * tile.a_step + step)
+                for v in range(tile.vectors):
+                    i = pixel * tile.vectors + v
+                    held[i] = e.fma(x, w[v], held[i])
+        return held
+
+    whole = length - length % _UNROLL
+    if whole > 2 * _UNROLL:
+        sums = e.loop(0, whole, _UNROLL, lambda k, held: steps(k, held, _UNROLL), sums)
+    else:
+        whole = 0
+    return steps(whole, sums, length - whole) if length > whole else sums
+
+
+def _finish(e: Emitter, tile: Tile, results: list[Value], outputs: Value) -> None:
+    if not tile.pool:
+        for value, (at, lanes) in zip(results, _places(e, tile), strict=True):
+            e.store_some(value, outputs, at, lanes)
+        return
+    for v in range(tile.vectors):
+        column = results[v :: tile.vectors]
+        while len(column) > 1:
+            pairs = [e.fadd(x, y) for x, y in zip(column[::2], column[1::2], strict=False)]
+            column = pairs + column[len(pairs) * 2 :]
+        lanes = tile.lanes if v == tile.vectors - 1 else e.lanes
+        total = e.fadd(e.load_some(outputs, v * e.lanes, lanes), column[0])
+        e.store_some(total, outputs, v * e.lanes, lanes)
+
+
+def panels(target: Target, channels: int, vectors: int = 0) -> list[tuple[int, int, int]]:
+    """How output channels are cut: (first channel, vectors, valid lanes of the last vector)."""
+    whole = -(-channels // target.lanes)
+    most = vectors or target.vectors
+    result = []
+    for first in range(0, whole, most):
+        count = min(most, whole - first)
+        valid = channels - (first + count - 1) * target.lanes
+        result.append((first * target.lanes, count, min(valid, target.lanes)))
+    return result
+
+
+def cuts(target: Target, count: int, vectors: int) -> list[tuple[int, int]]:
+    """`count` pixels as (first, pixels) tiles, as equal as can be."""
+    most = target.pixels * target.vectors // vectors
+    number = -(-count // most)
+    edges = [count * i // number for i in range(number + 1)]
+    return [(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def pack(target: Target, matrix: Array, vectors: int = 0) -> Array:
+    """(depth, channels) as its panels one after the other, each (depth, vectors x lanes)."""
+    depth = matrix.shape[0]
+    parts = []
+    for first, count, _ in panels(target, matrix.shape[1], vectors):
+        part: NDArray[np.float32] = np.zeros((depth, count * target.lanes), np.float32)
+        columns = matrix[:, first : first + count * target.lanes]
+        part[:, : columns.shape[1]] = columns
+        parts.append(part.ravel())
+    return np.concatenate(parts)
+
+
+def pad_channels(target: Target, values: Array) -> Array:
+    """Zeros up to a whole number of vectors along the last axis."""
+    missing = -values.shape[-1] % target.lanes
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product over `count` pixels that lie evenly, all output channels.
+
+    The fields are `Tile`'s; `channels` are the outputs' channels; `vectors` 0: the target's.
+    """
+
+    count: int
+    channels: int
+    segments: tuple[tuple[int, int, int], ...]
+    a_step: int
+    c_step: int
+    start: str = "bias"
+    activation: Activation = LINEAR
+    pool: bool = False
+    vectors: int = 0
+
+
+def emit_product(
+    e: Emitter,
+    product: Product,
+    rows: list[Value],
+    others: tuple[Value, Value, Value, Value],
+    share: tuple[int, int] | None = None,
+) -> None:
+    """Call matrix kernels for all panels (or those from `share[0]` up to `share[1]`) and pixels.
+
+    `others`: weights as `pack` lays them out, outputs, bias (whole vectors), shortcut.
+    """
+    lanes = e.module.target.lanes
+    cut = panels(e.module.target, product.channels, product.vectors)
+    depth = sum(length for _, _, length in product.segments)
+    vectors = product.vectors or e.module.target.vectors
+    first, stop = share or (0, len(cut))
+    whole = min(stop, sum(panel[1:] == (vectors, lanes) for panel in cut))
+    if first < whole:
+        with e.repeat(first, whole) as panel:
+            channel = e.mul(panel, vectors * lanes)
+            _panel(e, product, rows, others, (vectors, lanes, channel, depth))
+    if max(first, whole) < stop:
+        channel, vectors, lanes = cut[-1]
+        _panel(e, product, rows, others, (vectors, lanes, channel, depth))
+
+
+def _panel(
+    e: Emitter,
+    product: Product,
+    rows: list[Value],
+    others: tuple[Value, Value, Value, Value],
+    panel: tuple[int, int, Index, int],
+) -> None:
+    """All pixels of one panel: (vectors, lanes, first channel, depth)."""
+    weights, outputs, bias, shortcut = others
+    vectors, lanes, channel, depth = panel
+    w = e.at(weights, e.mul(channel, depth))
+    b = e.at(bias, channel)
+    out, cut = e.at(outputs, channel), e.at(shortcut, channel)
+
+    def one(first: Index, pixels: int) -> None:
+        step, pool = product.c_step, product.pool
+        tile = Tile(
+            pixels, vectors, lanes, product.segments, product.a_step,
+            step, product.start, product.activation, pool,
+        )  # fmt: skip
+        a = e.mul(first, product.a_step)
+        c = 0 if pool else e.mul(first, step)
+        pointers = [e.at(row, a) for row in rows]
+        e.call(tile_kernel(e.module, tile), *pointers, w, e.at(out, c), b, e.at(cut, c))
+
+    for begin, count, pixels in _runs(cuts(e.module.target, product.count, vectors)):
+        with e.repeat(0, count) as i:
+            one(e.add(e.mul(i, pixels), begin), pixels)
+
+
+def _runs(tiles: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Equal tiles together: (first pixel, tiles, pixels of each), the larger ones first."""
+    sizes = sorted((pixels for _, pixels in tiles), reverse=True)
+    result, begin = [], 0
+    for pixels in sorted(set(sizes), reverse=True):
+        count = sizes.count(pixels)
+        result.append((begin, count, pixels))
+        begin += count * pixels
+    return result

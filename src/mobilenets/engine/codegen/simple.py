@@ -1,0 +1,372 @@
+"""Steps besides convolutions: sums, activations, copies, pools, means, softmax, resizing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mobilenets.engine.codegen.activate import activate, exp
+from mobilenets.engine.codegen.convolution import fill
+from mobilenets.engine.codegen.emit import Emitter, Index, Value, literal
+from mobilenets.engine.codegen.nest import Nest, emit_nest, read, write
+from mobilenets.engine.codegen.stages import Shape
+from mobilenets.engine.codegen.steps import Frame, Step, share_rows
+from mobilenets.engine.graph import Activation, Array, Pool
+from mobilenets.engine.target import Target
+
+
+class CopyStep(Step):
+    """Elements from one layout to another: what transposes, slices, concatenations and pads need.
+
+    `parts`: (input's index, nest of (output, input), offset in the output, in the input).
+    """
+
+    kind = "copy"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        parts: Sequence[tuple[int, Nest, int, int]], filled: tuple[int, float] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.parts, self.filled = parts, filled
+
+    def emit(self, frame: Frame) -> None:
+        """Fill with the pads' value if there are any, on one thread, then copy."""
+        e = frame.e
+        out = frame.tensors[self.output]
+
+        def copies(part: tuple[Value, int] | None) -> None:
+            for index, nest, to, start in self.parts:
+                source = e.at(frame.tensors[self.inputs[index]], start)
+                last = nest.collapsed().steps[1][-1:] or (1,)
+                emit_nest(
+                    e, nest, [e.at(out, to), source],
+                    lambda p, lanes, last=last: write(e, read(e, p[1], last[0], lanes), p[0], lanes),  # type: ignore[misc]
+                    part,
+                )  # fmt: skip
+
+        if self.filled is None:
+            copies((frame.thread, self.threads))
+            return
+        with e.when(e.compare("eq", frame.thread, 0)):
+            fill(e, out, *self.filled)
+            copies(None)
+
+
+class MapStep(Step):
+    """Elementwise: an activation of one input, or the sum or product of two with broadcasting."""
+
+    kind = "map"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int, nest: Nest,
+        operation: str | Activation, constant: Array | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.nest, self.operation, self.constant = nest, operation, constant
+
+    def in_place(self, target: Target) -> bool:
+        """Where the first operand is read once, in the output's order."""
+        return len(self.nest.steps) > 1 and self.nest.steps[0] == self.nest.steps[1]
+
+    def weights(self, target: Target) -> list[Array]:
+        """The constant operand."""
+        return [] if self.constant is None else [self.constant.ravel()]
+
+    def emit(self, frame: Frame) -> None:
+        """One nest over the output."""
+        e = frame.e
+        pointers = [frame.tensors[name] for name in (self.output, *self.inputs)]
+        if self.constant is not None:
+            pointers.append(frame.weights)
+        nest = self.nest.collapsed()
+        last = [steps[-1] if steps else 1 for steps in nest.steps]
+
+        def body(p: list[Value], lanes: int) -> None:
+            values = [read(e, q, s, lanes) for q, s in zip(p[1:], last[1:], strict=True)]
+            if isinstance(self.operation, Activation):
+                single = lanes == 0
+                value = e.splat(values[0]) if single else values[0]
+                result = activate(e, value, self.operation)
+                if single:
+                    result = e.value("float", f"extractelement {result}, i32 0")
+            else:
+                result = (e.fadd if self.operation == "add" else e.fmul)(*values)
+            write(e, result, p[0], lanes)
+
+        emit_nest(e, nest, pointers, body, (frame.thread, self.threads))
+
+
+class ReduceStep(Step):
+    """Means over some axes. `outer` is a nest of (output, input), `inner` one of (input,)."""
+
+    kind = "mean"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        nest: Nest, axes: Sequence[tuple[int, int]],
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.nest, self.axes = nest, axes
+
+    def emit(self, frame: Frame) -> None:
+        """For each output, or vector of outputs, sum over the axes and divide."""
+        e = frame.e
+        pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
+        count = int(np.prod([size for size, _ in self.axes], dtype=np.int64))
+
+        def body(p: list[Value], lanes: int) -> None:
+            zero = e.splat(0.0) if lanes else Value("float", "0.0")
+            total = self._sum(e, p[1], lanes, list(self.axes), zero)
+            factor = e.splat(1 / count) if lanes else Value("float", literal(1 / count))
+            write(e, e.fmul(total, factor), p[0], lanes)
+
+        emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
+
+    def _sum(
+        self, e: Emitter, pointer: Value, lanes: int, axes: list[tuple[int, int]], total: Value
+    ) -> Value:
+        if not axes:
+            value = e.load_some(pointer, 0, lanes) if lanes else e.load(pointer, 0, "float")
+            return e.fadd(total, value)
+        size, step = axes[0]
+
+        def turn(i: Index, held: list[Value]) -> list[Value]:
+            return [self._sum(e, e.at(pointer, e.mul(i, step)), lanes, axes[1:], held[0])]
+
+        return e.loop(0, size, 1, turn, [total])[0]
+
+
+class PoolStep(Step):
+    """Average or maximum over windows, channels last."""
+
+    kind = "pool"
+
+    def __init__(
+        self, name: str, pool: Pool, inputs: tuple[str, ...], source: Shape, target: Shape,
+        threads: int,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output = name, inputs, pool.output
+        self.pool, self.source, self.target, self.threads = pool, source, target, threads
+
+    def emit(self, frame: Frame) -> None:
+        """Rows shared out; windows at the edges read fewer inputs."""
+        e = frame.e
+        for thread, (first, last) in enumerate(share_rows(self.target.height, self.threads)):
+            if first == last:
+                continue
+            with e.when(e.compare("eq", frame.thread, thread)):
+                for y in range(first, last):
+                    self._row(frame, y)
+
+    def _row(self, frame: Frame, y: int) -> None:
+        """Columns with a whole window in a loop, the others one by one."""
+        e = frame.e
+        pool, width = self.pool, self.source.width
+        rows = self._inside(y, 0, self.source.height)
+        whole = [x for x in range(self.target.width) if len(self._inside(x, 1, width)) == pool.kernel[1]]
+        edges = [x for x in range(self.target.width) if x not in set(whole)]
+        for x in edges:
+            self._window(frame, (y, x), rows, self._inside(x, 1, width))
+        if whole:
+            with e.repeat(whole[0], whole[-1] + 1) as x:
+                self._window(frame, (y, x), rows, None)
+
+    def _inside(self, at: int, axis: int, size: int) -> list[int]:
+        start = at * self.pool.strides[axis] - self.pool.pads[axis]
+        return [i for i in range(start, start + self.pool.kernel[axis]) if 0 <= i < size]
+
+    def _window(
+        self, frame: Frame, place: tuple[int, Index], rows: list[int], columns: list[int] | None
+    ) -> None:
+        e, pool, shape = frame.e, self.pool, self.source
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        y, x = place
+        wide = pool.kernel[1] if columns is None else len(columns)
+        start: Index = columns[0] if columns else 0
+        if columns is None:
+            start = e.sub(e.mul(x, pool.strides[1]), pool.pads[1])
+        taken = pool.kernel[0] * pool.kernel[1] if pool.count_pads else len(rows) * wide
+        to = e.at(out, e.add(y * self.target.row, e.mul(x, shape.channels)))
+        sources = [e.at(source, e.add(row * shape.row, e.mul(start, shape.channels))) for row in rows]
+
+        def body(p: list[Value], lanes: int) -> None:
+            values = [
+                e.load_some(q, j * shape.channels, lanes) if lanes else e.load(q, j * shape.channels, "float")
+                for q in p[1:]
+                for j in range(wide)
+            ]
+            total = values[0]
+            for value in values[1:]:
+                total = e.at_least(total, value) if pool.kind == "max" else e.fadd(total, value)
+            if pool.kind == "average":
+                factor = e.splat(1 / taken) if lanes else Value("float", literal(1 / taken))
+                total = e.fmul(total, factor)
+            write(e, total, p[0], lanes)
+
+        nest = Nest((shape.channels,), tuple((1,) for _ in range(len(sources) + 1)))
+        emit_nest(e, nest, [to, *sources], body)
+
+
+class SoftmaxStep(Step):
+    """exp(x - max) / sum along the last axis in memory: `rows` times `count` floats."""
+
+    kind = "softmax"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int, rows: int, count: int
+    ) -> None:
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.rows, self.count = rows, count
+
+    def emit(self, frame: Frame) -> None:
+        """Rows one after the other, on one thread where there are few."""
+        e = frame.e
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        for thread, (first, last) in enumerate(share_rows(self.rows, self.threads)):
+            if first == last:
+                continue
+            with (
+                e.when(e.compare("eq", frame.thread, thread)),
+                e.repeat(first, last) as row,
+            ):
+                at = e.mul(row, self.count)
+                self._one(e, e.at(source, at), e.at(out, at))
+
+    def _one(self, e: Emitter, source: Value, out: Value) -> None:
+        def largest(i: Index, held: list[Value]) -> list[Value]:
+            return [e.maximum(held[0], e.load(source, i, "float"))]
+
+        low = Value("float", "0xFFF0000000000000")
+        peak = e.splat(e.loop(0, self.count, 1, largest, [low])[0])
+        whole = self.count - self.count % e.lanes
+
+        def step(i: Index, lanes: int) -> None:
+            less = e.value(e.vector, f"fsub {e.load_some(source, i, lanes)}, {peak.text}")
+            e.store_some(exp(e, less), out, i, lanes)
+
+        if whole:
+            with e.repeat(0, whole, e.lanes) as i:
+                step(i, e.lanes)
+        if whole < self.count:
+            step(whole, self.count - whole)
+
+        def add(i: Index, held: list[Value]) -> list[Value]:
+            return [e.fadd(held[0], e.load(out, i, "float"))]
+
+        total = e.loop(0, self.count, 1, add, [Value("float", "0.0")])[0]
+        divisor = e.splat(total)
+
+        def body(p: list[Value], lanes: int) -> None:
+            if lanes == 0:
+                value = e.value("float", f"fdiv {e.load(p[0], 0, 'float')}, {total.text}")
+            else:
+                value = e.value(e.vector, f"fdiv {e.load_some(p[0], 0, lanes)}, {divisor.text}")
+            write(e, value, p[0], lanes)
+
+        emit_nest(e, Nest((self.count,), ((1,),)), [out], body)
+
+
+class ArgMaxStep(Step):
+    """The index (int64) of the first largest element, NaN the largest; a nest of (output, input)."""
+
+    kind = "argmax"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        nest: Nest, axis: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.nest, self.axis = nest, axis
+
+    def emit(self, frame: Frame) -> None:
+        """Element by element; outputs are two floats wide, as the nest's steps say."""
+        e = frame.e
+        size, step = self.axis
+
+        def body(p: list[Value], lanes: int) -> None:
+            def turn(i: Index, held: list[Value]) -> list[Value]:
+                best, where = held
+                value = e.load(p[1], e.mul(i, step), "float")
+                over = e.value("i1", f"fcmp ogt {value}, {best.text}")
+                return [e.select(over, value, best), e.choose(over, i, where)]
+
+            first = e.load(p[1], 0, "float")
+            result = e.loop(1, size, 1, turn, [first, Value("i64", "0")])
+            e.store(result[1], p[0])
+
+        pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
+        emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
+
+
+class ResizeStep(Step):
+    """Bilinear, channels last: each output pixel from four inputs, weights from two tables."""
+
+    kind = "resize"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        source: Shape, target: Shape, coordinates: str,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.source, self.target = source, target
+        self.rows = positions(source.height, target.height, coordinates)
+        self.columns = positions(source.width, target.width, coordinates)
+
+    def weights(self, target: Target) -> list[Array]:
+        """The share of the later row, then of the later column."""
+        return [self.rows[2], self.columns[2]]
+
+    def emit(self, frame: Frame) -> None:
+        """Rows shared out."""
+        e, shape = frame.e, self.source
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        tables = []
+        for axis, (low, high, _) in (("y", self.rows), ("x", self.columns)):
+            for side, numbers in (("low", low), ("high", high)):
+                tables.append(e.module.table(f"{self.name}_{axis}_{side}", list(map(int, numbers))))
+        height = self.target.height
+        first, last = e.mul(frame.thread, height), e.mul(e.add(frame.thread, 1), height)
+        with e.repeat(e.div(first, self.threads), e.div(last, self.threads)) as y:
+            rows = [e.at(source, e.mul(e.load_index(t, y), shape.row)) for t in tables[:2]]
+            down = e.broadcast(frame.weights, y)
+            with e.repeat(0, self.target.width) as x:
+                right = e.broadcast(e.at(frame.weights, height), x)
+                columns = [e.mul(e.load_index(t, x), shape.channels) for t in tables[2:]]
+                corners = [e.at(row, column) for row in rows for column in columns]
+                at = e.add(e.mul(y, self.target.row), e.mul(x, shape.channels))
+                self._pixel(e, corners, e.at(out, at), (down, right))
+
+    def _pixel(
+        self, e: Emitter, corners: list[Value], out: Value, shares: tuple[Value, Value]
+    ) -> None:
+        down, right = shares
+
+        def between(a: Value, b: Value, share: Value) -> Value:
+            rest = e.value(a.type, f"fsub {e.splat(1.0)}, {share.text}")
+            return e.fma(b, share, e.fmul(a, rest))
+
+        def body(p: list[Value], lanes: int) -> None:
+            lanes = lanes or 1
+            a, b, c, d = (e.load_some(q, 0, lanes) for q in p[1:])
+            value = between(between(a, b, right), between(c, d, right), down)
+            e.store_some(value, p[0], 0, lanes)
+
+        nest = Nest((self.source.channels,), ((1,),) * 5)
+        emit_nest(e, nest, [out, *corners], body)
+
+
+def positions(
+    size: int, wanted: int, coordinates: str
+) -> tuple[np.ndarray, np.ndarray, Array]:  # type: ignore[type-arg]
+    """For each output: the input before it, the one after, and the share of the latter."""
+    i = np.arange(wanted, dtype=np.float64)
+    if coordinates == "align_corners":
+        at = i * (size - 1) / (wanted - 1) if wanted > 1 else np.zeros(1)
+    elif coordinates == "half_pixel":
+        at = (i + 0.5) * size / wanted - 0.5
+    else:
+        at = i * size / wanted
+    at = at.clip(0, size - 1)
+    low = np.floor(at).astype(np.int64)
+    high = np.minimum(low + 1, size - 1)
+    return low, high, (at - low).astype(np.float32)

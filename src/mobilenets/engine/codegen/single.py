@@ -1,0 +1,111 @@
+"""Steps of one convolution by itself: a matrix product per pixel, and a depthwise one."""
+
+from mobilenets.engine.codegen.convolution import fill
+from mobilenets.engine.codegen.depthwise import Row, depthwise_kernel
+from mobilenets.engine.codegen.emit import NULL, Emitter, Value, literal
+from mobilenets.engine.codegen.matrix import Product, emit_product, pack, pad_channels, panels
+from mobilenets.engine.codegen.nest import Nest, emit_nest, read, write
+from mobilenets.engine.codegen.stages import Rows, Shape, window_of, window_rows
+from mobilenets.engine.codegen.steps import Frame, Step, round_up, share_rows
+from mobilenets.engine.graph import Activation, Array, Conv
+from mobilenets.engine.target import Target
+
+
+class PointwiseStep(Step):
+    """A matrix product per pixel, or one for all; with `pool`, averaged over the pixels."""
+
+    kind = "matrix"
+
+    def __init__(
+        self, name: str, pixels: int, weight: Array, bias: Array, activation: Activation,
+        inputs: tuple[str, ...], output: str, threads: int, *, pool: bool = False,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.pixels, self.matrix, self.bias, self.pool = pixels, weight, bias, pool
+        self.activation = activation
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a panel: many for a single pixel, to keep many loads in flight."""
+        return 8 if self.pixels == 1 else 0
+
+    def weights(self, target: Target) -> list[Array]:
+        """Panels, and the bias."""
+        return [pack(target, self.matrix, self.vectors), pad_channels(target, self.bias)]
+
+    def emit(self, frame: Frame) -> None:
+        """This thread's panels, or its pixels where there are few panels."""
+        e = frame.e
+        depth, channels = self.matrix.shape
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        padded = round_up(channels, e.lanes)
+        bias = e.at(frame.weights, depth * padded)
+        product = Product(
+            self.pixels, channels, ((0, 0, depth),), depth, channels,
+            activation=self.activation, pool=self.pool, vectors=self.vectors,
+        )  # fmt: skip
+        number = len(panels(e.module.target, channels, self.vectors))
+        for thread, share in enumerate(share_rows(number, self.threads)):
+            if share[0] == share[1]:
+                continue
+            with e.when(e.compare("eq", frame.thread, thread)):
+                width = (self.vectors or e.module.target.vectors) * e.lanes
+                low, high = share[0] * width, min(share[1] * width, channels)
+                sums = e.at(out, low)
+                if self.pool:
+                    fill(e, sums, high - low)
+                emit_product(e, product, [source], (frame.weights, out, bias, NULL), share)
+                if self.pool:
+                    scale(e, sums, high - low, 1 / self.pixels)
+
+
+def scale(e: Emitter, pointer: Value, count: int, factor: float) -> None:
+    """Multiply floats in place."""
+
+    def body(p: list[Value], lanes: int) -> None:
+        value = Value("float", literal(factor)) if lanes == 0 else e.splat(factor)
+        write(e, e.fmul(read(e, p[0], 1, lanes), value), p[0], lanes)
+
+    emit_nest(e, Nest((count,), ((1,),)), [pointer], body)
+
+
+class DepthwiseStep(Step):
+    """A depthwise convolution of a whole map, rows shared out."""
+
+    kind = "depthwise"
+
+    def __init__(
+        self, name: str, conv: Conv, source: Shape, target: Shape,
+        inputs: tuple[str, ...], output: str, threads: int,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.conv, self.source, self.target = conv, source, target
+
+    def weights(self, target: Target) -> list[Array]:
+        """Taps by whole vectors of channels, and the bias."""
+        taps = self.conv.weight[:, 0].reshape(self.source.channels, -1).T
+        return [pad_channels(target, taps), pad_channels(target, self.conv.bias)]
+
+    @property
+    def zero_floats(self) -> int:
+        """A row of the input's, and what a whole vector reads beyond it."""
+        return self.source.row + 64
+
+    def emit(self, frame: Frame) -> None:
+        """This thread's rows."""
+        e, conv, source = frame.e, self.conv, self.source
+        high, wide = conv.weight.shape[2:]
+        row = Row(
+            source.width, self.target.width, source.channels, (high, wide), conv.strides[1],
+            conv.dilations[1], conv.pads[1], source.channels, source.channels, conv.activation,
+        )  # fmt: skip
+        kernel = depthwise_kernel(e.module, row)
+        pointer, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        rows = Rows(pointer, source.row, source.height, source.height)
+        bias = e.at(frame.weights, high * wide * round_up(source.channels, e.lanes))
+        window = window_of(conv, source.height)
+        height = self.target.height
+        first, last = e.mul(frame.thread, height), e.mul(e.add(frame.thread, 1), height)
+        with e.repeat(e.div(first, self.threads), e.div(last, self.threads)) as y:
+            read = window_rows(e, window, rows, y, frame.zeros)
+            e.call(kernel, *read, frame.weights, bias, e.at(out, e.mul(y, self.target.row)))

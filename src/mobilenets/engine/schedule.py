@@ -1,0 +1,125 @@
+"""Which schedule each block gets: a choice by its shape and the caches, as data that can be read.
+
+rows: output rows are made one strip after the other, from a ring of expanded rows.
+groups: the whole map, one group of expanded channels after the other (the paper's t groups);
+    threads share the groups and add up partial sums.
+Several rows-scheduled stages in a row can be streamed as one chain: maps between them never exist.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mobilenets.engine.target import Target
+from mobilenets.errors import InputError
+
+Kind = Literal["rows", "groups"]
+_SMALL = 28 * 28
+_WORK = 40 * 1024  # floats of a group on the whole map, expanded and convolved: fits L2
+_ROW_GROUP = 48
+_STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A block's schedule: `group` expanded channels at once, `strip` output rows at once."""
+
+    kind: Kind
+    group: int
+    strip: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Choices by a block's name, and which neighbours are streamed as one.
+
+    `stream`: a map of more than so many floats between two stages is not written but streamed;
+    0 streams all that can be, -1 none.
+    """
+
+    blocks: Mapping[str, Choice] = field(default_factory=dict)
+    stream: int = _STREAMED
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Schedule":
+        """Read what `to_json` wrote, or part of it. InputError where it does not make sense."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: not a schedule in JSON ({error})") from error
+        return cls.from_json(data, str(path))
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = "schedule") -> "Schedule":
+        """The schedule of a parsed JSON object."""
+        if not isinstance(data, dict) or set(data) - {"blocks", "stream"}:
+            raise InputError(f"{where}: must be an object with blocks and stream, got {data!r:.80}")
+        blocks, stream = data.get("blocks", {}), data.get("stream", _STREAMED)
+        if not isinstance(stream, int) or stream < -1:
+            raise InputError(f"{where}: stream must be -1 or more floats, got {stream!r}")
+        if not isinstance(blocks, dict):
+            raise InputError(f"{where}: blocks must be an object, got {blocks!r:.80}")
+        return cls({name: _choice(where, name, value) for name, value in blocks.items()}, stream)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        blocks = {name: asdict(choice) for name, choice in self.blocks.items()}
+        return {"blocks": blocks, "stream": self.stream}
+
+
+def _choice(where: str, name: str, value: Any) -> Choice:
+    wanted = {"kind", "group", "strip"}
+    good = isinstance(value, dict) and set(value) == wanted
+    if good and value["kind"] in ("rows", "groups"):
+        sizes = value["group"], value["strip"]
+        if all(isinstance(size, int) and size > 0 for size in sizes):
+            return Choice(value["kind"], *sizes)
+    raise InputError(
+        f"{where}: {name} must have kind (rows or groups), group and strip (positive), got {value!r:.80}"
+    )
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """What the choice depends on: the map that is convolved by depth, and the outputs' height."""
+
+    height: int
+    width: int
+    middle: int
+    outputs: int
+    expands: bool
+
+
+def choose(shape: BlockShape, target: Target, threads: int) -> Choice:
+    """The schedule of a block, from measurements of both kinds over the networks' shapes.
+
+    Small maps go by groups, as large as fit the second-level cache: tiles of pixels cross rows,
+    weights are read once, and two threads split channels without making a row twice. Large maps
+    go by rows: a few rows of all channels fit where a group of a whole map would not.
+    """
+    pixels = shape.height * shape.width
+    sizes = group_sizes(shape.middle, target)
+    if not shape.expands:
+        return _without_expansion(shape, sizes)
+    if pixels <= _SMALL:
+        fitting = [size for size in sizes if 2 * pixels * size <= _WORK]
+        even = [size for size in fitting if (shape.middle // size) % threads == 0]
+        return Choice("groups", max(even or fitting[:1] or sizes[:1]), shape.outputs)
+    near = min(sizes, key=lambda size: abs(size - _ROW_GROUP))
+    return Choice("rows", near, 1)
+
+
+def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
+    """Rows cost nothing twice here; a strip is as many rows as the cache holds."""
+    strip = max(1, min(shape.outputs, _WORK // (shape.width * shape.middle)))
+    return Choice("rows", shape.middle if len(sizes) == 1 else sizes[-1], strip)
+
+
+def group_sizes(middle: int, target: Target) -> list[int]:
+    """How many channels a group may have: whole vectors that divide them, or all of them."""
+    if middle % target.lanes:
+        return [middle]
+    vectors = middle // target.lanes
+    return [n * target.lanes for n in range(1, vectors + 1) if vectors % n == 0]
