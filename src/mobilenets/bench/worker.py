@@ -35,9 +35,11 @@ def own_output() -> IO[str]:
 
 
 def failure(error: Exception) -> dict[str, Any]:
-    """An exception as an answer, in one line; `missing` is the module that is not there."""
+    """An exception as an answer, in one line; `missing` is the library that is not there."""
     text = " ".join(str(error).split()) or type(error).__name__
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and missing.partition(".")[0] == "mobilenets":
+        missing = None  # an error of ours, that nothing to install would mend
     return {"error": text if len(text) <= 300 else f"{text[:300]} ...", "missing": missing}
 
 

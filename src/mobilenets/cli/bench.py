@@ -94,7 +94,8 @@ def show(result: "Comparison", threads: int) -> None:
     from rich.table import Table
 
     title = f"{threads} thread{'s' if threads > 1 else ''}, {result.rounds} rounds"
-    table = Table("side", title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    table.add_column("side", no_wrap=True)
     for column in ("median ms", "best ms", "ratio", "quartiles", "memory MB", "agreement"):
         table.add_column(column, justify="right")
     ratios = result.ratios()
