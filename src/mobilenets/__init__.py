@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mobilenets.card import ModelCard, Preprocessing
     from mobilenets.cost import profile
+    from mobilenets.engine import compile  # noqa: A004
     from mobilenets.evaluation import evaluate
     from mobilenets.export import export_onnx
     from mobilenets.inference import open_model, predict
@@ -23,6 +24,7 @@ _HOMES = {
     "ModelCard": "card",
     "Plan": "training.run",
     "Preprocessing": "card",
+    "compile": "engine",
     "evaluate": "evaluation",
     "export_onnx": "export",
     "identify": "weights",
@@ -42,6 +44,7 @@ __all__ = [
     "ModelCard",
     "Plan",
     "Preprocessing",
+    "compile",
     "evaluate",
     "export_onnx",
     "identify",

@@ -1,0 +1,7 @@
+"""The inference compiler: ONNX in, machine code for this processor out, no torch, no C compiler."""
+
+from mobilenets.engine.compiler import compile  # noqa: A004
+from mobilenets.engine.schedule import Choice, Schedule
+from mobilenets.engine.session import Block, Net
+
+__all__ = ["Block", "Choice", "Net", "Schedule", "compile"]

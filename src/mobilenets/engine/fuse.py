@@ -138,5 +138,3 @@ def multiply_adds(unit: Unit, tensors: Mapping[str, Tensor]) -> int:
 
 def _pixels(tensor: Tensor) -> int:
     return tensor.shape[2] * tensor.shape[3]
-
-

@@ -74,7 +74,7 @@ class Conv(Node):
     @property
     def depthwise(self) -> bool:
         """Whether each channel is convolved on its own, with one output each."""
-        return self.groups == self.weight.shape[0] and self.weight.shape[1] == 1
+        return bool(self.groups == self.weight.shape[0] and self.weight.shape[1] == 1)
 
     @property
     def pointwise(self) -> bool:

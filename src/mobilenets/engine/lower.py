@@ -153,9 +153,7 @@ class Lowering:
             self.places[name] = Place(buffer, order)
         return buffer
 
-    def _nest(
-        self, shape: Sequence[int], order: Sequence[int], *others: Sequence[int]
-    ) -> Nest:
+    def _nest(self, shape: Sequence[int], order: Sequence[int], *others: Sequence[int]) -> Nest:
         """Loops in the output's order, the output first among the operands."""
         own = strides(shape, order)
         steps = [tuple(s[axis] for axis in order) for s in (own, *others)]
@@ -322,7 +320,13 @@ class Lowering:
         order = self.places[whole[0]].order if whole else tuple(range(len(shape)))
         steps = [self._spread(name, shape) for name in node.inputs]
         if node.constant is not None:
-            steps.append(spread(strides(node.constant.shape, range(node.constant.ndim)), node.constant.shape, shape))
+            steps.append(
+                spread(
+                    strides(node.constant.shape, range(node.constant.ndim)),
+                    node.constant.shape,
+                    shape,
+                )
+            )
         buffers = tuple(self.places[name].buffer for name in node.inputs)
         nest = self._nest(shape, order, *steps)
         step = MapStep(
@@ -350,9 +354,7 @@ class Lowering:
         made = strides(sizes, range(len(sizes)))
         nest = Nest(sizes, (made, tuple(own[axis] for axis in kept)))
         axes = [(shape[axis], own[axis]) for axis in node.axes]
-        step = ReduceStep(
-            self._next(), (place.buffer,), node.output, self.threads, nest, axes
-        )
+        step = ReduceStep(self._next(), (place.buffer,), node.output, self.threads, nest, axes)
         self._simple(step, node)
 
     def _reshape_step(self, node: Reshape) -> None:
@@ -432,9 +434,7 @@ class Lowering:
         self._simple(step, node)
 
 
-def nest_of(
-    shape: Sequence[int], order: Sequence[int], *steps: Sequence[int]
-) -> Nest:
+def nest_of(shape: Sequence[int], order: Sequence[int], *steps: Sequence[int]) -> Nest:
     """Loops over a shape in an order, with each operand's steps by axis."""
     return Nest(
         tuple(shape[axis] for axis in order),

@@ -70,9 +70,7 @@ def prepare(graph: Graph, target: Target, threads: int, schedule: Schedule) -> P
     return Program(graph, lowered, target, threads, plan(buffers), tuple(offsets), at, roots)
 
 
-def _buffers(
-    graph: Graph, lowered: Lowered, target: Target
-) -> tuple[list[Buffer], dict[str, str]]:
+def _buffers(graph: Graph, lowered: Lowered, target: Target) -> tuple[list[Buffer], dict[str, str]]:
     """What the arena holds, when; and which buffer each one really is, where made in place."""
     last = {
         name: index for index, entry in enumerate(lowered.entries) for name in entry.step.inputs
@@ -195,5 +193,3 @@ def target_machine(target: Target) -> llvm.TargetMachine:
     """LLVM's code generator for a target."""
     found = llvm.Target.from_triple(target.triple)
     return found.create_target_machine(cpu=target.cpu, features=target.features, opt=3, jit=True)
-
-

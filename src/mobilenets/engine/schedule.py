@@ -77,7 +77,8 @@ def _choice(where: str, name: str, value: Any) -> Choice:
         if all(isinstance(size, int) and size > 0 for size in sizes):
             return Choice(value["kind"], *sizes)
     raise InputError(
-        f"{where}: {name} must have kind (rows or groups), group and strip (positive), got {value!r:.80}"
+        f"{where}: {name} must have kind (rows or groups), group and strip (positive), "
+        f"got {value!r:.80}"
     )
 
 

@@ -38,7 +38,7 @@ def sigmoid(e: Emitter, x: Value) -> Value:
 
 
 def exp(e: Emitter, x: Value) -> Value:
-    """e to the x, to 2 units in the last place: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2].
+    """E to the x, to 2 units in the last place: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2].
 
     Below -87.3 it is the smallest normal number's neighbourhood or 0; above 88.7, infinity.
     """

@@ -6,6 +6,7 @@ through; the same simulation says how many rows each ring must hold.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from mobilenets.engine.codegen.convolution import ConvStage
 from mobilenets.engine.codegen.stages import BlockStage, Call
@@ -77,7 +78,7 @@ class Streaming:
 def share_rows(height: int, threads: int) -> list[tuple[int, int]]:
     """Which rows each thread makes."""
     edges = [height * i // threads for i in range(threads + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def merge(parts: Sequence[Streaming]) -> tuple[list[int], list[int]]:

@@ -111,7 +111,10 @@ class ConvStage:
                 self._copy(e, job.source, row, source.at(e, row))
         step = self.conv.strides[1] * (1 if self.planar else self.source.channels)
         inputs = self.conv.weight.shape[1]
-        outputs, padded = self.target.channels // self.conv.groups, self._group_bias(e.module.target)
+        outputs, padded = (
+            self.target.channels // self.conv.groups,
+            self._group_bias(e.module.target),
+        )
         product = Product(
             self.target.width, outputs, self._segments(), step,
             self.target.channels, activation=self.conv.activation,
@@ -155,8 +158,8 @@ def copy(e: Emitter, source: Value, target: Value, count: int) -> None:
 def fill(e: Emitter, target: Value, count: int, value: float = 0.0) -> None:
     """Write the same number `count` times."""
     if count < e.lanes // 2:
-        for i in range(count):
-            e.store(Value("float", literal(value)), target, i)
+        for place in range(count):
+            e.store(Value("float", literal(value)), target, place)
         return
     splat = e.splat(value)
     whole = count - count % e.lanes

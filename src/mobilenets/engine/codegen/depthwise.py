@@ -5,6 +5,7 @@ kernel's nine weights stay in registers for the whole row.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mobilenets.engine.codegen.activate import activate
 from mobilenets.engine.codegen.emit import Emitter, Index, Module, Value
@@ -100,7 +101,7 @@ def _plan(e: Emitter, row: Row) -> list[tuple[int, int, int]]:
     number = -(-row.width // most)
     edges = [row.width * i // number for i in range(number + 1)]
     result: list[tuple[int, int, int]] = []
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in pairwise(edges):
         columns = last - first
         if result and row.inside(first, columns):
             begin, count, size = result[-1]
@@ -128,5 +129,3 @@ def _columns(e: Emitter, row: Row, given: tuple, shape: tuple[int, int | None, i
                     loaded[column] = e.load_some(sources[i], column * row.a_step, lanes)
                 sums[x] = e.fma(loaded[column], weight(i * wide + j), sums[x])
     return sums
-
-

@@ -134,19 +134,19 @@ class Emitter:
         return self.value("i64", f"{op} i64 {self.index(x).text}, {self.index(y).text}")
 
     def add(self, x: Index, y: Index) -> Index:
-        """x + y."""
+        """X + y."""
         if isinstance(x, int) and isinstance(y, int):
             return x + y
         return x if y == 0 else y if x == 0 else self._integer("add nsw", x, y)
 
     def sub(self, x: Index, y: Index) -> Index:
-        """x - y."""
+        """X - y."""
         if isinstance(x, int) and isinstance(y, int):
             return x - y
         return x if y == 0 else self._integer("sub nsw", x, y)
 
     def mul(self, x: Index, y: Index) -> Index:
-        """x * y."""
+        """X * y."""
         if isinstance(x, int) and isinstance(y, int):
             return x * y
         if x == 0 or y == 0:
@@ -154,13 +154,13 @@ class Emitter:
         return x if y == 1 else y if x == 1 else self._integer("mul nsw", x, y)
 
     def div(self, x: Index, y: int) -> Index:
-        """x // y of non-negative numbers."""
+        """X // y of non-negative numbers."""
         if isinstance(x, int):
             return x // y
         return x if y == 1 else self._integer("udiv", x, y)
 
     def mod(self, x: Index, y: int) -> Index:
-        """x % y of non-negative numbers."""
+        """X % y of non-negative numbers."""
         if isinstance(x, int):
             return x % y
         return 0 if y == 1 else self._integer("urem", x, y)
@@ -253,15 +253,15 @@ class Emitter:
         return self.splat(self.load(pointer, offset, "float"))
 
     def fadd(self, x: Value, y: Value) -> Value:
-        """x + y."""
+        """X + y."""
         return self.value(x.type, f"fadd {x}, {y.text}")
 
     def fmul(self, x: Value, y: Value) -> Value:
-        """x * y."""
+        """X * y."""
         return self.value(x.type, f"fmul {x}, {y.text}")
 
     def fma(self, x: Value, y: Value, z: Value) -> Value:
-        """x * y + z, in one instruction where the target has it."""
+        """X * y + z, in one instruction where the target has it."""
         kind = x.type
         suffix = "f32" if kind == "float" else f"v{self.lanes}f32"
         self.module.declare(kind, f"llvm.fmuladd.{suffix}", kind, kind, kind)

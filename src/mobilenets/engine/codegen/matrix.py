@@ -8,6 +8,7 @@ multipliers busy.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +153,7 @@ def cuts(target: Target, count: int, vectors: int) -> list[tuple[int, int]]:
     most = target.pixels * target.vectors // vectors
     number = -(-count // most)
     edges = [count * i // number for i in range(number + 1)]
-    return [(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(a, b - a) for a, b in pairwise(edges)]
 
 
 def pack(target: Target, matrix: Array, vectors: int = 0) -> Array:

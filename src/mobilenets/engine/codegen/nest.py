@@ -36,7 +36,7 @@ class Nest:
 
 
 def strides(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
-    """Floats between neighbours along each axis, `order` naming the axes from slowest to fastest."""
+    """Floats between neighbours along each axis; `order` goes from the slowest to the fastest."""
     result, step = [0] * len(shape), 1
     for axis in reversed(order):
         result[axis] = step

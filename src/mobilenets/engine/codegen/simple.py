@@ -1,15 +1,17 @@
 """Steps besides convolutions: sums, activations, copies, pools, means, softmax, resizing."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from mobilenets.engine.codegen.activate import activate, exp
+from mobilenets.engine.codegen.chain import share_rows
 from mobilenets.engine.codegen.convolution import fill
 from mobilenets.engine.codegen.emit import Emitter, Index, Value, literal
 from mobilenets.engine.codegen.nest import Nest, emit_nest, read, write
 from mobilenets.engine.codegen.stages import Shape
-from mobilenets.engine.codegen.steps import Frame, Step, share_rows
+from mobilenets.engine.codegen.steps import Frame, Step
 from mobilenets.engine.graph import Activation, Array, Pool
 from mobilenets.engine.target import Target
 
@@ -40,8 +42,7 @@ class CopyStep(Step):
                 last = nest.collapsed().steps[1][-1:] or (1,)
                 emit_nest(
                     e, nest, [e.at(out, to), source],
-                    lambda p, lanes, last=last: write(e, read(e, p[1], last[0], lanes), p[0], lanes),  # type: ignore[misc]
-                    part,
+                    partial(_copy, e, last[0]), part,
                 )  # fmt: skip
 
         if self.filled is None:
@@ -50,6 +51,10 @@ class CopyStep(Step):
         with e.when(e.compare("eq", frame.thread, 0)):
             fill(e, out, *self.filled)
             copies(None)
+
+
+def _copy(e: Emitter, step: int, p: list[Value], lanes: int) -> None:
+    write(e, read(e, p[1], step, lanes), p[0], lanes)
 
 
 class MapStep(Step):
@@ -163,13 +168,15 @@ class PoolStep(Step):
         e = frame.e
         pool, width = self.pool, self.source.width
         rows = self._inside(y, 0, self.source.height)
-        whole = [x for x in range(self.target.width) if len(self._inside(x, 1, width)) == pool.kernel[1]]
+        whole = [
+            x for x in range(self.target.width) if len(self._inside(x, 1, width)) == pool.kernel[1]
+        ]
         edges = [x for x in range(self.target.width) if x not in set(whole)]
         for x in edges:
             self._window(frame, (y, x), rows, self._inside(x, 1, width))
         if whole:
-            with e.repeat(whole[0], whole[-1] + 1) as x:
-                self._window(frame, (y, x), rows, None)
+            with e.repeat(whole[0], whole[-1] + 1) as column:
+                self._window(frame, (y, column), rows, None)
 
     def _inside(self, at: int, axis: int, size: int) -> list[int]:
         start = at * self.pool.strides[axis] - self.pool.pads[axis]
@@ -187,11 +194,15 @@ class PoolStep(Step):
             start = e.sub(e.mul(x, pool.strides[1]), pool.pads[1])
         taken = pool.kernel[0] * pool.kernel[1] if pool.count_pads else len(rows) * wide
         to = e.at(out, e.add(y * self.target.row, e.mul(x, shape.channels)))
-        sources = [e.at(source, e.add(row * shape.row, e.mul(start, shape.channels))) for row in rows]
+        sources = [
+            e.at(source, e.add(row * shape.row, e.mul(start, shape.channels))) for row in rows
+        ]
 
         def body(p: list[Value], lanes: int) -> None:
             values = [
-                e.load_some(q, j * shape.channels, lanes) if lanes else e.load(q, j * shape.channels, "float")
+                e.load_some(q, j * shape.channels, lanes)
+                if lanes
+                else e.load(q, j * shape.channels, "float")
                 for q in p[1:]
                 for j in range(wide)
             ]
@@ -267,7 +278,7 @@ class SoftmaxStep(Step):
 
 
 class ArgMaxStep(Step):
-    """The index (int64) of the first largest element, NaN the largest; a nest of (output, input)."""
+    """The index (int64) of the first largest element; a nest of (output, input)."""
 
     kind = "argmax"
 
@@ -355,9 +366,7 @@ class ResizeStep(Step):
         emit_nest(e, nest, [out, *corners], body)
 
 
-def positions(
-    size: int, wanted: int, coordinates: str
-) -> tuple[np.ndarray, np.ndarray, Array]:  # type: ignore[type-arg]
+def positions(size: int, wanted: int, coordinates: str) -> tuple[np.ndarray, np.ndarray, Array]:
     """For each output: the input before it, the one after, and the share of the latter."""
     i = np.arange(wanted, dtype=np.float64)
     if coordinates == "align_corners":

@@ -1,12 +1,13 @@
 """Steps of one convolution by itself: a matrix product per pixel, and a depthwise one."""
 
+from mobilenets.engine.codegen.chain import share_rows
 from mobilenets.engine.codegen.convolution import fill
 from mobilenets.engine.codegen.depthwise import Row, depthwise_kernel
 from mobilenets.engine.codegen.emit import NULL, Emitter, Value, literal
 from mobilenets.engine.codegen.matrix import Product, emit_product, pack, pad_channels, panels
 from mobilenets.engine.codegen.nest import Nest, emit_nest, read, write
 from mobilenets.engine.codegen.stages import Rows, Shape, window_of, window_rows
-from mobilenets.engine.codegen.steps import Frame, Step, round_up, share_rows
+from mobilenets.engine.codegen.steps import Frame, Step, round_up
 from mobilenets.engine.graph import Activation, Array, Conv
 from mobilenets.engine.target import Target
 
@@ -34,7 +35,7 @@ class PointwiseStep(Step):
         return [pack(target, self.matrix, self.vectors), pad_channels(target, self.bias)]
 
     def emit(self, frame: Frame) -> None:
-        """This thread's panels, or its pixels where there are few panels."""
+        """One thread's panels, or its pixels where there are few panels."""
         e = frame.e
         depth, channels = self.matrix.shape
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
@@ -92,7 +93,7 @@ class DepthwiseStep(Step):
         return self.source.row + 64
 
     def emit(self, frame: Frame) -> None:
-        """This thread's rows."""
+        """One thread's rows."""
         e, conv, source = frame.e, self.conv, self.source
         high, wide = conv.weight.shape[2:]
         row = Row(

@@ -111,7 +111,7 @@ class BlockStage:
     @property
     def middle(self) -> int:
         """Channels between expansion and projection."""
-        return self.depthwise.weight.shape[0]
+        return int(self.depthwise.weight.shape[0])
 
     @property
     def prepares(self) -> bool:

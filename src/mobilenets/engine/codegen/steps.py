@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mobilenets.engine.codegen.activate import activate
 from mobilenets.engine.codegen.chain import Stage, Streaming, merge, share_rows
 from mobilenets.engine.codegen.emit import Emitter, Value
 from mobilenets.engine.codegen.stages import BlockStage, Job, Rows, Shape
 from mobilenets.engine.graph import Activation, Array
-from mobilenets.engine.codegen.activate import activate
 from mobilenets.engine.target import Target
 
 BARRIER = "pool.barrier"
@@ -58,7 +58,6 @@ class Step:
     def emit(self, frame: Frame) -> None:
         """Generate the code of one thread."""
         raise NotImplementedError
-
 
 
 def round_up(count: int, multiple: int = CACHE_LINE) -> int:
@@ -149,7 +148,10 @@ class ChainStep(Step):
         scratch = e.at(frame.scratch, e.mul(frame.thread, step))
         if self.flat:
             call = self.parts[0].calls[0]
-            e.call(self._function(e, 0, call.count, layout, frame), *self._arguments(frame, scratch), call.first, call.begin, call.end)
+            function = self._function(e, 0, call.count, layout, frame)
+            with e.when(e.compare("eq", frame.thread, 0)):
+                arguments = self._arguments(frame, frame.scratch)
+                e.call(function, *arguments, call.first, call.begin, call.end)
             return
         variants = sorted({(c.stage, c.count) for part in self.parts for c in part.calls})
         rows = [
@@ -248,7 +250,7 @@ class GroupsStep(Step):
         return self.stage.zero_floats
 
     def emit(self, frame: Frame) -> None:
-        """This thread's groups; then its part of the sums."""
+        """Each thread its groups, then its part of the sums."""
         e, stage = frame.e, self.stage
         target = e.module.target
         ring, work, sums = self._layout(target)
@@ -280,7 +282,7 @@ class GroupsStep(Step):
 def add_up(
     frame: Frame, out: Value, others: list[Value], size: tuple[int, int], activation: Activation
 ) -> None:
-    """out = activation(out + others), each thread a part; size: (floats, threads)."""
+    """Out = activation(out + others), each thread a part; size: (floats, threads)."""
     e = frame.e
     floats, threads = size
     vectors = -(-floats // e.lanes)
@@ -313,5 +315,3 @@ def shape_of(dims: Sequence[int]) -> Shape:
     """(1, C, H, W) as a Shape."""
     _, channels, height, width = dims
     return Shape(height, width, channels)
-
-
