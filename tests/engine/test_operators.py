@@ -9,7 +9,6 @@ from mobilenets.engine.graph import Resize
 from mobilenets.engine.reference import run_graph
 from tests.engine.graphs import array, check, close, ints, kinds, model, node
 
-
 ONE = {
     "relu": (node("Relu", "x", "y"), (1, 3, 5, 4)),
     "sigmoid": (node("Sigmoid", "x", "y"), (1, 9)),

@@ -57,9 +57,10 @@ def run_node(node: Node, *inputs: Value, shape: Shape) -> Value:
     """What one node computes; `shape` is its output's."""
     with np.errstate(all="ignore"):
         out = _TWINS[type(node)](node, inputs, shape)
+        out = np.asarray(out, np.int64 if isinstance(node, ArgMax) else inputs[0].dtype)
     if out.shape != shape:
         raise ValueError(f"{node.name}: shape must be {shape}, got {out.shape}")
-    return np.asarray(out, np.int64 if isinstance(node, ArgMax) else inputs[0].dtype)
+    return out
 
 
 def activate(activation: Activation, x: Value) -> Array:

@@ -1,6 +1,7 @@
 """What turns the file's operations, one after the other, into nodes whose shapes are known."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -34,6 +35,7 @@ class Builder:
         self.tensors = {model.input: Tensor(model.input, check_runtime(shape))}
         self.values: dict[str, Value] = dict(model.constants)
         self.values[model.input] = self.tensors[model.input]
+        self._counts: Counter[str] = Counter()
         self._taken = {*self.values, *(name for op in model.ops for name in op.outputs)}
         self._budget = _SPARE + 4 * model.size
 
@@ -45,10 +47,10 @@ class Builder:
 
     def fresh(self, base: str) -> str:
         """A name that nothing has."""
-        name, count = base, 0
+        name = base
         while name in self._taken:
-            count += 1
-            name = f"{base}/{count}"
+            self._counts[base] += 1
+            name = f"{base}/{self._counts[base]}"
         self._taken.add(name)
         return name
 
@@ -86,7 +88,7 @@ class Call:
         self.builder = builder
         self.op = op
         self.opset = builder.opset
-        self.inputs = [builder.values.get(name) for name in op.inputs]
+        self.inputs = [builder.values.get(name) if name else None for name in op.inputs]
         for name, value in zip(op.inputs, self.inputs, strict=True):
             if name and value is None:
                 raise self.fail(f"it reads {quote(name)}, an output that is not supported")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from mobilenets.engine.frontend import constants, elementwise, layers, views
 from mobilenets.engine.frontend.builder import Call, Value
+from mobilenets.engine.frontend.stored import quote
 from mobilenets.errors import WeightsError
 
 OPERATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
@@ -66,6 +67,6 @@ def translate(call: Call) -> Value | list[Value]:
     if kind in constants.EVALUATORS:
         raise call.fail("it is supported on constants only")
     raise WeightsError(
-        f"node {call.op.name[:60]!r}: operator {kind} is not supported; "
+        f"node {quote(call.op.name)}: operator {kind} is not supported; "
         f"supported are {', '.join(OPERATORS)}"
     )

@@ -1,7 +1,7 @@
 """An ONNX file as checked plain data: operations in order, attributes, constants."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from mobilenets.engine.frontend.stored import MAX_RANK, Constant, Store, quote
 from mobilenets.errors import WeightsError
 
 OPSETS = range(6, 27)
-MAX_NODES = 20_000
+MAX_NODES = 10_000
+MAX_OUTPUTS = 256
+MAX_LIST = 2**16
+_MAX_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Op:
 
     def fail(self, reason: str) -> WeightsError:
         """An error that names the node."""
-        return WeightsError(f"node {quote(self.name)} ({self.kind}): {reason}")
+        return WeightsError(f"node {quote(self.name)} ({self.kind}): {reason[:_MAX_REASON]}")
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def _input(graph: GraphProto, constants: Mapping[str, Constant]) -> ValueInfoPro
     if len(values) != 1:
         names = ", ".join(quote(value.name) for value in values[:4])
         raise WeightsError(f"one input is supported, got {len(values)} {names}".rstrip())
+    if not values[0].name:
+        raise WeightsError("its input has no name")
     if values[0].type.tensor_type.elem_type != TensorProto.FLOAT:
         raise WeightsError(f"input {quote(values[0].name)} must be a float32 tensor")
     return values[0]
@@ -117,19 +122,24 @@ def _op(node: NodeProto, store: Store) -> Op:
     name = node.name or next((output for output in node.output if output), "")
     standard = node.domain in ("", "ai.onnx")
     kind = node.op_type if standard else f"{node.domain}.{node.op_type}"
-    op = Op(name, kind[:80], tuple(node.input), tuple(node.output), {})
+    kind = quote(kind)[1:-1]
+    op = Op(name, kind, tuple(node.input), tuple(node.output), {})
     if not any(op.outputs):
         raise op.fail("it has no output")
+    if len(op.outputs) > MAX_OUTPUTS:
+        raise op.fail(f"at most {MAX_OUTPUTS} outputs are supported, got {len(op.outputs)}")
     try:
         attributes = {attribute.name: _value(attribute, store) for attribute in node.attribute}
     except WeightsError as error:
         raise op.fail(str(error)) from None
-    return Op(name, op.kind, op.inputs, op.outputs, attributes)
+    return replace(op, attributes=attributes)
 
 
 def _value(attribute: AttributeProto, store: Store) -> Any:
     """The attribute as Python's; None for what no supported operator has, like a branch."""
     kind = attribute.type
+    if max(len(attribute.ints), len(attribute.floats)) > MAX_LIST:
+        raise WeightsError(f"lists of at most {MAX_LIST} numbers are supported")
     if kind == AttributeProto.INT:
         return attribute.i
     if kind == AttributeProto.FLOAT:

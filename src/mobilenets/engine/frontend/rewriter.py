@@ -24,6 +24,7 @@ class Rewriter:
         self._outputs = set(graph.outputs)
         self._instead: dict[str, str] = {}
         self._taken = set(graph.tensors)
+        self._counts: Counter[str] = Counter()
         self._uses = Counter(graph.outputs)
         self.tensors = dict(graph.tensors)
 
@@ -53,10 +54,10 @@ class Rewriter:
 
     def fresh(self, base: str, shape: Iterable[int]) -> str:
         """A new float32 value."""
-        name, count = base, 0
+        name = base
         while name in self._taken:
-            count += 1
-            name = f"{base}/{count}"
+            self._counts[base] += 1
+            name = f"{base}/{self._counts[base]}"
         self._taken.add(name)
         self.tensors[name] = Tensor(name, tuple(shape))
         return name

@@ -1,7 +1,7 @@
 """The arrays an ONNX file holds: their sizes are checked before any memory is asked for."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,11 @@ def quote(name: str) -> str:
     return repr(name if len(name) <= _MAX_QUOTED else f"{name[:_MAX_QUOTED]}...")
 
 
-def check_size(shape: Iterable[int], itemsize: int) -> tuple[int, ...]:
+def check_size(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     """`shape` as plain ints; WeightsError where an array of it cannot be or is too large."""
-    shape = tuple(int(size) for size in shape)
     if len(shape) > MAX_RANK:
         raise WeightsError(f"at most {MAX_RANK} dimensions are supported, got {len(shape)}")
+    shape = tuple(int(size) for size in shape)
     if any(size < 0 for size in shape):
         raise WeightsError(f"dimensions must not be negative, got {shape}")
     if math.prod(shape) * itemsize > MAX_BYTES:
@@ -154,7 +154,7 @@ def _typed(tensor: TensorProto, dtype: np.dtype[Any], count: int) -> Constant:
     field = _FIELDS.get(tensor.data_type, "int32_data")
     values = getattr(tensor, field)
     _expect("values", count, len(values))
-    flat = np.array(values, np.int32 if field == "int32_data" else dtype)
+    flat = np.fromiter(values, np.int32 if field == "int32_data" else dtype, count)
     if tensor.data_type == TensorProto.FLOAT16:  # its bits
         return flat.astype(np.uint16).view(np.float16)
     return flat.astype(dtype)
