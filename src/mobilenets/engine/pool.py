@@ -183,7 +183,7 @@ def _this_native() -> _Native:
 
 @cache
 def _native(futex: int | None) -> _Native:
-    """Compile `sync.py`'s side for this process; 10 ms, once."""
+    """Compile `sync.py`'s side for this process, once: 10 to 20 ms."""
     library: Any = ctypes.CDLL(None)
     if futex is None:
         lock = {name: _address(getattr(library, name)) for name in _PTHREADS}
