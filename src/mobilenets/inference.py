@@ -17,7 +17,7 @@ from mobilenets.files import replace_file
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
-from mobilenets.runtime.session import Session, open_session
+from mobilenets.runtime.session import Runtime, Session, open_session
 from mobilenets.tasks import Task
 
 if TYPE_CHECKING:
@@ -53,13 +53,18 @@ class TorchSession:
         return array
 
 
-def open_model(weights: str | Path, *, threads: int | None = None) -> Session:
+def open_model(
+    weights: str | Path, *, threads: int | None = None, runtime: Runtime = "auto"
+) -> Session:
     """Anything the package can run: our files, a published name, anyone's weights, ONNX.
 
-    An `.onnx` file needs no torch. Raises WeightsError for what is not recognised.
+    An `.onnx` file needs no torch and runs on the engine, or as `runtime` says (`open_session`);
+    other files run on torch. Raises WeightsError for what is not recognised.
     """
     if str(weights).lower().endswith(".onnx"):
-        return open_session(weights, threads=threads)
+        return open_session(weights, threads=threads, runtime=runtime)
+    if runtime != "auto":
+        raise ValueError(f"runtime is for .onnx files, and {weights} is none: export it first")
     import torch
 
     from mobilenets.models.layers import fold_norms

@@ -150,7 +150,7 @@ def test_a_wrong_batch_is_named(make):
     ("shape", "kind", "message"),
     [
         (("N", 1, 8, 8), TensorProto.FLOAT, "3 colour channels"),
-        (("N", 3, 8, 8), TensorProto.UINT8, r"needs one input, tensor\(float\)"),
+        (("N", 3, 8, 8), TensorProto.UINT8, r"needs one input, float32"),
     ],
 )
 def test_what_is_no_image_classifier_is_an_error(make, shape, kind, message):
@@ -189,7 +189,23 @@ def test_damaged_files_are_one_line_that_names_them(make, tmp_path):
 def test_without_onnx_runtime_the_message_says_what_to_install(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match=r"pip install 'mobilenets\[runtime\]'"):
-        open_session(make())
+        open_session(make(), runtime="onnxruntime")
+    assert open_session(make()).runs_on == "mobilenets"
+
+
+def test_operators_that_the_engine_lacks_go_to_onnx_runtime(make, monkeypatch):
+    path = make(tail=("Erf",))
+    session = open_session(path)
+    assert session.runs_on == "onnxruntime"
+    from_other = open_session(path, runtime="onnxruntime")(BATCH)
+    np.testing.assert_array_equal(session(BATCH), from_other)
+    with pytest.raises(WeightsError, match="Erf"):
+        open_session(path, runtime="mobilenets")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(WeightsError, match="Erf"):
+        open_session(path)
+    with pytest.raises(ValueError, match="runtime must be"):
+        open_session(path, runtime="tensorrt")
 
 
 def test_the_whole_path_from_file_to_prediction_never_imports_torch(make):

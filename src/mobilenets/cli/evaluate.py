@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mobilenets.cli.console import err, out, print_json, progress
+from mobilenets.runtime.session import Runtime
 
 
 def run(
@@ -16,7 +17,10 @@ def run(
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
-    ] = (None),
+    ] = None,
+    runtime: Annotated[
+        Runtime, typer.Option(help="What runs an .onnx file; auto: the engine if it can.")
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Accuracy of WEIGHTS on DATA: its validation part, or all of it where it has none.
@@ -31,7 +35,7 @@ def run(
     from mobilenets.inference import open_model
     from mobilenets.tasks import task_of
 
-    session = open_model(weights, threads=threads)
+    session = open_model(weights, threads=threads, runtime=runtime)
     task = task_of(session.card)
     dataset = task.open_data(data, "eval")
     for note in dataset.notes:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mobilenets.cli.console import err, out, print_json, progress
+from mobilenets.runtime.session import Runtime
 
 
 def run(
@@ -20,7 +21,10 @@ def run(
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
-    ] = (None),
+    ] = None,
+    runtime: Annotated[
+        Runtime, typer.Option(help="What runs an .onnx file; auto: the engine if it can.")
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what is in each image, best guess first, with its probability.
@@ -36,7 +40,7 @@ def run(
     from mobilenets.tasks import task_of
 
     files = find_images(images)
-    session = open_model(weights, threads=threads)
+    session = open_model(weights, threads=threads, runtime=runtime)
     task = task_of(session.card)
     with progress("predicting", len(files)) as advance:
         seen = list(

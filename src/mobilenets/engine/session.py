@@ -140,17 +140,12 @@ class Net:
         whole = np.median([reading.sum() for reading in readings])
         second = whole / np.median(seconds)
         best = peak() * self.threads
-        return [
-            Block(
-                block["name"],
-                block["kind"],
-                block["schedule"],
-                block["madds"],
-                float(1e3 * t / second),
-                float(block["madds"] / max(t / second, 1e-12) / best),
-            )  # fmt: skip
-            for block, t in zip(self._report["blocks"], ticks, strict=True)
-        ]
+        result = []
+        for block, t in zip(self._report["blocks"], ticks / second, strict=True):
+            name, kind, schedule = block["name"], block["kind"], block["schedule"]
+            share = block["madds"] / max(float(t), 1e-12) / best
+            result.append(Block(name, kind, schedule, block["madds"], 1e3 * float(t), share))
+        return result
 
     def close(self) -> None:
         """End the pool's threads; the network cannot run after that."""

@@ -115,7 +115,7 @@ def trace(network: nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelP
 
 def compare(model: nn.Module, path: Path, *, softmax: bool, batch: int | None) -> float:
     """The largest difference over the largest output, on random images; WeightsError if too far."""
-    session = open_session(path)
+    session = open_session(path, runtime="onnxruntime")
     height, width = session.card.preprocessing.size
     worst = 0.0
     generator = torch.Generator().manual_seed(0)

@@ -1,0 +1,100 @@
+"""What runs a graph of one image input: this package's engine, or ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.engine import Net, compile  # noqa: A004
+from mobilenets.errors import InputError, WeightsError
+
+Array = NDArray[np.float32]
+Dims = Sequence[int | None]
+
+
+class Backend(Protocol):
+    """The graph's first output for a batch laid out as the file says."""
+
+    name: str
+
+    def __call__(self, batch: Array) -> NDArray[Any]:
+        """Outputs for any number of images."""
+        ...
+
+
+class Engine:
+    """The compiler of this package. Where the file leaves sides open, each size is compiled once."""
+
+    name = "mobilenets"
+
+    def __init__(self, path: Path, dims: Dims, threads: int | None) -> None:
+        self._path, self._threads = path, threads
+        self._nets: dict[tuple[int, ...], Net] = {}
+        if None not in dims[1:]:
+            self._net(tuple(size or 1 for size in dims[1:]))
+
+    def __call__(self, batch: Array) -> NDArray[Any]:
+        """The first output."""
+        outputs = self._net(batch.shape[1:])(batch)
+        first: NDArray[Any] = outputs[0] if isinstance(outputs, tuple) else outputs
+        return first
+
+    def _net(self, shape: tuple[int, ...]) -> Net:
+        if shape not in self._nets:
+            self._nets[shape] = compile(self._path, threads=self._threads, shape=(1, *shape))
+        return self._nets[shape]
+
+
+class OnnxRuntime:
+    """ONNX Runtime on the CPU; a graph of a fixed batch gets parts of that size."""
+
+    name = "onnxruntime"
+
+    def __init__(self, path: Path, dims: Dims, threads: int | None) -> None:
+        self._session = _start(path, threads)
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+        self._size = dims[0]
+
+    def __call__(self, batch: Array) -> NDArray[Any]:
+        """The first output."""
+        if self._size is None:
+            return self._run(batch)
+        missing = -len(batch) % self._size
+        filler = np.zeros((missing, *batch.shape[1:]), np.float32)
+        full = np.concatenate([batch, filler]) if missing else batch
+        starts = range(0, len(full), self._size)
+        parts = [self._run(full[i : i + self._size]) for i in starts]
+        return np.concatenate(parts)[: len(batch)]
+
+    def _run(self, batch: Array) -> NDArray[Any]:
+        return np.asarray(self._session.run([self._output], {self._input: batch})[0])
+
+
+def _start(path: Path, threads: int | None) -> Any:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "running this .onnx file needs ONNX Runtime: pip install 'mobilenets[runtime]'"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only; they reach us as exceptions
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(
+            path, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its errors share no base class
+        raise WeightsError(f"{path}: ONNX Runtime refuses it ({one_line(error)})") from error
+
+
+def one_line(error: Exception) -> str:
+    """The message of somebody else's error, cut short."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:200]} ..."
