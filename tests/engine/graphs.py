@@ -232,7 +232,8 @@ def _draw_binary(draw, draft):
 def _draw_pool(draw, draft):
     kernel, strides, pads = _window(draw, draft, 4)
     size = _sizes(draft.shape, kernel, strides, 1, pads)
-    if min(size) < 1:
+    # ONNX Runtime takes a Pad before it into the pool, then refuses it where that is too much.
+    if min(size) < 1 or (draft.nodes and draft.nodes[-1].op_type == "Pad"):
         return
     fields = {"kernel_shape": kernel, "strides": strides, "pads": pads}
     kind = draw(st.sampled_from(["AveragePool", "MaxPool"]))

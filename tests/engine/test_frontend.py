@@ -345,3 +345,25 @@ def test_relu6_is_what_a_layer_ends_in():
     ends = [made.activation for made in read_graph(data).nodes if isinstance(made, Conv)]
     assert ends.count(Activation("clip", 0.0, 6.0)) == 35
     assert ends.count(Activation()) == 17
+
+
+class Logits(torch.nn.Module):
+    """A segmentation network's map alone."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x)["out"]
+
+
+def test_a_segmentation_network():
+    torch.manual_seed(0)
+    made = torchvision.models.segmentation.deeplabv3_mobilenet_v3_large(
+        weights=None, weights_backbone=None
+    )
+    data = exported(Logits(shake_norms(made)), (2, 3, 33, 33), dynamo=False, free=True)
+    graph = check(data)
+    assert set(kinds(graph)) == {"Conv", "Binary", "Mean", "Resize", "Concat"}
+    assert graph.tensors[graph.outputs[0]].shape == (1, 21, 33, 33)

@@ -147,7 +147,7 @@ def _damage_tensor(draw, tensor: TensorProto) -> None:
         tensor.dims[draw(st.integers(0, len(tensor.dims) - 1))] = draw(NUMBERS)
     elif what == 1:
         tensor.data_type = draw(st.integers(0, 23))
-    elif tensor.data_type == TensorProto.INT64:
+    elif len(tensor.raw_data) % 8 == 0 and tensor.data_type == TensorProto.INT64:
         values = np.frombuffer(tensor.raw_data, np.int64).copy()
         values[draw(st.integers(0, len(values) - 1))] = draw(NUMBERS)
         tensor.raw_data = values.tobytes()
