@@ -68,12 +68,12 @@ def compare(
         folder = Path(name)
         say(f"laying out {source}")
         weights = lay_out(source, folder, resolution=resolution, knobs=knobs)
-        ready = []
-        for side in plan.sides:
+        ready: list[str] = []
+        for side in reversed(plan.sides):  # ours last: what its cache holds is then new
             say(f"converting for {side}")
             try:
                 prepare(side, folder, plan, weights=weights)
-                ready.append(side)
+                ready.insert(0, side)
             except SideError as error:
                 result.skipped.append(Skipped(side, None, why(side, error)))
         for threads in plan.threads:

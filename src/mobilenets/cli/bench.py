@@ -91,13 +91,14 @@ def interpreters(pairs: list[str]) -> dict[str, str]:
 
 def show(result: "Comparison", threads: int) -> None:
     """A table for a person: the fastest first, and how far the engine is ahead."""
+    from rich.box import SIMPLE
     from rich.table import Table
 
     title = f"{threads} thread{'s' if threads > 1 else ''}, {result.rounds} rounds"
-    table = Table(title=title, title_justify="left")
-    table.add_column("side", no_wrap=True)
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    table.add_column("side", overflow="fold")
     for column in ("median ms", "best ms", "ratio", "quartiles", "memory MB", "agreement"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     ratios = result.ratios()
     found = {name: of[threads] for name, of in result.sides.items() if threads in of}
     for name, one in sorted(found.items(), key=lambda item: item[1].median_ms):

@@ -1,5 +1,6 @@
 """`mobilenets compile`: how the engine runs an ONNX file."""
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,32 +72,43 @@ def measured(net: Any, blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def show(report: dict[str, Any], model: Path) -> None:
-    """The plan for a person."""
+    """The plan for a person; the stages of what is streamed as one below each other."""
     from rich.box import SIMPLE
-    from rich.markup import escape
     from rich.table import Table
 
     blocks = report["blocks"]
     timed = any("milliseconds" in block for block in blocks)
-    table = Table(box=SIMPLE, pad_edge=False)
-    for title in ("block", "kind", "schedule"):
+    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
+    table.caption = "arena and weights in kB"
+    for title in ("block", "schedule"):
         table.add_column(title, overflow="fold")
-    columns = ["output", "M madds", "arena kB", "weights kB"] + ["ms", "peak %"] * timed
-    for title in columns:
-        table.add_column(title, justify="right")
+    for title in ["output", "M madds", "arena", "weights"] + ["ms", "peak %"] * timed:
+        table.add_column(title, justify="right", no_wrap=True)
     for block in blocks:
         cells = [
-            "x".join(map(str, block["output_shape"])),
+            "x".join(map(str, block["output_shape"][1:])),
             f"{block['madds'] / 1e6:.2f}",
             f"{block['arena_bytes'] / 1e3:.1f}",
             f"{block['weights_bytes'] / 1e3:.1f}",
         ]
         if timed:
             cells += [f"{block['milliseconds']:.3f}", f"{block['share_of_peak'] * 100:.1f}"]
-        words = (escape(str(block[key])) for key in ("name", "kind", "schedule"))
-        table.add_row(*words, *cells)
+        first, *rest = stages(block)
+        table.add_row(*first, *cells)
+        for stage in rest:
+            table.add_row(*stage)
     out.print(table)
     out.print(summary(report, model), highlight=False, markup=False, soft_wrap=True)
+
+
+def stages(block: dict[str, Any]) -> list[tuple[str, str]]:
+    """(name, schedule) of each, of "a > b"; what a file calls its nodes is no markup."""
+    from rich.markup import escape
+
+    names = block["name"].split(" > ")
+    schedules = str(block["schedule"] or block["kind"]).split(" > ")
+    pairs = zip_longest(names, schedules, fillvalue="")
+    return [(escape(name), escape(schedule)) for name, schedule in pairs]
 
 
 def summary(report: dict[str, Any], model: Path) -> str:
