@@ -32,7 +32,7 @@ def peak() -> float:
 
     def body(e: Emitter, p: list[Value]) -> None:
         with e.repeat(0, _TURNS):
-            e.call(tile_kernel(module, tile), p[0], p[1], p[2], p[3], p[3])
+            e.call(tile_kernel(module, tile), p[0], p[1], p[2], p[3], p[3], p[1])
 
     module.function(FUNCTION, ["ptr"] * 4, body, public=True)
     engine, address = load_function(compile_object(str(module), target), target)

@@ -16,8 +16,10 @@ from mobilenets.engine.target import Target
 from mobilenets.errors import InputError
 
 Kind = Literal["rows", "groups"]
-_SMALL = 28 * 28
-_WORK = 40 * 1024  # floats of a group on the whole map, expanded and convolved: fits L2
+_TINY, _SMALL = 20 * 20, 28 * 28  # pixels
+_WORK = 160 * 1024  # floats of a group on the whole map, expanded and convolved: fits L2
+_MOST_GROUP = 160
+_STRIP_WORK = 40 * 1024
 _ROW_GROUP = 48
 _STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
 
@@ -104,17 +106,18 @@ def choose(shape: BlockShape, target: Target, threads: int) -> Choice:
     sizes = group_sizes(shape.middle, target)
     if not shape.expands:
         return _without_expansion(shape, sizes)
-    if pixels <= _SMALL:
-        fitting = [size for size in sizes if 2 * pixels * size <= _WORK]
+    if pixels <= (_SMALL if threads > 1 else _TINY):
+        most = min(_MOST_GROUP, _WORK // (2 * pixels))
+        fitting = [size for size in sizes if size <= most] or sizes[:1]
         even = [size for size in fitting if (shape.middle // size) % threads == 0]
-        return Choice("groups", max(even or fitting[:1] or sizes[:1]), shape.outputs)
+        return Choice("groups", max(even or fitting[:1]), shape.outputs)
     near = min(sizes, key=lambda size: abs(size - _ROW_GROUP))
     return Choice("rows", near, 1)
 
 
 def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
     """Rows cost nothing twice here; a strip is as many rows as the cache holds."""
-    strip = max(1, min(shape.outputs, _WORK // (shape.width * shape.middle)))
+    strip = max(1, min(shape.outputs, _STRIP_WORK // (shape.width * shape.middle)))
     return Choice("rows", shape.middle if len(sizes) == 1 else sizes[-1], strip)
 
 

@@ -3,7 +3,8 @@
 All of it works on one block of memory, which `pool.py` makes and passes around:
 
     offset  what                                          who writes
-         0  address of `sleep`, address of `wake`, spins  the pool, once
+         0  addresses of `sleep` and `wake`; spins        the pool, once
+            within a run; spins between runs
         64  arrived: threads at the barrier               threads at the barrier
        128  generation, a signal: barriers passed         the last thread at a barrier
        192  start, a signal: jobs given                   the caller
@@ -36,7 +37,7 @@ HEADER, ARRIVED, GENERATION, START, PENDING, DONE, JOB, MUTEX, CONDITION, SLOTS 
     11 * LINE,
 )
 SLEEPERS = 4  # within a signal
-WAKE, SPINS = 8, 16  # within the header
+WAKE, SPINS, IDLE_SPINS = 8, 16, 24  # within the header
 CONTEXT, THREADS, STOP = 8, 16, 24  # within the job
 
 VOID, I32, I64 = ir.VoidType(), ir.IntType(32), ir.IntType(64)
@@ -121,7 +122,9 @@ def _emit_wait(module: ir.Module) -> ir.Function:
         return known
     function, build = _define(module, "pool.wait", SLEEP)
     block, signal, old = function.args
-    spins = build.load(build.bitcast(_at(build, block, HEADER + SPINS), I64.as_pointer()))
+    idle = build.icmp_unsigned("==", signal, _at(build, block, START))
+    kinds = (_at(build, block, HEADER + offset) for offset in (IDLE_SPINS, SPINS))
+    spins = build.load(build.bitcast(build.select(idle, *kinds), I64.as_pointer()))
     rest = build.alloca(I64)
     build.store(spins, rest)
     look, again, bed, check, doze, up, out = (

@@ -19,6 +19,7 @@ from mobilenets.engine.graph import LINEAR, Activation, Array
 from mobilenets.engine.target import Target
 
 _UNROLL = 4
+_LINE = 16  # floats in a cache line
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Tile:
     floats from the row's pointer. `a_step` and `c_step`: floats from one pixel to the next.
     `lanes`: how many lanes of the last vector are written. `start`: what the sums begin with,
     the bias, or what the output holds (as it is, or plus the bias), or the bias plus a shortcut.
-    `pool`: instead of writing each pixel's outputs, add them all up.
+    `pool`: instead of writing each pixel's outputs, add them all up. `ahead`: how many cache lines
+    of the weights to come are asked for in each turn of the inner loop.
     """
 
     pixels: int
@@ -41,6 +43,7 @@ class Tile:
     start: str = "bias"
     activation: Activation = LINEAR
     pool: bool = False
+    ahead: int = 0
 
     @property
     def rows(self) -> int:
@@ -54,22 +57,23 @@ class Tile:
 
 
 def tile_kernel(module: Module, tile: Tile) -> str:
-    """A function (row pointers..., weights, outputs, bias, shortcut) that computes the tile.
+    """A function (row pointers..., weights, outputs, bias, shortcut, coming) for the tile.
 
-    Weights are (depth, vectors x lanes); the shortcut is read where `start` is "shortcut".
+    Weights are (depth, vectors x lanes); the shortcut is read where `start` is "shortcut";
+    `coming` is where the weights to ask for lie.
     """
-    return module.kernel("tile", tile, ["ptr"] * (tile.rows + 4), lambda e, p: _body(e, tile, p))
+    return module.kernel("tile", tile, ["ptr"] * (tile.rows + 5), lambda e, p: _body(e, tile, p))
 
 
 def _body(e: Emitter, tile: Tile, pointers: list[Value]) -> None:
     rows = pointers[: tile.rows]
-    weights, outputs, bias, shortcut = pointers[tile.rows :]
+    weights, outputs, bias, shortcut, coming = pointers[tile.rows :]
     sums = _start(e, tile, outputs, bias, shortcut)
     done = 0
     for row, offset, length in tile.segments:
         source = e.at(rows[row], offset)
         begin = e.at(weights, done * tile.vectors * e.lanes)
-        sums = _multiply(e, tile, sums, (source, begin, length))
+        sums = _multiply(e, tile, sums, (source, begin, coming, length))
         done += length
     results = [activate(e, value, tile.activation) for value in sums]
     _finish(e, tile, results, outputs)
@@ -95,16 +99,22 @@ def _places(e: Emitter, tile: Tile) -> Iterator[tuple[int, int]]:
 
 
 def _multiply(
-    e: Emitter, tile: Tile, sums: list[Value], run: tuple[Value, Value, int]
+    e: Emitter, tile: Tile, sums: list[Value], run: tuple[Value, Value, Value, int]
 ) -> list[Value]:
     """Add the products of one segment; the loop over it is unrolled a few times."""
-    source, weights, length = run
+    source, weights, coming, length = run
     width = tile.vectors * e.lanes
 
     def steps(k: Index, held: list[Value], count: int) -> list[Value]:
         a, b = e.at(source, k), e.at(weights, e.mul(k, width))
         held = list(held)
+        for line in range(tile.ahead if count == _UNROLL else 0):
+            place = e.add(e.mul(k, tile.ahead * _LINE // _UNROLL), line * _LINE)
+            e.prefetch(coming, place)
         for step in range(count):
+            if tile.a_step < _UNROLL:
+                # Neighbours read some of the same inputs: kept for later, they would cost spills.
+                e.line('fence syncscope("singlethread") seq_cst')
             w = [e.load(b, step * width + v * e.lanes) for v in range(tile.vectors)]
             for pixel in range(tile.pixels):
                 x = e.broadcast(a, pixel * tile.a_step + step)
@@ -178,7 +188,9 @@ def pad_channels(target: Target, values: Array) -> Array:
 class Product:
     """A matrix product over `count` pixels that lie evenly, all output channels.
 
-    The fields are `Tile`'s; `channels` are the outputs' channels; `vectors` 0: the target's.
+    The fields are `Tile`'s; `channels` are the outputs' channels; `vectors` 0: the target's;
+    `streamed`: the weights come from beyond the second-level cache, so each panel asks for the
+    next one's while it is computed (what follows a product's weights is used next as well).
     """
 
     count: int
@@ -190,6 +202,7 @@ class Product:
     activation: Activation = LINEAR
     pool: bool = False
     vectors: int = 0
+    streamed: bool = False
 
 
 def emit_product(
@@ -232,20 +245,30 @@ def _panel(
     b = e.at(bias, channel)
     out, cut = e.at(outputs, channel), e.at(shortcut, channel)
 
-    def one(first: Index, pixels: int) -> None:
+    tiles = cuts(e.module.target, product.count, vectors)
+    panel_lines = -(-depth * vectors * e.lanes // _LINE)
+    turns = max(1, depth // _UNROLL)
+    ahead = -(-panel_lines // (turns * len(tiles))) if product.streamed else 0
+    coming = e.at(w, depth * vectors * e.lanes)
+
+    def one(first: Index, pixels: int, number: Index) -> None:
         step, pool = product.c_step, product.pool
         tile = Tile(
             pixels, vectors, lanes, product.segments, product.a_step,
-            step, product.start, product.activation, pool,
+            step, product.start, product.activation, pool, ahead,
         )  # fmt: skip
         a = e.mul(first, product.a_step)
         c = 0 if pool else e.mul(first, step)
         pointers = [e.at(row, a) for row in rows]
-        e.call(tile_kernel(e.module, tile), *pointers, w, e.at(out, c), b, e.at(cut, c))
+        following = e.at(coming, e.mul(number, ahead * turns * _LINE))
+        kernel = tile_kernel(e.module, tile)
+        e.call(kernel, *pointers, w, e.at(out, c), b, e.at(cut, c), following)
 
-    for begin, count, pixels in _runs(cuts(e.module.target, product.count, vectors)):
+    done = 0
+    for begin, count, pixels in _runs(tiles):
         with e.repeat(0, count) as i:
-            one(e.add(e.mul(i, pixels), begin), pixels)
+            one(e.add(e.mul(i, pixels), begin), pixels, e.add(i, done))
+        done += count
 
 
 def _runs(tiles: list[tuple[int, int]]) -> list[tuple[int, int, int]]:

@@ -44,6 +44,7 @@ class PointwiseStep(Step):
         product = Product(
             self.pixels, channels, ((0, 0, depth),), depth, channels,
             activation=self.activation, pool=self.pool, vectors=self.vectors,
+            streamed=self.pixels > 1,
         )  # fmt: skip
         number = len(panels(e.module.target, channels, self.vectors))
         for thread, share in enumerate(share_rows(number, self.threads)):

@@ -15,6 +15,8 @@ from mobilenets.engine.codegen.matrix import Product, emit_product, pack, pad_ch
 from mobilenets.engine.graph import LINEAR, Array, Conv
 from mobilenets.engine.target import Target
 
+_RESIDENT = 16 * 1024  # floats
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -158,6 +160,12 @@ class BlockStage:
         return [*parts, bias, np.zeros_like(bias)]
 
     @property
+    def _streamed(self) -> bool:
+        """Whether the weights are too many to stay in the caches from one image to the next."""
+        expansion = 0 if self.expand is None else self.expand.weight.size
+        return expansion + self.project.weight.size > _RESIDENT
+
+    @property
     def _taps(self) -> int:
         return int(np.prod(self.depthwise.weight.shape[2:]))
 
@@ -214,7 +222,7 @@ class BlockStage:
         channels, width = self.source.channels, self._width(e.module.target)
         product = Product(
             self.source.width, min(self.group, self.middle), ((0, 0, channels),), channels, width,
-            activation=self.expand.activation,
+            activation=self.expand.activation, streamed=self._streamed,
         )  # fmt: skip
         if job.flat:
             product = replace(product, count=self.source.width * self.source.height)
@@ -245,6 +253,7 @@ class BlockStage:
         product = Product(
             out.width, out.channels, ((0, 0, min(self.group, self.middle)),), width,
             out.channels, start, self.project.activation if last else LINEAR,
+            streamed=self._streamed,
         )  # fmt: skip
         source = job.source if self.shortcut else job.target
         if not job.target.ring and not source.ring:
