@@ -14,6 +14,7 @@ import mobilenets
 ROOT = Path(mobilenets.__file__).parent
 LEAVES = {"card", "errors", "files"}
 MAY_IMPORT = {
+    "bench": {"engine", "export", "models", "weights"},
     "engine": set(),
     "runtime": {"engine"},
     "models": set(),

@@ -17,7 +17,7 @@ from mobilenets.weights.own import save
 
 ABSENT = ("torch", "torchvision", "timm", "accelerate", "matplotlib", "h5py", "tflite")
 ABSENT += ("tensorboardX", "onnxscript", "filelock", "tensorflow", "keras", "transformers")
-COMMANDS = ("models", "profile", "predict", "eval", "train", "export", "demo")
+COMMANDS = ("models", "profile", "predict", "eval", "compile", "bench", "train", "export", "demo")
 
 DEVICE = f"""
 import json, os, sys
