@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from llvmlite import binding, ir
 
-from mobilenets.engine.pool import Pool, declare_barrier
+from mobilenets.engine.pool import Pool
+from mobilenets.engine.sync import declare_barrier
 
 ROOT = Path(__file__).parents[2]
 CELLS = 2

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from llvmlite import binding, ir
 
-from mobilenets.engine import sync
-from mobilenets.engine.pool import MAX_THREADS, Pool, declare_barrier
+from mobilenets.engine import block
+from mobilenets.engine.pool import MAX_THREADS, Pool
+from mobilenets.engine.sync import declare_barrier
 from tests.engine.pool_kernels import CELLS, build, check_exchange, context, play, source
 
 
@@ -19,7 +20,7 @@ def kernels() -> dict[str, int]:
 def way(request, monkeypatch) -> str:
     """Both ways of sleeping: Linux's, and that of other systems."""
     if request.param == "condition":
-        monkeypatch.setattr(sync, "FUTEX", {})
+        monkeypatch.setattr(block, "FUTEX", {})
     return request.param
 
 

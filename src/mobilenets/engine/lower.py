@@ -231,7 +231,7 @@ class Lowering:
         height, width = self.tensor(block.source).shape[2:]
         middle, outputs = block.depthwise.weight.shape[0], self.tensor(block.output).shape[2]
         shape = BlockShape(height, width, middle, outputs, block.expand is not None)
-        return choose(shape, self.target, self.threads)
+        return choose(shape, self.target.lanes, self.threads)
 
     def _block(self, block: Block, choice: Choice) -> BlockStage:
         return BlockStage(

@@ -8,7 +8,8 @@ import numpy as np
 
 from mobilenets.engine.codegen.emit import Emitter, Module, Value
 from mobilenets.engine.codegen.matrix import Tile, tile_kernel
-from mobilenets.engine.program import FUNCTION, compile_object
+from mobilenets.engine.loader import load
+from mobilenets.engine.program import compile_object
 from mobilenets.engine.target import host
 
 _DEPTH, _TURNS, _ROUNDS = 256, 200, 40
@@ -21,8 +22,6 @@ def peak() -> float:
     It takes 0.1 s once. The kernel reaches what a loop of nothing but multiply-adds does, to a
     few per cent.
     """
-    from mobilenets.engine.session import load_function
-
     target = host()
     tile = Tile(
         target.pixels, target.vectors, target.lanes, ((0, 0, _DEPTH),), _DEPTH,
@@ -34,9 +33,9 @@ def peak() -> float:
         with e.repeat(0, _TURNS):
             e.call(tile_kernel(module, tile), p[0], p[1], p[2], p[3], p[3], p[1])
 
-    module.function(FUNCTION, ["ptr"] * 4, body, public=True)
-    engine, address = load_function(compile_object(str(module), target), target)
-    run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(address)
+    module.function("peak", ["ptr"] * 4, body, public=True)
+    image = load(compile_object(str(module), target), ("peak",))
+    run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(image.address("peak"))
     floats = (_DEPTH + 1) * 64
     buffers = [np.zeros(floats, np.float32) for _ in range(4)]
     addresses = [buffer.ctypes.data for buffer in buffers]
@@ -45,5 +44,4 @@ def peak() -> float:
         start = time.perf_counter()
         run(*addresses)
         best = min(best, time.perf_counter() - start)
-    del engine
     return tile.pixels * tile.vectors * target.lanes * _DEPTH * _TURNS / best

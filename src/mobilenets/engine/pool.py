@@ -4,8 +4,8 @@ The threads are made by `pthread_create` and never know of Python: they need no 
 list of Python's threads, and live in the loop of `sync.py` until the pool is closed. That is what
 makes the end of a process safe with pools alive, whoever ends it and how: nothing is joined,
 nothing is called and no Python state belongs to them; `exit` ends them where they spin or sleep.
-For that, all that they touch must outlive the interpreter's clean-up, so their code (a detached
-LLVM engine) is never freed, and their memory comes from libc and is freed only after they are
+For that, all that they touch must outlive the interpreter's clean-up, so their code
+is never freed, and their memory comes from libc and is freed only after they are
 joined. Python's own daemon threads inside a native call would do as well until the end, but a
 pool closed while the interpreter goes down would hand such a thread back to Python, which then
 hangs it.
@@ -14,6 +14,7 @@ hangs it.
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -22,12 +23,12 @@ from contextlib import nullcontext
 from functools import cache
 from typing import Any, NamedTuple
 
-from llvmlite import binding
+import numpy as np
 
-from mobilenets.engine import sync
-from mobilenets.engine.sync import declare_barrier
-
-__all__ = ["MAX_THREADS", "Pool", "declare_barrier"]
+from mobilenets.engine import block as layout
+from mobilenets.engine.cache import Cache, key_of
+from mobilenets.engine.identity import maker, processor
+from mobilenets.engine.loader import load
 
 MAX_THREADS = 64
 SPIN_SECONDS, IDLE_SECONDS = 5e-3, 5e-4
@@ -37,12 +38,6 @@ Waking one takes 50 to 100 microseconds, and who wakes late lets the others fall
 barrier. Where threads of a run slept after 50 microseconds, a network of 16 steps took 1.5 times as
 long; after 1 millisecond, 1.1 times.
 """
-_PTHREADS = (
-    "pthread_mutex_lock",
-    "pthread_mutex_unlock",
-    "pthread_cond_wait",
-    "pthread_cond_broadcast",
-)
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
 
@@ -119,6 +114,7 @@ class _Native(NamedTuple):
     sleep: int
     wake: int
     spins_per_second: float
+    libc: tuple[int, ...]
 
 
 class _Team:
@@ -141,19 +137,20 @@ class _Team:
 
 def _new_block(native: _Native, threads: int) -> int:
     """The address of a zeroed block as `sync.py` describes it, with its header, job and slots."""
-    size = sync.SLOTS + sync.LINE * threads
+    size = layout.SLOTS + layout.LINE * threads
     memory = ctypes.c_void_p()
-    if _libc().posix_memalign(ctypes.byref(memory), sync.LINE, size) or not memory.value:
+    if _libc().posix_memalign(ctypes.byref(memory), layout.LINE, size) or not memory.value:
         raise MemoryError(f"no {size} bytes for a pool of {threads} threads")
     block = memory.value
     ctypes.memset(block, 0, size)
     # With fewer cores than threads, who spins only keeps another from working.
     rate = native.spins_per_second if threads <= _cores() else 0
     spins = [int(rate * seconds) for seconds in (SPIN_SECONDS, IDLE_SECONDS)]
-    _put(block + sync.HEADER, native.sleep, native.wake, *spins)
-    _put(block + sync.JOB + sync.THREADS, threads)
+    _put(block + layout.HEADER, native.sleep, native.wake, *spins)
+    _put(block + layout.LIBC, *native.libc)
+    _put(block + layout.JOB + layout.THREADS, threads)
     for thread in range(threads):
-        _put(block + sync.SLOTS + sync.LINE * thread, block, thread)
+        _put(block + layout.SLOTS + layout.LINE * thread, block, thread)
     return block
 
 
@@ -165,7 +162,7 @@ def _start(native: _Native, block: int, threads: int, workers: list[int]) -> Non
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
     try:
         for thread in range(1, threads):
-            slot = block + sync.SLOTS + sync.LINE * thread
+            slot = block + layout.SLOTS + layout.LINE * thread
             error = _libc().pthread_create(ctypes.byref(handle), None, native.worker, slot)
             if error:
                 raise OSError(error, f"no more threads: {os.strerror(error)}")
@@ -184,26 +181,17 @@ def _end(native: _Native, block: int, workers: list[int]) -> None:
 
 def _this_native() -> _Native:
     system = os.uname()
-    return _native(sync.FUTEX.get(system.machine) if system.sysname == "Linux" else None)
+    return _native(layout.FUTEX.get(system.machine) if system.sysname == "Linux" else None)
 
 
 @cache
 def _native(futex: int | None) -> _Native:
-    """Compile `sync.py`'s side for this process, once: 10 to 20 ms."""
+    """`sync.py`'s side in this process, once."""
     library: Any = ctypes.CDLL(None)
-    if futex is None:
-        lock = {name: _address(getattr(library, name)) for name in _PTHREADS}
-        module = sync.pool_module(futex=None, lock=lock)
-    else:
-        module = sync.pool_module(futex=futex, syscall=_address(library.syscall))
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    machine = binding.Target.from_default_triple().create_target_machine(opt=2, jit=True)
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(str(module)), machine)
     names = ("run", "stop", "worker", "sleep", "wake", "spin")
-    address = {name: engine.get_function_address(name) for name in names}
-    # Never freed: workers may be in this code until the process is gone.
-    engine.detach()
+    image = load(_code(futex), names)
+    image.keep()  # workers may be in this code until the process is gone
+    address = image.symbols
     pointer = ctypes.c_void_p
     return _Native(
         ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(address["run"]),
@@ -212,7 +200,23 @@ def _native(futex: int | None) -> _Native:
         address["sleep"],
         address["wake"],
         _spins_per_second(ctypes.CFUNCTYPE(None, ctypes.c_int64)(address["spin"])),
+        tuple(_address(getattr(library, name)) for name in layout.libc_names(futex)),
     )
+
+
+def _code(futex: int | None) -> bytes:
+    """The object file of `sync.py`'s side, from the cache if it was made before."""
+    cache = Cache()
+    key = key_of("pool", maker(), processor(), str(futex))
+    entry = cache.fetch(key)
+    if entry is None:
+        from mobilenets.engine.program import compile_object
+        from mobilenets.engine.sync import pool_module
+        from mobilenets.engine.target import host
+
+        code = compile_object(str(pool_module(futex)), host())
+        entry = cache.store(key, code, np.zeros(layout.LINE, np.float32), {})
+    return entry.code
 
 
 def _spins_per_second(spin: Callable[[int], None]) -> float:
@@ -253,22 +257,25 @@ def _cores() -> int:
 
 def _before_fork() -> None:
     # Whoever is inside LLVM comes out first: the child could never take a lock left behind.
-    _LLVM_LOCK.__enter__()
+    # llvmlite's lock around every call is its own affair, so it may go; then nothing is held.
+    llvm = sys.modules.get("llvmlite.binding.ffi")
+    lock = getattr(getattr(llvm, "lib", None), "_lock", None) or nullcontext()
+    lock.__enter__()
+    _HELD.append(lock)
 
 
 def _after_fork_in_parent() -> None:
-    _LLVM_LOCK.__exit__(None, None, None)
+    _HELD.pop().__exit__(None, None, None)
 
 
 def _after_fork_in_child() -> None:
-    _LLVM_LOCK.__exit__(None, None, None)
+    _HELD.pop().__exit__(None, None, None)
     for pool in tuple(_POOLS):
         pool._after_fork()
 
 
 _POOLS: "weakref.WeakSet[Pool]" = weakref.WeakSet()
-# llvmlite's lock around every call is its own affair, so it may go; then nothing is held.
-_LLVM_LOCK: Any = getattr(binding.ffi.lib, "_lock", None) or nullcontext()
+_HELD: list[Any] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork,

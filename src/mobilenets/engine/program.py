@@ -17,10 +17,10 @@ from mobilenets.engine.graph import Array, Graph
 from mobilenets.engine.lower import Entry, Lowered, Lowering
 from mobilenets.engine.memory import Buffer, Plan, plan
 from mobilenets.engine.schedule import Schedule
+from mobilenets.engine.session import FUNCTION
 from mobilenets.engine.sync import declare_barrier
 from mobilenets.engine.target import Target
 
-FUNCTION = "network"
 ARENA, WEIGHTS, CLOCK, INPUT, OUTPUTS = range(5)
 _SCRATCH = "scratch of "
 
@@ -192,4 +192,6 @@ def compile_object(text: str, target: Target) -> bytes:
 def target_machine(target: Target) -> llvm.TargetMachine:
     """LLVM's code generator for a target."""
     found = llvm.Target.from_triple(target.triple)
-    return found.create_target_machine(cpu=target.cpu, features=target.features, opt=3, jit=True)
+    return found.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small"
+    )

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mobilenets.engine.target import Target
 from mobilenets.errors import InputError
 
 Kind = Literal["rows", "groups"]
@@ -95,7 +94,7 @@ class BlockShape:
     expands: bool
 
 
-def choose(shape: BlockShape, target: Target, threads: int) -> Choice:
+def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
     """The schedule of a block, from measurements of both kinds over the networks' shapes.
 
     Small maps go by groups, as large as fit the second-level cache: tiles of pixels cross rows,
@@ -103,7 +102,7 @@ def choose(shape: BlockShape, target: Target, threads: int) -> Choice:
     go by rows: a few rows of all channels fit where a group of a whole map would not.
     """
     pixels = shape.height * shape.width
-    sizes = group_sizes(shape.middle, target)
+    sizes = group_sizes(shape.middle, lanes)
     if not shape.expands:
         return _without_expansion(shape, sizes)
     if pixels <= (_SMALL if threads > 1 else _TINY):
@@ -121,9 +120,9 @@ def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
     return Choice("rows", shape.middle if len(sizes) == 1 else sizes[-1], strip)
 
 
-def group_sizes(middle: int, target: Target) -> list[int]:
+def group_sizes(middle: int, lanes: int) -> list[int]:
     """How many channels a group may have: whole vectors that divide them, or all of them."""
-    if middle % target.lanes:
+    if middle % lanes:
         return [middle]
-    vectors = middle // target.lanes
-    return [n * target.lanes for n in range(1, vectors + 1) if vectors % n == 0]
+    vectors = middle // lanes
+    return [n * lanes for n in range(1, vectors + 1) if vectors % n == 0]

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.graph import Array
+from mobilenets.engine.loader import load
 from mobilenets.engine.pool import Pool
-from mobilenets.engine.program import FUNCTION, target_machine
-from mobilenets.engine.target import Target
 
+FUNCTION = "network"
+"""The compiled function: void (context, thread, threads, barrier)."""
 Output = NDArray[np.float32] | NDArray[np.int64]
 
 
@@ -43,13 +43,12 @@ class Net:
     following the other. `close` ends the pool's threads.
     """
 
-    def __init__(
-        self, code: bytes, weights: Array, info: dict[str, Any], target: Target, *, cached: bool
-    ) -> None:
+    def __init__(self, code: bytes, weights: Array, info: dict[str, Any], *, cached: bool) -> None:
         self._info = info
         self._weights = weights
         self._report: dict[str, Any] = {**info["report"], "cached": cached}
-        self._engine, self._function = load_function(code, target)
+        self._image = load(code, (FUNCTION,))
+        self._function = self._image.address(FUNCTION)
         self._arena = allocate(max(1, int(self._report["arena_bytes"])))
         self._clock = np.zeros(len(self._report["blocks"]) + 1, np.int64)
         self._outputs = [(tuple(o["shape"]), np.dtype(o["dtype"])) for o in info["outputs"]]
@@ -174,13 +173,3 @@ def allocate(size: int) -> Memory:
     block = mmap.mmap(-1, size)
     held = (ctypes.c_char * size).from_buffer(block)
     return Memory(ctypes.addressof(held), (block, held))
-
-
-def load_function(code: bytes, target: Target) -> tuple[Any, int]:
-    """The object file in memory, and its function's address."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(target))
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    return engine, int(engine.get_function_address(FUNCTION))

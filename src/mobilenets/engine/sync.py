@@ -1,27 +1,6 @@
 """Threads that wait for each other, as LLVM: the barrier, the workers' loop, the caller's side.
 
-All of it works on one block of memory, which `pool.py` makes and passes around:
-
-    offset  what                                          who writes
-         0  addresses of `sleep` and `wake`; spins        the pool, once
-            within a run; spins between runs
-        64  arrived: threads at the barrier               threads at the barrier
-       128  generation, a signal: barriers passed         the last thread at a barrier
-       192  start, a signal: jobs given                   the caller
-       256  pending: workers that have not finished       workers
-       320  done, a signal: jobs finished                 the last worker to finish
-       384  function, context, threads, stop              the caller, before `start`
-       448  mutex and condition, for systems without futex
-       704  slots, 64 bytes each: the block, the thread   the pool, once
-
-A *signal* is two 32-bit counters: how often it was raised, and how many threads sleep until it is
-raised again. Waiting spins on the first a bounded number of times and then sleeps. No wake-up is
-lost: who sleeps counts itself and then looks at the signal again; who raises it does so and then
-looks for sleepers; all four steps are sequentially consistent, so at least one sees the other.
-Every counter that a thread spins on has a cache line of its own.
-
-`sleep` and `wake` are called through the block, so that code that has a barrier in it has no
-symbol to look up: an object file from the cache is complete in itself.
+The block of memory that they share, and what each may do with it, is described in `block.py`.
 """
 
 from collections.abc import Iterator
@@ -29,16 +8,25 @@ from contextlib import contextmanager
 
 from llvmlite import binding, ir
 
-LINE = 64
-HEADER, ARRIVED, GENERATION, START, PENDING, DONE, JOB, MUTEX, CONDITION, SLOTS = (
-    *range(0, 7 * LINE, LINE),
-    7 * LINE,
-    9 * LINE,
-    11 * LINE,
+from mobilenets.engine.block import (
+    ARRIVED,
+    CONDITION,
+    CONTEXT,
+    DONE,
+    GENERATION,
+    HEADER,
+    IDLE_SPINS,
+    JOB,
+    LIBC,
+    MUTEX,
+    PENDING,
+    SLEEPERS,
+    SPINS,
+    START,
+    STOP,
+    THREADS,
+    WAKE,
 )
-SLEEPERS = 4  # within a signal
-WAKE, SPINS, IDLE_SPINS = 8, 16, 24  # within the header
-CONTEXT, THREADS, STOP = 8, 16, 24  # within the job
 
 VOID, I32, I64 = ir.VoidType(), ir.IntType(32), ir.IntType(64)
 POINTER = ir.IntType(8).as_pointer()
@@ -47,8 +35,6 @@ KERNEL = ir.FunctionType(VOID, [POINTER, I64, I64, POINTER])
 SLEEP = ir.FunctionType(VOID, [POINTER, POINTER, I32])
 WAKER = ir.FunctionType(VOID, [POINTER, POINTER])
 
-FUTEX = {"x86_64": 202, "aarch64": 98}
-"""The number of Linux's futex system call; elsewhere a mutex and a condition do its work."""
 _PAUSE = {
     "x86_64": ("llvm.x86.sse2.pause", []),
     "aarch64": ("llvm.aarch64.hint", [I32(1)]),  # yield
@@ -90,14 +76,11 @@ def declare_barrier(module: ir.Module) -> ir.Function:
     return function
 
 
-def pool_module(
-    *, futex: int | None, syscall: int = 0, lock: dict[str, int] | None = None
-) -> ir.Module:
+def pool_module(futex: int | None) -> ir.Module:
     """The native side of a pool, for the machine that this runs on.
 
-    `futex` is the system call's number and `syscall` the address of libc's function; with None,
-    `lock` gives the addresses of pthread's `pthread_mutex_lock`, `pthread_mutex_unlock`,
-    `pthread_cond_wait` and `pthread_cond_broadcast`.
+    `futex` is the system call's number; with None, a mutex and a condition take its place. The
+    block has the addresses of libc's functions (`libc_names`).
 
     Functions: `worker(slot)`, a thread's whole life; `run(block, function, context)`; `stop(block)`
     ends the workers; `spin(n)` pauses n times, for measuring; and `sleep` and `wake`.
@@ -105,9 +88,9 @@ def pool_module(
     module = ir.Module("pool")
     module.triple = binding.get_default_triple()
     if futex is None:
-        _emit_condition(module, lock or {})
+        _emit_condition(module)
     else:
-        _emit_futex(module, futex, syscall)
+        _emit_futex(module, futex)
     _emit_worker(module)
     _emit_run(module)
     _emit_stop(module)
@@ -241,40 +224,40 @@ def _emit_spin(module: ir.Module) -> None:
     build.ret_void()
 
 
-def _emit_futex(module: ir.Module, number: int, syscall: int) -> None:
+def _emit_futex(module: ir.Module, number: int) -> None:
     """`sleep` and `wake` by Linux's futex: the kernel looks at the word before it sleeps."""
     kind = ir.FunctionType(I64, [I64], var_arg=True)
     function, build = _define(module, "sleep", SLEEP, "external")
-    _, word, old = function.args
+    block, word, old = function.args
     # No time limit; interrupted or awakened for nothing, `wait` looks again.
     arguments = [I64(number), word, I64(_PRIVATE_WAIT), build.zext(old, I64), I64(0)]
-    build.call(_native(build, syscall, kind), arguments)
+    build.call(_libc(build, block, 0, kind), arguments)
     build.ret_void()
     function, build = _define(module, "wake", WAKER, "external")
-    _, word = function.args
+    block, word = function.args
     arguments = [I64(number), word, I64(_PRIVATE_WAKE), I64(_ALL)]
-    build.call(_native(build, syscall, kind), arguments)
+    build.call(_libc(build, block, 0, kind), arguments)
     build.ret_void()
 
 
-def _emit_condition(module: ir.Module, lock: dict[str, int]) -> None:
+def _emit_condition(module: ir.Module) -> None:
     """`sleep` and `wake` by a pthread mutex and a condition, which the block has room for."""
     one, two = ir.FunctionType(I32, [POINTER]), ir.FunctionType(I32, [POINTER, POINTER])
     function, build = _define(module, "sleep", SLEEP, "external")
     block, word, old = function.args
     mutex, condition = _at(build, block, MUTEX), _at(build, block, CONDITION)
-    build.call(_native(build, lock["pthread_mutex_lock"], one), [mutex])
+    build.call(_libc(build, block, 0, one), [mutex])
     # Whoever changes the word must take the mutex to wake, so cannot do so between these two.
     with build.if_then(build.icmp_signed("==", _load(build, word, "seq_cst"), old)):
-        build.call(_native(build, lock["pthread_cond_wait"], two), [condition, mutex])
-    build.call(_native(build, lock["pthread_mutex_unlock"], one), [mutex])
+        build.call(_libc(build, block, 2, two), [condition, mutex])
+    build.call(_libc(build, block, 1, one), [mutex])
     build.ret_void()
     function, build = _define(module, "wake", WAKER, "external")
     block, _ = function.args
     mutex, condition = _at(build, block, MUTEX), _at(build, block, CONDITION)
-    build.call(_native(build, lock["pthread_mutex_lock"], one), [mutex])
-    build.call(_native(build, lock["pthread_cond_broadcast"], one), [condition])
-    build.call(_native(build, lock["pthread_mutex_unlock"], one), [mutex])
+    build.call(_libc(build, block, 0, one), [mutex])
+    build.call(_libc(build, block, 3, one), [condition])
+    build.call(_libc(build, block, 1, one), [mutex])
     build.ret_void()
 
 
@@ -321,9 +304,10 @@ def _load(build: ir.IRBuilder, address: ir.Value, ordering: str = "acquire") -> 
     return build.load_atomic(_word(build, address), ordering, 4)
 
 
-def _native(build: ir.IRBuilder, address: int, kind: ir.FunctionType) -> ir.Value:
-    """A function of this process."""
-    return build.inttoptr(I64(address), kind.as_pointer())
+def _libc(build: ir.IRBuilder, block: ir.Value, index: int, kind: ir.FunctionType) -> ir.Value:
+    """One of the functions `libc_names`."""
+    place = _at(build, block, LIBC + 8 * index)
+    return build.load(build.bitcast(place, kind.as_pointer().as_pointer()))
 
 
 def _pause(build: ir.IRBuilder, module: ir.Module) -> None:

@@ -6,6 +6,7 @@ from mobilenets.engine.codegen.emit import Emitter, Value
 from mobilenets.engine.graph import Activation
 
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # their sum is ln 2, the first part exact
+_ROUND = 1.5 * 2.0**23
 _EXP = (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
 
 
@@ -44,10 +45,10 @@ def exp(e: Emitter, x: Value) -> Value:
     """
     kind, lanes = x.type, e.lanes
     integers = f"<{lanes} x i32>"
-    e.module.declare(kind, f"llvm.rint.v{lanes}f32", kind)
     held = e.at_most(e.at_least(x, e.splat(-104.0)), e.splat(89.0))
     scaled = e.fmul(held, e.splat(1 / math.log(2)))
-    n = e.value(kind, f"call {kind} @llvm.rint.v{lanes}f32({scaled})")
+    # Where floats are 1 apart, a sum is rounded to a whole number.
+    n = e.fadd(e.fadd(scaled, e.splat(_ROUND)), e.splat(-_ROUND))
     rest = e.fma(n, e.splat(-_LN2_HIGH), held)
     rest = e.fma(n, e.splat(-_LN2_LOW), rest)
     total = e.splat(_EXP[0])

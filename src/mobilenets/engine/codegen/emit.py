@@ -92,7 +92,7 @@ class Module:
     def __str__(self) -> str:
         features = self.target.features
         attributes = f'attributes #0 = {{ "target-cpu"="{self.target.cpu}" '
-        attributes += f'"target-features"="{features}" "prefer-vector-width"="512" }}'
+        attributes += f'"target-features"="{features}" "prefer-vector-width"="512" "no-builtins" }}'
         parts = [f'target triple = "{self.target.triple}"', *self._constants.values()]
         parts += [*self._declared.values()]
         parts += ["\n".join(lines) for lines in self._functions.values()]

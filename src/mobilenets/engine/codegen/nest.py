@@ -1,6 +1,7 @@
 """Loop nests over tensors that lie in memory in any way: copies, elementwise sums, activations."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from mobilenets.engine.codegen.emit import Emitter, Index, Value
@@ -54,7 +55,9 @@ def emit_nest(
     """
     nest = nest.collapsed()
     if not nest.sizes:
-        body(pointers, 0)
+        # A single element is one thread's: made in place by several, it would be made again.
+        with nullcontext() if part is None else e.when(e.compare("eq", part[0], 0)):
+            body(pointers, 0)
         return
     _level(e, nest, 0, pointers, body, part)
 

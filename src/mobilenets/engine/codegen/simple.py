@@ -70,8 +70,10 @@ class MapStep(Step):
         self.nest, self.operation, self.constant = nest, operation, constant
 
     def in_place(self, target: Target) -> bool:
-        """Where the first operand is read once, in the output's order."""
-        return len(self.nest.steps) > 1 and self.nest.steps[0] == self.nest.steps[1]
+        """Where all that is read of that buffer is read in the output's order."""
+        made, *steps = self.nest.collapsed().steps
+        read = zip(steps, self.inputs, strict=False)
+        return all(step == made for step, name in read if name == self.inputs[0])
 
     def weights(self, target: Target) -> list[Array]:
         """The constant operand."""
@@ -208,7 +210,7 @@ class PoolStep(Step):
             ]
             total = values[0]
             for value in values[1:]:
-                total = e.at_least(total, value) if pool.kind == "max" else e.fadd(total, value)
+                total = largest(e, total, value) if pool.kind == "max" else e.fadd(total, value)
             if pool.kind == "average":
                 factor = e.splat(1 / taken) if lanes else Value("float", literal(1 / taken))
                 total = e.fmul(total, factor)
@@ -216,6 +218,13 @@ class PoolStep(Step):
 
         nest = Nest((shape.channels,), tuple((1,) for _ in range(len(sources) + 1)))
         emit_nest(e, nest, [to, *sources], body)
+
+
+def largest(e: Emitter, x: Value, y: Value) -> Value:
+    """max(x, y); NaN where either is."""
+    bits = "i1" if x.type == "float" else f"<{e.lanes} x i1>"
+    unknown = e.value(bits, f"fcmp uno {y}, {y.text}")
+    return e.select(unknown, y, e.at_least(x, y))
 
 
 class SoftmaxStep(Step):
