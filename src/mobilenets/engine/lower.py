@@ -147,6 +147,8 @@ class Lowering:
         buffer = f"{name}:{''.join(map(str, order))}{'+' * fresh}"
         if buffer not in self.sizes:
             nest = self._nest(shape, order, strides(shape, source.order))
+            if self.tensor(name).dtype == "int64":
+                nest = nest.doubled()
             step = CopyStep(self._next(), (source.buffer,), buffer, self.threads, [(0, nest, 0, 0)])
             self._add(step, (name,), self.tensor(name), shape, shape)
         if not fresh:

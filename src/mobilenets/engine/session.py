@@ -90,7 +90,7 @@ class Net:
         count = len(given)
         results = self._results(count) if out is None else self._given(out, count)
         sources = given.ctypes.data
-        steps = [given.strides[0], *(result.strides[0] for result in results)]
+        steps = [array.nbytes // max(1, count) for array in (given, *results)]
         context = np.array(
             [*self._fixed, sources, *(result.ctypes.data for result in results)], np.int64
         )

@@ -35,6 +35,11 @@ class Nest:
                 s.append(h)
         return Nest(tuple(sizes), tuple(map(tuple, steps)))
 
+    def doubled(self) -> "Nest":
+        """The same of elements that are two floats long, as an int64 is."""
+        steps = tuple((*(2 * step for step in axes), 1) for axes in self.steps)
+        return Nest((*self.sizes, 2), steps)
+
 
 def strides(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
     """Floats between neighbours along each axis; `order` goes from the slowest to the fastest."""
