@@ -18,7 +18,7 @@ Kind = Literal["rows", "groups"]
 _TINY, _SMALL = 20 * 20, 28 * 28  # pixels
 _WORK = 160 * 1024  # floats of a group on the whole map, expanded and convolved: fits L2
 _MOST_GROUP = 160
-_STRIP_WORK = 40 * 1024
+_STRIP_PIXELS = 56
 _ROW_GROUP = 48
 _STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
 
@@ -116,7 +116,7 @@ def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
 
 def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
     """Rows cost nothing twice here; a strip is as many rows as the cache holds."""
-    strip = max(1, min(shape.outputs, _STRIP_WORK // (shape.width * shape.middle)))
+    strip = min(shape.outputs, -(-_STRIP_PIXELS // shape.width))
     return Choice("rows", shape.middle if len(sizes) == 1 else sizes[-1], strip)
 
 

@@ -89,6 +89,12 @@ class Module:
         self._constants[name] = f"@{name} = internal constant [{len(numbers)} x i32] [{body}]"
         return Value("ptr", f"@{name}")
 
+    def variable(self, name: str, value: str) -> Value:
+        """A global that LLVM must read, as if somebody else could set it."""
+        body = f"internal externally_initialized global {value}, align 4"
+        self._constants[name] = f"@{name} = {body}"
+        return Value("ptr", f"@{name}")
+
     def __str__(self) -> str:
         features = self.target.features
         attributes = f'attributes #0 = {{ "target-cpu"="{self.target.cpu}" '
@@ -230,6 +236,50 @@ class Emitter:
         address = self.at(pointer, offset)
         self.line(f"call void @{name}({value}, {address}, i32 4, {mask})")
         return None
+
+    @property
+    def _half(self) -> str:
+        return f"<{self.lanes // 2} x float>"
+
+    def load_half(self, pointer: Value, offset: Index, lanes: int | None = None) -> Value:
+        """Half a vector; of fewer than that many lanes, the rest 0."""
+        if lanes is None or lanes == self.lanes // 2:
+            return self.load(pointer, offset, self._half)
+        return self._low(self.load_some(pointer, offset, lanes), 0)
+
+    def store_half(
+        self, value: Value, side: int, pointer: Value, offset: Index, lanes: int
+    ) -> None:
+        """Write `lanes` elements of a vector's first (side 0) or second half."""
+        half = self._low(value, side)
+        if lanes == self.lanes // 2:
+            self.store(half, pointer, offset)
+        else:
+            self.store_some(self.join(half, half), pointer, offset, lanes)
+
+    def _low(self, value: Value, side: int) -> Value:
+        size = self.lanes // 2
+        places = ", ".join(f"i32 {side * size + i}" for i in range(size))
+        mask = f"<{size} x i32> <{places}>"
+        return self.value(self._half, f"shufflevector {value}, {self.vector} poison, {mask}")
+
+    def join(self, low: Value, high: Value) -> Value:
+        """A vector of two halves."""
+        places = ", ".join(f"i32 {i}" for i in range(self.lanes))
+        mask = f"<{self.lanes} x i32> <{places}>"
+        return self.value(self.vector, f"shufflevector {low}, {high}, {mask}")
+
+    def first_half(self) -> Value:
+        """A mask of the first half of a vector, which LLVM does not see through.
+
+        Knowing it, LLVM would select by a permutation, which is slower than a masked move.
+        """
+        bits = f"i{self.lanes}"
+        number = (1 << self.lanes // 2) - 1
+        place = self.module.variable("first_half", f"{bits} {number}")
+        loaded = self.value(bits, f"load {bits}, {place}, align 4")
+        mask = f"<{self.lanes} x i1>"
+        return self.value(mask, f"bitcast {loaded} to {mask}")
 
     def prefetch(self, pointer: Value, offset: Index = 0) -> None:
         """Ask for a cache line to be read soon."""

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.codegen.activate import activate
-from mobilenets.engine.codegen.emit import Emitter, Index, Module, Value
+from mobilenets.engine.codegen.emit import NULL, Emitter, Index, Module, Value
 from mobilenets.engine.graph import LINEAR, Activation, Array
 from mobilenets.engine.target import Target
 
 _UNROLL = 4
 _LINE = 16  # floats in a cache line
+_SHARED_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Tile:
     `lanes`: how many lanes of the last vector are written. `start`: what the sums begin with,
     the bias, or what the output holds (as it is, or plus the bias), or the bias plus a shortcut.
     `pool`: instead of writing each pixel's outputs, add them all up. `ahead`: how many cache lines
-    of the weights to come are asked for in each turn of the inner loop.
+    of the weights to come are asked for in each turn of the inner loop. `half`: only half of the
+    last vector is needed, so two pixels share one; its weights are there twice.
     """
 
     pixels: int
@@ -44,6 +46,12 @@ class Tile:
     activation: Activation = LINEAR
     pool: bool = False
     ahead: int = 0
+    half: bool = False
+
+    @property
+    def full(self) -> int:
+        """Vectors that each pixel has for itself."""
+        return self.vectors - self.half
 
     @property
     def rows(self) -> int:
@@ -80,22 +88,39 @@ def _body(e: Emitter, tile: Tile, pointers: list[Value]) -> None:
 
 
 def _start(e: Emitter, tile: Tile, outputs: Value, bias: Value, shortcut: Value) -> list[Value]:
-    biases = [e.load(bias, v * e.lanes) for v in range(tile.vectors)]
+    """Sums as they begin: each pixel's whole vectors, then the vectors that two pixels share."""
+    biases = [e.load(bias, v * e.lanes) for v in range(tile.full)]
+    twice = [_twice(e, e.load_half(bias, tile.full * e.lanes))] if tile.half else []
+    shared = -(-tile.pixels // 2) if tile.half else 0
     if tile.start == "bias":
-        return biases * tile.pixels
+        return biases * tile.pixels + twice * shared
     source = shortcut if tile.start == "shortcut" else outputs
     held = [e.load_some(source, at, lanes) for at, lanes in _places(e, tile)]
+    for pair in range(shared):
+        ends = [e.load_half(source, at, lanes) for at, lanes in _shared_places(e, tile, pair)]
+        held.append(e.join(ends[0], ends[-1]))
     if tile.start == "outputs":
         return held
-    return [e.fadd(x, biases[i % tile.vectors]) for i, x in enumerate(held)]
+    begin = biases * tile.pixels + twice * shared
+    return [e.fadd(x, y) for x, y in zip(held, begin, strict=True)]
+
+
+def _twice(e: Emitter, half: Value) -> Value:
+    return e.join(half, half)
 
 
 def _places(e: Emitter, tile: Tile) -> Iterator[tuple[int, int]]:
-    """Offset and valid lanes of each vector of outputs."""
+    """Offset and valid lanes of each vector of outputs that is a pixel's own."""
     for pixel in range(tile.pixels):
-        for v in range(tile.vectors):
+        for v in range(tile.full):
             last = v == tile.vectors - 1
             yield pixel * tile.c_step + v * e.lanes, tile.lanes if last else e.lanes
+
+
+def _shared_places(e: Emitter, tile: Tile, pair: int) -> list[tuple[int, int]]:
+    """Offset and valid lanes of the one or two halves that share a vector."""
+    pixels = range(2 * pair, min(2 * pair + 2, tile.pixels))
+    return [(pixel * tile.c_step + tile.full * e.lanes, tile.lanes) for pixel in pixels]
 
 
 def _multiply(
@@ -104,6 +129,7 @@ def _multiply(
     """Add the products of one segment; the loop over it is unrolled a few times."""
     source, weights, coming, length = run
     width = tile.vectors * e.lanes
+    first = e.first_half() if tile.half else NULL
 
     def steps(k: Index, held: list[Value], count: int) -> list[Value]:
         a, b = e.at(source, k), e.at(weights, e.mul(k, width))
@@ -116,11 +142,16 @@ def _multiply(
                 # Neighbours read some of the same inputs: kept for later, they would cost spills.
                 e.line('fence syncscope("singlethread") seq_cst')
             w = [e.load(b, step * width + v * e.lanes) for v in range(tile.vectors)]
+            x = []
             for pixel in range(tile.pixels):
-                x = e.broadcast(a, pixel * tile.a_step + step)
-                for v in range(tile.vectors):
-                    i = pixel * tile.vectors + v
-                    held[i] = e.fma(x, w[v], held[i])
+                x.append(e.broadcast(a, pixel * tile.a_step + step))
+                for v in range(tile.full):
+                    i = pixel * tile.full + v
+                    held[i] = e.fma(x[pixel], w[v], held[i])
+                if tile.half and (pixel % 2 or pixel == tile.pixels - 1):
+                    i = tile.pixels * tile.full + pixel // 2
+                    both = e.select(first, x[pixel - pixel % 2], x[pixel])
+                    held[i] = e.fma(both, w[-1], held[i])
         return held
 
     whole = length - length % _UNROLL
@@ -133,8 +164,12 @@ def _multiply(
 
 def _finish(e: Emitter, tile: Tile, results: list[Value], outputs: Value) -> None:
     if not tile.pool:
-        for value, (at, lanes) in zip(results, _places(e, tile), strict=True):
+        own = tile.pixels * tile.full
+        for value, (at, lanes) in zip(results, _places(e, tile), strict=False):
             e.store_some(value, outputs, at, lanes)
+        for pair, value in enumerate(results[own:]):
+            for side, (at, lanes) in enumerate(_shared_places(e, tile, pair)):
+                e.store_half(value, side, outputs, at, lanes)
         return
     for v in range(tile.vectors):
         column = results[v :: tile.vectors]
@@ -150,12 +185,25 @@ def panels(target: Target, channels: int, vectors: int = 0) -> list[tuple[int, i
     """How output channels are cut: (first channel, vectors, valid lanes of the last vector)."""
     whole = -(-channels // target.lanes)
     most = vectors or target.vectors
-    result = []
-    for first in range(0, whole, most):
-        count = min(most, whole - first)
-        valid = channels - (first + count - 1) * target.lanes
-        result.append((first * target.lanes, count, min(valid, target.lanes)))
-    return result
+    counts = [most] * (whole // most) + ([whole % most] if whole % most else [])
+    used = channels - (whole - 1) * target.lanes
+    if counts[-2:] == [2, 1] and halves(target, 2, target.lanes + used):
+        counts[-2:] = [1, 2]  # half a vector is better shared in a panel than one by itself
+    firsts = [sum(counts[:i]) for i in range(len(counts))]
+    return [
+        (
+            first * target.lanes,
+            count,
+            min(channels - (first + count - 1) * target.lanes, target.lanes),
+        )
+        for first, count in zip(firsts, counts, strict=True)
+    ]
+
+
+def halves(target: Target, vectors: int, channels: int) -> bool:
+    """Whether pixels share a panel's last vector: worth it where vectors are long."""
+    used = channels - (vectors - 1) * target.lanes
+    return target.lanes >= _SHARED_LANES and vectors == 2 and used <= target.lanes // 2
 
 
 def cuts(target: Target, count: int, vectors: int) -> list[tuple[int, int]]:
@@ -174,6 +222,8 @@ def pack(target: Target, matrix: Array, vectors: int = 0) -> Array:
         part: NDArray[np.float32] = np.zeros((depth, count * target.lanes), np.float32)
         columns = matrix[:, first : first + count * target.lanes]
         part[:, : columns.shape[1]] = columns
+        if halves(target, count, columns.shape[1]):
+            part[:, -target.lanes // 2 :] = part[:, -target.lanes : -target.lanes // 2]
         parts.append(part.ravel())
     return np.concatenate(parts)
 
@@ -221,14 +271,14 @@ def emit_product(
     depth = sum(length for _, _, length in product.segments)
     vectors = product.vectors or e.module.target.vectors
     first, stop = share or (0, len(cut))
-    whole = min(stop, sum(panel[1:] == (vectors, lanes) for panel in cut))
+    same = [panel[1:] == (vectors, lanes) for panel in cut]
+    whole = min(stop, same.index(False) if False in same else len(cut))
     if first < whole:
         with e.repeat(first, whole) as panel:
             channel = e.mul(panel, vectors * lanes)
             _panel(e, product, rows, others, (vectors, lanes, channel, depth))
-    if max(first, whole) < stop:
-        channel, vectors, lanes = cut[-1]
-        _panel(e, product, rows, others, (vectors, lanes, channel, depth))
+    for channel, vectors, valid in cut[max(first, whole) : stop]:
+        _panel(e, product, rows, others, (vectors, valid, channel, depth))
 
 
 def _panel(
@@ -246,6 +296,7 @@ def _panel(
     out, cut = e.at(outputs, channel), e.at(shortcut, channel)
 
     tiles = cuts(e.module.target, product.count, vectors)
+    half = halves(e.module.target, vectors, (vectors - 1) * e.lanes + lanes)
     panel_lines = -(-depth * vectors * e.lanes // _LINE)
     turns = max(1, depth // _UNROLL)
     ahead = -(-panel_lines // (turns * len(tiles))) if product.streamed else 0
@@ -255,7 +306,7 @@ def _panel(
         step, pool = product.c_step, product.pool
         tile = Tile(
             pixels, vectors, lanes, product.segments, product.a_step,
-            step, product.start, product.activation, pool, ahead,
+            step, product.start, product.activation, pool, ahead, half and not pool,
         )  # fmt: skip
         a = e.mul(first, product.a_step)
         c = 0 if pool else e.mul(first, step)

@@ -46,13 +46,12 @@ class PointwiseStep(Step):
             activation=self.activation, pool=self.pool, vectors=self.vectors,
             streamed=self.pixels > 1,
         )  # fmt: skip
-        number = len(panels(e.module.target, channels, self.vectors))
-        for thread, share in enumerate(share_rows(number, self.threads)):
+        firsts = [panel[0] for panel in panels(e.module.target, channels, self.vectors)]
+        for thread, share in enumerate(share_rows(len(firsts), self.threads)):
             if share[0] == share[1]:
                 continue
             with e.when(e.compare("eq", frame.thread, thread)):
-                width = (self.vectors or e.module.target.vectors) * e.lanes
-                low, high = share[0] * width, min(share[1] * width, channels)
+                low, high = firsts[share[0]], [*firsts, channels][share[1]]
                 sums = e.at(out, low)
                 if self.pool:
                     fill(e, sums, high - low)

@@ -239,10 +239,15 @@ class GroupsStep(Step):
         work = round_up(stage.work_floats(target, stage.target.height))
         return ring, work, round_up(stage.target.size)
 
+    def _workers(self, target: Target) -> int:
+        """Threads that have a group; the others only help to add up."""
+        return min(self.threads, self.stage.groups(target))
+
     def scratch(self, target: Target) -> int:
-        """Each thread's group, and the partial sums of all but the first."""
+        """Each worker's group, and the partial sums of all but the first."""
         ring, work, sums = self._layout(target)
-        return self.threads * (ring + work) + (self.threads - 1) * sums
+        workers = self._workers(target)
+        return workers * (ring + work) + (workers - 1) * sums
 
     @property
     def zero_floats(self) -> int:
@@ -258,8 +263,9 @@ class GroupsStep(Step):
         shape, high = stage.target, stage.source.height
         bias = e.at(frame.weights, stage.bias_offset(target))
         padded = round_up(shape.channels, target.lanes)
-        edges = share_rows(stage.groups(target), self.threads)
-        partial = e.at(frame.scratch, self.threads * (ring + work))
+        workers = self._workers(target)
+        edges = share_rows(stage.groups(target), workers)
+        partial = e.at(frame.scratch, workers * (ring + work))
         for thread, share in enumerate(edges):
             with e.when(e.compare("eq", frame.thread, thread)):
                 own = e.at(frame.scratch, thread * (ring + work))
@@ -273,7 +279,7 @@ class GroupsStep(Step):
                 )  # fmt: skip
                 stage.emit(e, job)
         wait(frame, self.threads)
-        others = [e.at(partial, i * sums) for i in range(self.threads - 1)]
+        others = [e.at(partial, i * sums) for i in range(workers - 1)]
         if stage.shortcut:
             others.append(source)
         add_up(frame, out, others, (shape.size, self.threads), stage.project.activation)
