@@ -128,9 +128,13 @@ class ChainStep(Step):
 
     @property
     def flat(self) -> bool:
-        """Whether a single thread makes a single stage's rows all at once."""
+        """Whether a single thread makes a single stage's rows all at once, from all rows there are.
+
+        A stride may leave the last rows unread; then the ring has no place for them.
+        """
         whole = len(self.parts) == 1 and len(self.parts[0].calls) == 1
-        return whole and len(self.stages) == 1
+        alone = whole and len(self.stages) == 1
+        return alone and self.prepared[0] == self.stages[0].source.height
 
     def scratch(self, target: Target) -> int:
         """Every thread's rings and work."""
