@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+FUNCTION = "network"
+"""The compiled function: void (context, thread, threads, barrier)."""
 _ALLOCATED, _NO_BITS, _RELOCATIONS, _SYMBOLS = 0x2, 8, 4, 2
 _PAGE = 4096
 _PROT_READ_EXECUTE = 0x1 | 0x4

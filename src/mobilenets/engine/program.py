@@ -14,10 +14,11 @@ from llvmlite import ir
 from mobilenets.engine.codegen.emit import Emitter, Module, Value
 from mobilenets.engine.codegen.steps import Frame, round_up, wait
 from mobilenets.engine.graph import Array, Graph
-from mobilenets.engine.lower import Entry, Lowered, Lowering
+from mobilenets.engine.layouts import Entry, Lowered
+from mobilenets.engine.loader import FUNCTION
+from mobilenets.engine.lower import Lowering
 from mobilenets.engine.memory import Buffer, Plan, plan
 from mobilenets.engine.schedule import Schedule
-from mobilenets.engine.session import FUNCTION
 from mobilenets.engine.sync import declare_barrier
 from mobilenets.engine.target import Target
 

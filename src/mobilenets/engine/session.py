@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.graph import Array
-from mobilenets.engine.loader import load
+from mobilenets.engine.loader import FUNCTION, load
 from mobilenets.engine.pool import Pool
 
-FUNCTION = "network"
-"""The compiled function: void (context, thread, threads, barrier)."""
 Output = NDArray[np.float32] | NDArray[np.int64]
 
 

@@ -26,7 +26,7 @@ def host() -> Target:
     has = dict(llvm.get_host_cpu_features())
     triple, cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()
     if triple.startswith(("aarch64", "arm64")):
-        return Target("neon", triple, cpu, "+neon", 4, 7, 4)
+        return Target("neon", triple, cpu, "+neon", 4, 6, 4)
     features = ",".join(f"{'+' if on else '-'}{name}" for name, on in has.items())
     if has.get("avx512f") and has.get("avx512vl") and has.get("avx512dq"):
         return Target("avx512", triple, cpu, features + ",-prefer-256-bit", 16, 14, 2)

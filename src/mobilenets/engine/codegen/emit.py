@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mobilenets.engine.target import Target
 
@@ -103,6 +104,15 @@ class Module:
         parts += [*self._declared.values()]
         parts += ["\n".join(lines) for lines in self._functions.values()]
         return "\n".join([*parts, attributes, ""])
+
+
+class _Turn(NamedTuple):
+    """A loop that is open: its number, the block before it, the place of its phis, its index."""
+
+    number: int
+    before: str
+    place: int
+    index: Value
 
 
 class Emitter:
@@ -358,28 +368,36 @@ class Emitter:
                 return list(carried)
             if turns == 1:
                 return body(start, list(carried))
-        number = next(self._names)
-        head, inside, out = f"head{number}", f"body{number}", f"out{number}"
-        before = self._block
-        self.line(f"br label %{head}")
-        self._label(head)
-        place = len(self.lines)
-        i = Value("i64", f"%i{number}")
-        phis = [Value(v.type, f"%c{number}.{k}") for k, v in enumerate(carried)]
-        more = self.compare("slt", i, stop)
-        self.line(f"br {more}, label %{inside}, label %{out}")
-        self._label(inside)
-        results = body(i, list(phis))
-        following = self.index(self.add(i, step))
-        self.line(f"br label %{head}")
-        after = self._block
-        rows = [(i, self.index(start), following), *zip(phis, carried, results, strict=True)]
-        self.lines[place:place] = [
-            f"{phi.text} = phi {phi.type} [{first.text}, %{before}], [{last.text}, %{after}]"
+        turn = self._open(start, stop)
+        phis = [Value(v.type, f"%c{turn.number}.{k}") for k, v in enumerate(carried)]
+        results = body(turn.index, list(phis))
+        self._close(turn, start, step, list(zip(phis, carried, results, strict=True)))
+        return phis
+
+    def _open(self, start: Index, stop: Index) -> "_Turn":
+        """Begin a loop; its phis are filled in by `_close`."""
+        number, before = next(self._names), self._block
+        self.line(f"br label %head{number}")
+        self._label(f"head{number}")
+        turn = _Turn(number, before, len(self.lines), Value("i64", f"%i{number}"))
+        more = self.compare("slt", turn.index, stop)
+        self.line(f"br {more}, label %body{number}, label %out{number}")
+        self._label(f"body{number}")
+        return turn
+
+    def _close(
+        self, turn: "_Turn", start: Index, step: int, carried: list[tuple[Value, Value, Value]]
+    ) -> None:
+        """End a loop: (phi, first value, value of the next turn) for what it carries."""
+        following = self.index(self.add(turn.index, step))
+        self.line(f"br label %head{turn.number}")
+        rows = [(turn.index, self.index(start), following), *carried]
+        self.lines[turn.place : turn.place] = [
+            f"{phi.text} = phi {phi.type} [{first.text}, %{turn.before}], "
+            f"[{last.text}, %{self._block}]"
             for phi, first, last in rows
         ]
-        self._label(out)
-        return phis
+        self._label(f"out{turn.number}")
 
     @contextmanager
     def repeat(self, start: Index, stop: Index, step: int = 1) -> Iterator[Index]:
@@ -388,23 +406,9 @@ class Emitter:
             assert stop > start, "an empty loop"
             yield start
             return
-        number = next(self._names)
-        head, inside, out = f"head{number}", f"body{number}", f"out{number}"
-        before = self._block
-        self.line(f"br label %{head}")
-        self._label(head)
-        place = len(self.lines)
-        i = Value("i64", f"%i{number}")
-        more = self.compare("slt", i, stop)
-        self.line(f"br {more}, label %{inside}, label %{out}")
-        self._label(inside)
-        yield i
-        following = self.index(self.add(i, step))
-        self.line(f"br label %{head}")
-        first = self.index(start).text
-        phi = f"{i.text} = phi i64 [{first}, %{before}], [{following.text}, %{self._block}]"
-        self.lines.insert(place, phi)
-        self._label(out)
+        turn = self._open(start, stop)
+        yield turn.index
+        self._close(turn, start, step, [])
 
     @contextmanager
     def when(self, condition: Value) -> Iterator[None]:
