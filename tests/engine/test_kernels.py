@@ -11,7 +11,7 @@ import pytest
 from mobilenets.engine.codegen.activate import activate, exp, sigmoid
 from mobilenets.engine.codegen.convolution import copy, fill
 from mobilenets.engine.codegen.depthwise import Row, depthwise_kernel
-from mobilenets.engine.codegen.emit import NULL, Emitter, Module, Value
+from mobilenets.engine.codegen.emit import Emitter, Module
 from mobilenets.engine.codegen.matrix import (
     Product,
     Tile,
@@ -21,6 +21,7 @@ from mobilenets.engine.codegen.matrix import (
     panels,
     tile_kernel,
 )
+from mobilenets.engine.codegen.values import NULL, Value
 from mobilenets.engine.graph import LINEAR, RELU6, Activation
 from mobilenets.engine.loader import load
 from mobilenets.engine.program import compile_object

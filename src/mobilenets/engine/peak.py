@@ -6,8 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from mobilenets.engine.codegen.emit import Emitter, Module, Value
+from mobilenets.engine.codegen.emit import Emitter, Module
 from mobilenets.engine.codegen.matrix import Tile, tile_kernel
+from mobilenets.engine.codegen.values import Value
 from mobilenets.engine.loader import load
 from mobilenets.engine.program import compile_object
 from mobilenets.engine.target import host

@@ -11,8 +11,9 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from mobilenets.engine.codegen.emit import Emitter, Module, Value
+from mobilenets.engine.codegen.emit import Emitter, Module
 from mobilenets.engine.codegen.steps import Frame, round_up, wait
+from mobilenets.engine.codegen.values import Value
 from mobilenets.engine.graph import Array, Graph
 from mobilenets.engine.layouts import Entry, Lowered
 from mobilenets.engine.loader import FUNCTION

@@ -2,7 +2,8 @@
 
 import math
 
-from mobilenets.engine.codegen.emit import Emitter, Value
+from mobilenets.engine.codegen.emit import Emitter
+from mobilenets.engine.codegen.values import Value
 from mobilenets.engine.graph import Activation
 
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # their sum is ln 2, the first part exact

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mobilenets.engine.codegen.emit import NULL, Emitter, Index, Value, literal
+from mobilenets.engine.codegen.emit import Emitter
 from mobilenets.engine.codegen.matrix import Product, emit_product, pack, pad_channels
 from mobilenets.engine.codegen.stages import (
     Job,
@@ -14,6 +14,7 @@ from mobilenets.engine.codegen.stages import (
     window_of,
     window_rows,
 )
+from mobilenets.engine.codegen.values import NULL, Index, Value, literal
 from mobilenets.engine.graph import Array, Conv
 from mobilenets.engine.target import Target
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mobilenets.engine.codegen.activate import activate
-from mobilenets.engine.codegen.emit import Emitter, Index, Module, Value
+from mobilenets.engine.codegen.emit import Emitter, Module
+from mobilenets.engine.codegen.values import Index, Value
 from mobilenets.engine.graph import LINEAR, Activation
 
 _MOST_KEPT = 9

@@ -5,35 +5,12 @@ are known, so addresses of static shapes become constants.
 """
 
 import itertools
-import math
-import struct
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from mobilenets.engine.codegen.values import Index, Value, literal
 from mobilenets.engine.target import Target
-
-
-@dataclass(frozen=True)
-class Value:
-    """An LLVM value: its type and its name or literal."""
-
-    type: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.text}"
-
-
-Index = int | Value
-NULL = Value("ptr", "null")
-
-
-def literal(number: float) -> str:
-    """A float32 constant as LLVM writes it: the bits of the equal double."""
-    single = struct.unpack("f", struct.pack("f", number))[0] if math.isfinite(number) else number
-    return f"0x{struct.unpack('Q', struct.pack('d', single))[0]:016X}"
 
 
 class Module:
@@ -106,7 +83,8 @@ class Module:
         return "\n".join([*parts, attributes, ""])
 
 
-class _Turn(NamedTuple):
+@dataclass(frozen=True)
+class _Turn:
     """A loop that is open: its number, the block before it, the place of its phis, its index."""
 
     number: int

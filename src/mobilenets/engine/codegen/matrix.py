@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.codegen.activate import activate
-from mobilenets.engine.codegen.emit import NULL, Emitter, Index, Module, Value
+from mobilenets.engine.codegen.emit import Emitter, Module
+from mobilenets.engine.codegen.values import NULL, Index, Value
 from mobilenets.engine.graph import LINEAR, Activation, Array
 from mobilenets.engine.target import Target
 

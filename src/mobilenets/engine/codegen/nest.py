@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from mobilenets.engine.codegen.emit import Emitter, Index, Value
+from mobilenets.engine.codegen.emit import Emitter
+from mobilenets.engine.codegen.values import Index, Value
 
 Body = Callable[[list[Value], int], None]
 """Given each operand's address and the number of lanes (0: a single element), does the work."""

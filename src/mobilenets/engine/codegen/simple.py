@@ -8,10 +8,11 @@ import numpy as np
 from mobilenets.engine.codegen.activate import activate, exp
 from mobilenets.engine.codegen.chain import share_rows
 from mobilenets.engine.codegen.convolution import fill
-from mobilenets.engine.codegen.emit import Emitter, Index, Value, literal
+from mobilenets.engine.codegen.emit import Emitter
 from mobilenets.engine.codegen.nest import Nest, emit_nest, read, write
 from mobilenets.engine.codegen.stages import Shape
 from mobilenets.engine.codegen.steps import Frame, Step
+from mobilenets.engine.codegen.values import Index, Value, literal
 from mobilenets.engine.graph import Activation, Array, Pool
 from mobilenets.engine.target import Target
 

@@ -3,11 +3,12 @@
 from mobilenets.engine.codegen.chain import share_rows
 from mobilenets.engine.codegen.convolution import fill
 from mobilenets.engine.codegen.depthwise import Row, depthwise_kernel
-from mobilenets.engine.codegen.emit import NULL, Emitter, Value, literal
+from mobilenets.engine.codegen.emit import Emitter
 from mobilenets.engine.codegen.matrix import Product, emit_product, pack, pad_channels, panels
 from mobilenets.engine.codegen.nest import Nest, emit_nest, read, write
 from mobilenets.engine.codegen.stages import Rows, Shape, window_of, window_rows
 from mobilenets.engine.codegen.steps import Frame, Step, round_up
+from mobilenets.engine.codegen.values import NULL, Value, literal
 from mobilenets.engine.graph import Activation, Array, Conv
 from mobilenets.engine.target import Target
 

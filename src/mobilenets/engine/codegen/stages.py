@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mobilenets.engine.codegen.depthwise import Row, depthwise_kernel
-from mobilenets.engine.codegen.emit import NULL, Emitter, Index, Value
+from mobilenets.engine.codegen.emit import Emitter
 from mobilenets.engine.codegen.matrix import Product, emit_product, pack, pad_channels
+from mobilenets.engine.codegen.values import NULL, Index, Value
 from mobilenets.engine.graph import LINEAR, Array, Conv
 from mobilenets.engine.target import Target
 

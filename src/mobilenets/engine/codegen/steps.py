@@ -7,8 +7,9 @@ import numpy as np
 
 from mobilenets.engine.codegen.activate import activate
 from mobilenets.engine.codegen.chain import Stage, Streaming, merge, share_rows
-from mobilenets.engine.codegen.emit import Emitter, Value
+from mobilenets.engine.codegen.emit import Emitter
 from mobilenets.engine.codegen.stages import BlockStage, Job, Rows, Shape
+from mobilenets.engine.codegen.values import Value
 from mobilenets.engine.graph import Activation, Array
 from mobilenets.engine.target import Target
 
