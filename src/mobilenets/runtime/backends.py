@@ -27,7 +27,7 @@ class Backend(Protocol):
 
 
 class Engine:
-    """The compiler of this package. Where the file leaves sides open, each size is compiled once."""
+    """The compiler of this package; where a file leaves sides open, each size is compiled once."""
 
     name = "mobilenets"
 
