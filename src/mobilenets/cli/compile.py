@@ -105,7 +105,7 @@ def stages(block: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, schedule) of each, of "a > b"; what a file calls its nodes is no markup."""
     from rich.markup import escape
 
-    names = block["name"].split(" > ")
+    names = [name.removeprefix("backbone.") for name in block["name"].split(" > ")]
     schedules = str(block["schedule"] or block["kind"]).split(" > ")
     pairs = zip_longest(names, schedules, fillvalue="")
     return [(escape(name), escape(schedule)) for name, schedule in pairs]

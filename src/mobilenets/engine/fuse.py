@@ -1,7 +1,9 @@
 """Fusion: which nodes of a graph become one step."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from mobilenets.engine.graph import Binary, Conv, Dense, Graph, Mean, Node, Tensor
 
@@ -59,6 +61,10 @@ def fuse(graph: Graph) -> list[Unit]:
         nodes, unit = _match(uses, node)
         taken |= {id(n) for n in nodes}
         units.append(unit)
+    names = [unit.name for unit in units]
+    for i, unit in enumerate(units):
+        if isinstance(unit, Block) and names.count(unit.name) > 1:
+            units[i] = replace(unit, name=unit.depthwise.name)
     return _ordered(units, graph)
 
 
@@ -93,8 +99,15 @@ def _block(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
     if shortcut and add is not None:
         nodes.append(add)
         output = add.output
-    name = depthwise.name
+    name = _common([n.name for n in nodes if isinstance(n, Conv)]) or depthwise.name
     return nodes, Block(name, expand, depthwise, project, shortcut, source, output)
+
+
+def _common(names: list[str]) -> str:
+    """What the names of a block's layers begin with: `blocks.3` of `blocks.3.expand`, ..."""
+    parts = [re.split(r"([./])", name) for name in names]
+    same = takewhile(lambda column: len(set(column)) == 1, zip(*parts, strict=False))
+    return "".join(column[0] for column in same).strip("./")
 
 
 def _pooled(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:

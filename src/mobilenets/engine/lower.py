@@ -191,7 +191,7 @@ class Lowering(Layouts):
             conv.bias, conv.activation, (self.image(unit.source),), unit.output, self.threads,
             pool=True,
         )  # fmt: skip
-        self.simple(step, unit, "averaged as it is made")
+        self.simple(step, unit, "averaged")
 
     def _dense_step(self, node: Dense) -> None:
         buffer = self.plain(node.inputs[0])

@@ -87,9 +87,9 @@ class ChainStep(Step):
         parts = []
         for stage, strip in zip(self.stages, self.strips, strict=True):
             if isinstance(stage, BlockStage):
-                parts.append(f"{strip} row{'s' * (strip > 1)} x {stage.group} channels")
+                parts.append(f"rows {strip} x {stage.group}")
             else:
-                parts.append("conv rows")
+                parts.append("rows")
         return " > ".join(parts)
 
     def weights(self, target: Target) -> list[Array]:
@@ -232,7 +232,7 @@ class GroupsStep(Step):
 
     def describe(self, target: Target) -> str:
         """The schedule in words."""
-        return f"{self.stage.groups(target)} groups of {self.stage.group} channels"
+        return f"groups {self.stage.groups(target)} x {self.stage.group}"
 
     def weights(self, target: Target) -> list[Array]:
         """The block's."""

@@ -215,6 +215,13 @@ class Call:
             raise self.fail(f"its axes must differ, got {tuple(listed)}")
         return axes
 
+    @property
+    def title(self) -> str:
+        """The layer's name as its weight has it (`blocks.3.expand`), else the node's own."""
+        stored = self.op.inputs[1] if len(self.op.inputs) > 1 else ""
+        layer = stored.removesuffix(".weight")
+        return layer.removesuffix(".conv") if stored and layer != stored else self.op.name
+
     def listed(self, name: str, index: int, since: int) -> tuple[int, ...] | None:
         """Integers that were attribute `name` and are input `index` since that opset."""
         if self.opset < since:
@@ -235,7 +242,7 @@ class Call:
         output = self.builder.fresh(base)
         tensor = Tensor(output, check_runtime(shape), dtype)
         names = tuple(value.name for value in inputs)
-        self.builder.nodes.append(kind(name=self.op.name, inputs=names, output=output, **fields))
+        self.builder.nodes.append(kind(name=self.title, inputs=names, output=output, **fields))
         self.builder.tensors[output] = tensor
         return tensor
 
