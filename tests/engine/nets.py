@@ -26,7 +26,7 @@ from mobilenets.models.geometry import (
 )
 from tests.engine.graphs import TOLERANCE, onnx_runtime
 
-NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 4, 7, 4)
+NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 4, 6, 4)
 
 
 def targets() -> dict[str, Target]:

@@ -36,6 +36,7 @@ def compile(  # noqa: A001
     threads = available() if threads is None else threads
     if not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS:
         raise ValueError(f"threads must be from 1 to {_MOST_THREADS}, got {threads!r}")
+    threads = min(threads, available()) if os.name != "posix" else threads
     schedule = schedule or Schedule()
     start = time.perf_counter()
     data = _bytes(Path(path))
@@ -68,7 +69,9 @@ def _read(path: str | os.PathLike[str], shape: tuple[int, ...] | None) -> Graph:
 
 
 def available() -> int:
-    """How many processors this process may use."""
+    """How many processors this process may use; 1 where there are no POSIX threads."""
+    if os.name != "posix":
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
     return min(_MOST_THREADS, os.cpu_count() or 1)
