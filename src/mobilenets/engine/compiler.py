@@ -44,7 +44,7 @@ def compile(  # noqa: A001
     content = hashlib.blake2b(data).hexdigest()
     if b"location" in data:  # weights in other files belong to the content
         graph = _read(path, shape)
-        content = _content(graph)
+        content = _content(data, graph)
     asked = json.dumps([threads, shape, schedule.to_json()])
     key = key_of(content, asked, processor(), maker())
     cache = Cache()
@@ -86,9 +86,11 @@ def _bytes(path: Path) -> bytes:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _content(graph: Graph) -> str:
-    digest = hashlib.blake2b()
+def _content(data: bytes, graph: Graph) -> str:
+    """A digest of a file and of the arrays that it has elsewhere."""
+    digest = hashlib.blake2b(data)
     for node in graph.nodes:
         for value in vars(node).values():
-            digest.update(value.tobytes() if hasattr(value, "tobytes") else repr(value).encode())
+            if hasattr(value, "tobytes"):
+                digest.update(value.tobytes())
     return digest.hexdigest()

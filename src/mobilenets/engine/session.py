@@ -2,6 +2,7 @@
 
 import ctypes
 import mmap
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,7 +168,13 @@ class Memory:
 
 
 def allocate(size: int) -> Memory:
-    """Zeroed memory on a page of its own, given back when nobody holds it."""
-    block = mmap.mmap(-1, size)
+    """Zeroed memory on a page of its own, given back when nobody holds it.
+
+    Private: what is shared with a forked child is overwritten by its runs.
+    """
+    if sys.platform == "win32":
+        block = mmap.mmap(-1, size)
+    else:
+        block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     held = (ctypes.c_char * size).from_buffer(block)
     return Memory(ctypes.addressof(held), (block, held))
