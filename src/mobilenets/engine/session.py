@@ -115,10 +115,10 @@ class Net:
     def _given(self, out: Sequence[Output], count: int) -> list[Output]:
         wanted = [(r.shape, r.dtype) for r in self._results(count)]
         if [(r.shape, r.dtype) for r in out] != wanted or not all(
-            r.flags.c_contiguous for r in out
+            r.flags.c_contiguous and r.flags.writeable for r in out
         ):
             raise ValueError(
-                f"out must be contiguous arrays {wanted}, got {[r.shape for r in out]}"
+                f"out must be contiguous, writeable arrays {wanted}, got {[r.shape for r in out]}"
             )
         return list(out)
 
