@@ -58,7 +58,7 @@ class Schedule:
         if not isinstance(data, dict) or set(data) - {"blocks", "stream"}:
             raise InputError(f"{where}: must be an object with blocks and stream, got {data!r:.80}")
         blocks, stream = data.get("blocks", {}), data.get("stream", _STREAMED)
-        if not isinstance(stream, int) or stream < -1:
+        if type(stream) is not int or stream < -1:
             raise InputError(f"{where}: stream must be -1 or more floats, got {stream!r}")
         if not isinstance(blocks, dict):
             raise InputError(f"{where}: blocks must be an object, got {blocks!r:.80}")
@@ -75,7 +75,7 @@ def _choice(where: str, name: str, value: Any) -> Choice:
     good = isinstance(value, dict) and set(value) == wanted
     if good and value["kind"] in ("rows", "groups"):
         sizes = value["group"], value["strip"]
-        if all(isinstance(size, int) and size > 0 for size in sizes):
+        if all(type(size) is int and size > 0 for size in sizes):
             return Choice(value["kind"], *sizes)
     raise InputError(
         f"{where}: {name} must have kind (rows or groups), group and strip (positive), "

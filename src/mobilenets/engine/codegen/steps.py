@@ -76,10 +76,12 @@ class ChainStep(Step):
         inputs: tuple[str, ...], output: str, threads: int,
     ) -> None:  # fmt: skip
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
-        self.stages, self.strips = stages, strips
+        self.stages = stages
+        heights = [stage.target.height for stage in stages]
+        self.strips = [min(pair) for pair in zip(strips, heights, strict=True)]
         height = stages[-1].target.height
         shares = [share for share in share_rows(height, threads) if share[0] < share[1]]
-        self.parts = [Streaming(stages, strips).run(*share) for share in shares]
+        self.parts = [Streaming(stages, self.strips).run(*share) for share in shares]
         self.prepared, self.between = merge(self.parts)
 
     def describe(self) -> str:
