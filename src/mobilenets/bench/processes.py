@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ class Process:
         if "error" in found:
             raise SideError(found["error"], found["missing"])
         return dict(found)
+
+    def used(self) -> float:
+        """Processor time that it has used, in seconds; where that is not told, the time of day."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return time.monotonic()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         """Ends it, whatever it does."""

@@ -16,9 +16,10 @@ All of it works on one block of memory, which `pool.py` makes and passes around:
        768  slots, 64 bytes each: the block, the thread   the pool, once
 
 A *signal* is two 32-bit counters: how often it was raised, and how many threads sleep until it is
-raised again. Waiting spins on the first a bounded number of times and then sleeps. No wake-up is
-lost: who sleeps counts itself and then looks at the signal again; who raises it does so and then
-looks for sleepers; all four steps are sequentially consistent, so at least one sees the other.
+raised again. Waiting spins on the first a bounded number of times, letting others have its core now
+and then (it may be the one that the awaited thread needs), and then sleeps. No wake-up is lost: who
+sleeps counts itself and then looks at the signal again; who raises it does so and then looks for
+sleepers; all four steps are sequentially consistent, so at least one sees the other.
 Every counter that a thread spins on has a cache line of its own.
 
 `sleep` and `wake`, and in them libc's functions, are called through the block, so that code that
@@ -48,4 +49,4 @@ _LOCK = (
 
 def libc_names(futex: int | None) -> tuple[str, ...]:
     """Which of libc's functions the block holds, in this order."""
-    return _LOCK if futex is None else ("syscall",)
+    return ("sched_yield", *_LOCK) if futex is None else ("sched_yield", "syscall")

@@ -41,6 +41,7 @@ _PAUSE = {
     "arm64": ("llvm.aarch64.hint", [I32(1)]),
 }
 _PRIVATE_WAIT, _PRIVATE_WAKE = 128, 129
+_BETWEEN_YIELDS = 128  # pauses, 4 microseconds or so
 _ALL = 2**31 - 1
 
 
@@ -121,6 +122,9 @@ def _emit_wait(module: ir.Module) -> ir.Function:
     _pause(build, module)
     left = build.sub(build.load(rest), I64(1))
     build.store(left, rest)
+    turn = build.and_(left, I64(_BETWEEN_YIELDS - 1))
+    with build.if_then(build.icmp_signed("==", turn, I64(0)), likely=False):
+        build.call(_libc(build, block, 0, ir.FunctionType(I32, [])), [])
     build.cbranch(build.icmp_signed(">=", left, I64(0)), look, bed)
     build.position_at_end(bed)
     sleepers = _word(build, _at(build, signal, SLEEPERS))
@@ -231,12 +235,12 @@ def _emit_futex(module: ir.Module, number: int) -> None:
     block, word, old = function.args
     # No time limit; interrupted or awakened for nothing, `wait` looks again.
     arguments = [I64(number), word, I64(_PRIVATE_WAIT), build.zext(old, I64), I64(0)]
-    build.call(_libc(build, block, 0, kind), arguments)
+    build.call(_libc(build, block, 1, kind), arguments)
     build.ret_void()
     function, build = _define(module, "wake", WAKER, "external")
     block, word = function.args
     arguments = [I64(number), word, I64(_PRIVATE_WAKE), I64(_ALL)]
-    build.call(_libc(build, block, 0, kind), arguments)
+    build.call(_libc(build, block, 1, kind), arguments)
     build.ret_void()
 
 
@@ -246,18 +250,18 @@ def _emit_condition(module: ir.Module) -> None:
     function, build = _define(module, "sleep", SLEEP, "external")
     block, word, old = function.args
     mutex, condition = _at(build, block, MUTEX), _at(build, block, CONDITION)
-    build.call(_libc(build, block, 0, one), [mutex])
+    build.call(_libc(build, block, 1, one), [mutex])
     # Whoever changes the word must take the mutex to wake, so cannot do so between these two.
     with build.if_then(build.icmp_signed("==", _load(build, word, "seq_cst"), old)):
-        build.call(_libc(build, block, 2, two), [condition, mutex])
-    build.call(_libc(build, block, 1, one), [mutex])
+        build.call(_libc(build, block, 3, two), [condition, mutex])
+    build.call(_libc(build, block, 2, one), [mutex])
     build.ret_void()
     function, build = _define(module, "wake", WAKER, "external")
     block, _ = function.args
     mutex, condition = _at(build, block, MUTEX), _at(build, block, CONDITION)
-    build.call(_libc(build, block, 0, one), [mutex])
-    build.call(_libc(build, block, 3, one), [condition])
     build.call(_libc(build, block, 1, one), [mutex])
+    build.call(_libc(build, block, 4, one), [condition])
+    build.call(_libc(build, block, 2, one), [mutex])
     build.ret_void()
 
 
