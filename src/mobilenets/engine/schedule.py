@@ -19,7 +19,7 @@ _TINY, _SMALL = 20 * 20, 28 * 28  # pixels
 _WORK = 160 * 1024  # floats of a group on the whole map, expanded and convolved: fits L2
 _MOST_GROUP = 160
 _STRIP_PIXELS = 56
-_ROW_GROUP = 48
+_ROW_FLOATS = 2688  # of a row of a group: three of them and their outputs fit the first cache
 _STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
 
 
@@ -110,7 +110,7 @@ def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
         fitting = [size for size in sizes if size <= most] or sizes[:1]
         even = [size for size in fitting if (shape.middle // size) % threads == 0]
         return Choice("groups", max(even or fitting[:1]), shape.outputs)
-    near = min(sizes, key=lambda size: abs(size - _ROW_GROUP))
+    near = min(sizes, key=lambda size: abs(size - _ROW_FLOATS / shape.width))
     return Choice("rows", near, 1)
 
 
