@@ -134,6 +134,13 @@ def inputs_of(unit: Unit) -> tuple[str, ...]:
     return unit.inputs if isinstance(unit, Node) else (unit.source,)
 
 
+def weights_of(unit: Unit) -> int:
+    """How many weights a unit's matrix products have."""
+    if isinstance(unit, Block):
+        return unit.project.weight.size + (unit.expand.weight.size if unit.expand else 0)
+    return unit.weight.size if isinstance(unit, Conv) else 0
+
+
 def multiply_adds(unit: Unit, tensors: Mapping[str, Tensor]) -> int:
     """Multiply-adds of a unit's convolutions and matrix products."""
     if isinstance(unit, PooledConv):

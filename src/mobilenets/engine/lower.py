@@ -9,11 +9,19 @@ from mobilenets.engine.codegen.convolution import ConvStage
 from mobilenets.engine.codegen.single import DepthwiseStep, PointwiseStep
 from mobilenets.engine.codegen.stages import BlockStage
 from mobilenets.engine.codegen.steps import ChainStep, GroupsStep, Step, shape_of
-from mobilenets.engine.fuse import Block, PooledConv, Unit, fuse, inputs_of, multiply_adds
+from mobilenets.engine.fuse import (
+    Block,
+    PooledConv,
+    Unit,
+    fuse,
+    inputs_of,
+    multiply_adds,
+    weights_of,
+)
 from mobilenets.engine.graph import Conv, Dense, Graph, Node
 from mobilenets.engine.layouts import CHANNELS_LAST, Layouts, Lowered, Place
 from mobilenets.engine.nodes import NODES
-from mobilenets.engine.schedule import BlockShape, Choice, Schedule, choose, group_sizes
+from mobilenets.engine.schedule import HEAVY, BlockShape, Choice, Schedule, choose, group_sizes
 from mobilenets.engine.target import Target
 from mobilenets.errors import InputError
 
@@ -89,7 +97,7 @@ class Lowering(Layouts):
     def _join(self, unit: Unit, stage: Callable[[], BlockStage | ConvStage], strip: int) -> None:
         source = inputs_of(unit)[0]
         pending = self._pending
-        if pending is not None and self._streams(pending.units[-1].output, source):
+        if pending is not None and self._streams(pending.units[-1].output, unit):
             self.places[source] = Place(source, CHANNELS_LAST)
             pending.units.append(unit)
             pending.stages.append(stage())
@@ -98,10 +106,12 @@ class Lowering(Layouts):
         self._flush()
         self._pending = _Pending([unit], [stage()], [strip])
 
-    def _streams(self, made: str, wanted: str) -> bool:
+    def _streams(self, made: str, unit: Unit) -> bool:
+        """Whether a unit joins the chain that makes its input."""
         limit, tensor = self.schedule.stream, self.tensor(made)
         alone = self.readers.get(made) == 1 and made not in self.graph.outputs
-        return made == wanted and alone and limit >= 0 and tensor.size > limit
+        light = limit == 0 or weights_of(unit) <= HEAVY
+        return (made,) == inputs_of(unit) and alone and limit >= 0 and tensor.size > limit and light
 
     def _flush(self) -> None:
         """Make the step of the stages that have gathered."""
@@ -127,7 +137,8 @@ class Lowering(Layouts):
             return self.schedule.blocks[block.name]
         height, width = self.tensor(block.source).shape[2:]
         middle, outputs = block.depthwise.weight.shape[0], self.tensor(block.output).shape[2]
-        shape = BlockShape(height, width, middle, outputs, block.expand is not None)
+        expands, weights = block.expand is not None, weights_of(block)
+        shape = BlockShape(height, width, middle, outputs, expands, weights)
         return choose(shape, self.target.lanes, self.threads)
 
     def _block(self, block: Block, choice: Choice) -> BlockStage:

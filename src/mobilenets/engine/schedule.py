@@ -18,8 +18,10 @@ Kind = Literal["rows", "groups"]
 _TINY, _SMALL = 20 * 20, 28 * 28  # pixels
 _WORK = 160 * 1024  # floats of a group on the whole map, expanded and convolved: fits L2
 _MOST_GROUP = 160
-_STRIP_PIXELS = 56
+_STRIP, _LONG_STRIP = 56, 196  # pixels
 _ROW_FLOATS = 2688  # of a row of a group: three of them and their outputs fit the first cache
+HEAVY = 64 * 1024
+"""Weights, in floats, that are better read once an image than once for each strip of a chain."""
 _STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
 
 
@@ -37,7 +39,8 @@ class Schedule:
     """Choices by a block's name, and which neighbours are streamed as one.
 
     `stream`: a map of more than so many floats between two stages is not written but streamed;
-    0 streams all that can be, -1 none.
+    0 streams all that can be, -1 none. Blocks with more than `HEAVY` weights are streamed with 0
+    only.
     """
 
     blocks: Mapping[str, Choice] = field(default_factory=dict)
@@ -85,13 +88,14 @@ def _choice(where: str, name: str, value: Any) -> Choice:
 
 @dataclass(frozen=True)
 class BlockShape:
-    """What the choice depends on: the map that is convolved by depth, and the outputs' height."""
+    """What the choice depends on: the map convolved by depth, the outputs' height, the weights."""
 
     height: int
     width: int
     middle: int
     outputs: int
     expands: bool
+    weights: int = 0
 
 
 def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
@@ -115,8 +119,9 @@ def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
 
 
 def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
-    """Rows cost nothing twice here; a strip is as many rows as the cache holds."""
-    strip = min(shape.outputs, -(-_STRIP_PIXELS // shape.width))
+    """Rows cost nothing twice here; the more weights are read for a strip, the longer it is."""
+    pixels = _LONG_STRIP if shape.weights > HEAVY else _STRIP
+    strip = min(shape.outputs, -(-pixels // shape.width))
     return Choice("rows", shape.middle if len(sizes) == 1 else sizes[-1], strip)
 
 
