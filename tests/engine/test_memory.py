@@ -331,3 +331,19 @@ def test_a_closed_network_says_so(small):
     net.close()
     with pytest.raises(ValueError, match="closed"):
         net(array(1, 3, 64, 64))
+
+
+def test_arguments_of_the_wrong_kind_are_named(tmp_path):
+    path = tmp_path / "v2.onnx"
+    path.write_bytes(mobilenet("mobilenet_v2", 0.35, (32, 32), classes=10))
+    with pytest.raises(ValueError, match="schedule must be a Schedule, got str"):
+        mobilenets.compile(path, schedule="mine.json")
+    with pytest.raises(ValueError, match="shape must be a tuple of integers, got 224"):
+        mobilenets.compile(path, shape=224)
+    net = net_of(path.read_bytes(), shape=(1, 3, 32, 32))
+    x = np.zeros((1, 3, 32, 32), np.float32)
+    for out in (np.zeros((1, 10), np.float32), [[0.0] * 10]):
+        with pytest.raises(ValueError, match="out must be a list of arrays"):
+            net(x, out=out)
+    with pytest.raises(ValueError, match="an image and a round are needed, got 0 and 50"):
+        net.profile(x[:0])

@@ -142,11 +142,15 @@ def test_json_that_is_no_schedule_is_one_line(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"{} {}", None])
+def test_a_schedule_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"mine\.json: no such file"):
+        Schedule.from_file(str(tmp_path / "mine.json"))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"{} {}"])
 def test_a_file_that_is_no_json_is_one_line(tmp_path, content):
     path = tmp_path / "schedule.json"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(InputError, match=r"schedule\.json: not a schedule in JSON") as caught:
         Schedule.from_file(path)
     assert "\n" not in str(caught.value)

@@ -79,7 +79,7 @@ def show(report: dict[str, Any], model: Path) -> None:
     blocks = report["blocks"]
     timed = any("milliseconds" in block for block in blocks)
     table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
-    table.caption = "arena and weights in kB"
+    table.caption = "rows: strip x channels; groups: number x channels; arena and weights in kB"
     for title in ("block", "schedule"):
         table.add_column(title, overflow="fold")
     for title in ["output", "M madds", "arena", "weights"] + ["ms", "peak %"] * timed:
@@ -105,7 +105,7 @@ def stages(block: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, schedule) of each, of "a > b"; what a file calls its nodes is no markup."""
     from rich.markup import escape
 
-    names = [name.removeprefix("backbone.") for name in block["name"].split(" > ")]
+    names = block["name"].split(" > ")
     schedules = str(block["schedule"] or block["kind"]).split(" > ")
     pairs = zip_longest(names, schedules, fillvalue="")
     return [(escape(name), escape(schedule)) for name, schedule in pairs]

@@ -36,6 +36,10 @@ def compile(  # noqa: A001
     threads = available() if threads is None else threads
     if not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS:
         raise ValueError(f"threads must be from 1 to {_MOST_THREADS}, got {threads!r}")
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise ValueError(f"schedule must be a Schedule, got {type(schedule).__name__}")
+    if shape is not None and not isinstance(shape, tuple):
+        raise ValueError(f"shape must be a tuple of integers, got {shape!r}")
     threads = min(threads, available()) if os.name != "posix" else threads
     schedule = schedule or Schedule()
     start = time.perf_counter()

@@ -7,6 +7,7 @@ Several rows-scheduled stages in a row can be streamed as one chain: maps betwee
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -47,10 +48,12 @@ class Schedule:
     stream: int = _STREAMED
 
     @classmethod
-    def from_file(cls, path: Path) -> "Schedule":
+    def from_file(cls, path: str | os.PathLike[str]) -> "Schedule":
         """Read what `to_json` wrote, or part of it. InputError where it does not make sense."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such file") from error
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: not a schedule in JSON ({error})") from error
         return cls.from_json(data, str(path))

@@ -114,6 +114,8 @@ class Net:
 
     def _given(self, out: Sequence[Output], count: int) -> list[Output]:
         wanted = [(r.shape, r.dtype) for r in self._results(count)]
+        if isinstance(out, np.ndarray) or not all(isinstance(r, np.ndarray) for r in out):
+            raise ValueError(f"out must be a list of arrays {wanted}, got {type(out).__name__}")
         if [(r.shape, r.dtype) for r in out] != wanted or not all(
             r.flags.c_contiguous and r.flags.writeable for r in out
         ):
@@ -127,6 +129,8 @@ class Net:
         from mobilenets.engine.peak import peak
 
         one = self._checked(x)[:1]
+        if not len(one) or rounds < 1:
+            raise ValueError(f"an image and a round are needed, got {len(one)} and {rounds}")
         self(one)
         readings, seconds = [], []
         for _ in range(rounds):

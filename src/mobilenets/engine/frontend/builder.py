@@ -220,7 +220,9 @@ class Call:
         """The layer's name as its weight has it (`blocks.3.expand`), else the node's own."""
         stored = self.op.inputs[1] if len(self.op.inputs) > 1 else ""
         layer = stored.removesuffix(".weight")
-        return layer.removesuffix(".conv") if stored and layer != stored else self.op.name
+        if layer == stored:
+            return self.op.name
+        return layer.removesuffix(".conv").removeprefix("backbone.")
 
     def listed(self, name: str, index: int, since: int) -> tuple[int, ...] | None:
         """Integers that were attribute `name` and are input `index` since that opset."""
