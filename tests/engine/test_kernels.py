@@ -161,7 +161,8 @@ def products(target: Target) -> Iterator[Case]:
     for count in around(1, target.pixels, 2 * target.pixels, 2 * target.pixels * target.vectors):
         for channels in (lanes + 1, width + 1):
             yield product_case(target, count, channels, 9)
-    for channels in around(1, lanes, width, 2 * width, 3 * width):
+    halves = (lanes * 3 // 2, lanes * 5 // 2)  # two pixels share the last vector
+    for channels in (*around(1, lanes, width, 2 * width, 3 * width), *halves):
         yield product_case(target, target.pixels + 1, channels, 6)
     for channels in around(8 * lanes, 16 * lanes):
         yield product_case(target, 1, channels, 7, vectors=8)

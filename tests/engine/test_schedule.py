@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.fuse import Block, fuse
+from mobilenets.engine.fuse import Block, fuse, weights_of
 from mobilenets.engine.program import prepare
-from mobilenets.engine.schedule import BlockShape, Choice, Schedule, choose, group_sizes
+from mobilenets.engine.schedule import HEAVY, BlockShape, Choice, Schedule, choose, group_sizes
 from mobilenets.engine.target import host
 from mobilenets.errors import InputError
-from tests.engine.graphs import array
+from tests.engine.graphs import array, model, node
 from tests.engine.nets import NEON, mobilenet, net_of, targets
 
 SHAPE = (1, 3, 64, 64)
@@ -180,3 +180,41 @@ def test_what_is_chosen_is_allowed_on_every_target(graph, blocks, target, thread
         choice = choose(shape, target.lanes, threads)
         assert choice.group in group_sizes(middle(block), target.lanes)
         assert 1 <= choice.strip <= rows
+
+
+def chains(name: str, schedule: Schedule) -> list[str]:
+    graph = read_graph(mobilenet(name), shape=(1, 3, 224, 224))
+    return [" > ".join(entry.names) for entry in prepare(graph, host(), 1, schedule).entries]
+
+
+def test_blocks_with_many_weights_stay_out_of_chains_unless_all_is_streamed():
+    size = {stream: len(chains("mobilenet_v1", Schedule(stream=stream))) for stream in (-1, 0)}
+    default = chains("mobilenet_v1", Schedule())
+    assert size[0] < len(default) < size[-1]
+    first = read_graph(mobilenet("mobilenet_v1"), shape=(1, 3, 224, 224))
+    heavy = [
+        unit.name for unit in fuse(first) if isinstance(unit, Block) if weights_of(unit) > HEAVY
+    ]
+    assert len(heavy) > 5
+    assert set(heavy) <= set(default)
+
+
+def test_blocks_have_the_names_of_their_weights():
+    """What all layers of a block begin with; where two blocks have that in common, the middle's."""
+    nodes = [
+        node("Conv", "x blocks.0.expand.conv.weight", "a"),
+        node("Conv", "a blocks.0.depthwise.conv.weight", "b", group=8),
+        node("Conv", "b blocks.0.project.conv.weight", "c"),
+        node("Conv", "c other.1.weight", "d"),
+        node("Conv", "d other.2.weight", "e", group=8),
+        node("Conv", "e other.3.weight", "f"),
+        node("Conv", "f other.4.weight", "g"),
+        node("Conv", "g other.5.weight", "h", group=8),
+        node("Conv", "h other.6.weight", "y"),
+    ]
+    shapes = ((8, 4, 1, 1), (8, 1, 1, 1), (4, 8, 1, 1)) * 3
+    names = [one.input[1] for one in nodes]
+    weights = {name: array(*shape) for name, shape in zip(names, shapes, strict=True)}
+    graph = read_graph(model(nodes, (1, 4, 5, 5), weights).SerializeToString())
+    found = [unit.name for unit in fuse(graph)]
+    assert found == ["blocks.0", "other.2", "other.5"]
