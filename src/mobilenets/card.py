@@ -17,7 +17,7 @@ VERSION = 1
 ResizeRule = Literal["crop", "torchvision", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 ColourOrder = Literal["RGB", "BGR"]
-Outputs = Literal["logits", "probabilities"]
+Outputs = Literal["logits", "probabilities", "boxes", "detections"]
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,15 @@ class ModelCard:
     """Keyword arguments of the constructor, JSON values only."""
     task: str = "classify"
     labels: tuple[str, ...] = ()
-    """One per output; empty where nobody said."""
+    """One per output, of a detector one per class of objects; empty where nobody said."""
     preprocessing: Preprocessing = INCEPTION
     outputs: Outputs = "logits"
-    """What the numbers are: `probabilities` where a softmax is part of the file."""
+    """What the numbers are: `probabilities` where a softmax is part of the file.
+
+    Of a detector: `logits` are box codes and logits for each anchor; `boxes` are decoded, with
+    scores, (N, anchors, 4 + classes); `detections` have been through non-maximum suppression,
+    (N, most, 6): box, score, class. Boxes are left, top, right, bottom in shares of the input.
+    """
     source: str = ""
     """Who published the weights, in words."""
     recipe: dict[str, Any] = field(default_factory=dict)

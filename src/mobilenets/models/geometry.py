@@ -9,6 +9,24 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
 
+
+class Network(NamedTuple):
+    """What a network of the zoo is for, and the backbone it stands on."""
+
+    task: str
+    backbone: str
+
+
+NETWORKS = {
+    "mobilenet_v1": Network("classify", "mobilenet_v1"),
+    "mobilenet_v2": Network("classify", "mobilenet_v2"),
+    "ssd_mobilenet_v1": Network("detect", "mobilenet_v1"),
+    "ssd_mobilenet_v2": Network("detect", "mobilenet_v2"),
+    "ssdlite_mobilenet_v1": Network("detect", "mobilenet_v1"),
+    "ssdlite_mobilenet_v2": Network("detect", "mobilenet_v2"),
+    "ssd300_vgg16": Network("detect", "vgg16"),
+    "ssd512_vgg16": Network("detect", "vgg16"),
+}
 NAMES = ("mobilenet_v1", "mobilenet_v2")
 """Every network that a command accepts by name."""
 
