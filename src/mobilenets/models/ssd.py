@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilenets.card import ModelCard
-from mobilenets.models.geometry import check
+from mobilenets.models.geometry import check, unknown_name
 from mobilenets.models.layers import ConvNormAct, Norm, initialise
 from mobilenets.models.ssd_geometry import (
     CODE_WEIGHTS,
@@ -20,6 +20,8 @@ from mobilenets.models.ssd_geometry import (
 from mobilenets.models.v1 import MobileNetV1
 from mobilenets.models.v2 import MobileNetV2
 
+KNOBS = ("width", "padding", "norm_eps", "norm_momentum")
+"""The backbone's arguments that a detector takes; the others would move its taps."""
 SIGMA = 0.03
 """Deviation of the new layers' weights at the start, in the authors' configuration."""
 
@@ -152,44 +154,51 @@ def decode_boxes(codes: Tensor, anchors: Tensor) -> Tensor:
     return torch.cat([centres - half, centres + half], -1)
 
 
-def ssd_mobilenet_v1(**knobs: Any) -> SSD:
-    """SSD on MobileNetV1; heads are 1x1 in the authors' code. `knobs` are those of `detector`."""
-    return detector("mobilenet_v1", **{"head_kernel": 1, **knobs})
+def ssd_mobilenet_v1(
+    *, classes: int = 80, scores: Scores = "sigmoid", head_kernel: int = 1, **knobs: Any
+) -> SSD:
+    """SSD on MobileNetV1, heads 1x1 as in the authors' code; the arguments are `detector`'s."""
+    return detector("mobilenet_v1", classes, scores, head_kernel=head_kernel, **knobs)
 
 
-def ssd_mobilenet_v2(**knobs: Any) -> SSD:
-    """SSD on MobileNetV2, heads 3x3; `knobs` are those of `detector`."""
-    return detector("mobilenet_v2", **knobs)
+def ssd_mobilenet_v2(
+    *, classes: int = 80, scores: Scores = "sigmoid", head_kernel: int = 3, **knobs: Any
+) -> SSD:
+    """SSD on MobileNetV2; the arguments are `detector`'s."""
+    return detector("mobilenet_v2", classes, scores, head_kernel=head_kernel, **knobs)
 
 
-def ssdlite_mobilenet_v1(**knobs: Any) -> SSD:
-    """SSDLite on MobileNetV1 (paper 2, Table 6); `knobs` are those of `detector`."""
-    return detector("mobilenet_v1", lite=True, **knobs)
+def ssdlite_mobilenet_v1(*, classes: int = 80, scores: Scores = "sigmoid", **knobs: Any) -> SSD:
+    """SSDLite on MobileNetV1 (paper 2, Table 6); the arguments are `detector`'s."""
+    return detector("mobilenet_v1", classes, scores, **knobs)
 
 
-def ssdlite_mobilenet_v2(**knobs: Any) -> SSD:
-    """SSDLite on MobileNetV2 (paper 2, Table 6); `knobs` are those of `detector`."""
-    return detector("mobilenet_v2", lite=True, **knobs)
+def ssdlite_mobilenet_v2(*, classes: int = 80, scores: Scores = "sigmoid", **knobs: Any) -> SSD:
+    """SSDLite on MobileNetV2 (paper 2, Table 6); the arguments are `detector`'s."""
+    return detector("mobilenet_v2", classes, scores, **knobs)
 
 
 def detector(
     backbone: str,
+    classes: int,
+    scores: Scores,
     *,
-    lite: bool = False,
-    classes: int = 80,
-    scores: Scores = "sigmoid",
-    head_kernel: int = 3,
+    head_kernel: int | None = None,
     **knobs: Any,
 ) -> SSD:
-    """SSD, or with `lite` SSDLite, on the backbone of that name.
+    """SSD on the backbone of that name, SSDLite where `head_kernel` is None.
 
     `classes` are those of objects: the network adds one for the background. `head_kernel`, 1 or
-    3, is that of SSD's heads. `knobs` are width, padding, norm_eps and norm_momentum of the
-    backbone. Raises ValueError for a knob out of range.
+    3, is that of SSD's heads. `knobs` are KNOBS, the backbone's. Raises ValueError for a knob
+    out of range or of another name.
     """
+    for knob in knobs:
+        if knob not in KNOBS:
+            raise ValueError(unknown_name(knob, KNOBS, "argument"))
     check(classes=classes)
     check_scores(scores)
-    if head_kernel not in (1, 3):
+    lite = head_kernel is None
+    if head_kernel not in (None, 1, 3):
         raise ValueError(f"head_kernel must be 1 or 3, got {head_kernel!r}")
     trunk = {"mobilenet_v1": MobileNetV1, "mobilenet_v2": MobileNetV2}[backbone](**knobs)
     stem = trunk.stem
@@ -208,7 +217,7 @@ def detector(
     per_place = [len(shapes) for shapes in anchor_shapes()]
     heads = [
         [
-            Head(c, shapes, values, lite=lite, kernel=1 if lite else head_kernel, **common)
+            Head(c, shapes, values, lite=lite, kernel=head_kernel or 1, **common)
             for c, shapes in zip(channels, per_place, strict=True)
         ]
         for values in (4, 1 + classes)

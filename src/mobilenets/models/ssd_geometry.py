@@ -7,6 +7,7 @@ paper 2, section 6.2), and Liu et al. 2016 (arXiv 1512.02325) for VGG-16.
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -112,7 +113,7 @@ def anchor_shapes() -> list[list[tuple[float, float]]]:
     maps = len(EXTRAS) + 2
     scales = [LOWEST + (HIGHEST - LOWEST) * i / (maps - 1) for i in range(maps)] + [1.0]
     shapes = [[(0.1, 0.1), _shape(scales[0], 2), _shape(scales[0], 1 / 2)]]
-    for scale, larger in zip(scales[1:], scales[2:], strict=False):
+    for scale, larger in pairwise(scales[1:]):
         between = math.sqrt(scale * larger)
         ratios = (1, 2, 1 / 2, 3, 1 / 3)
         shapes.append([*(_shape(scale, ratio) for ratio in ratios), (between, between)])

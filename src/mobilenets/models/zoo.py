@@ -4,15 +4,28 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from torch import nn
+
 from mobilenets.models.backbone import Backbone
-from mobilenets.models.classifier import Classifier, mobilenet_v1, mobilenet_v2
-from mobilenets.models.geometry import unknown_name
+from mobilenets.models.classifier import mobilenet_v1, mobilenet_v2
+from mobilenets.models.geometry import NETWORKS, unknown_name
+from mobilenets.models.ssd import (
+    KNOBS,
+    ssd_mobilenet_v1,
+    ssd_mobilenet_v2,
+    ssdlite_mobilenet_v1,
+    ssdlite_mobilenet_v2,
+)
 from mobilenets.models.v1 import MobileNetV1
 from mobilenets.models.v2 import MobileNetV2
 
-MODELS: dict[str, Callable[..., Classifier]] = {
+MODELS: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
+    "ssd_mobilenet_v1": ssd_mobilenet_v1,
+    "ssd_mobilenet_v2": ssd_mobilenet_v2,
+    "ssdlite_mobilenet_v1": ssdlite_mobilenet_v1,
+    "ssdlite_mobilenet_v2": ssdlite_mobilenet_v2,
 }
 BACKBONES: dict[str, type[Backbone]] = {
     "mobilenet_v1": MobileNetV1,
@@ -20,7 +33,7 @@ BACKBONES: dict[str, type[Backbone]] = {
 }
 
 
-def build(name: str, **arguments: Any) -> Classifier:
+def build(name: str, **arguments: Any) -> nn.Module:
     """The network called `name`, with random weights; ValueError for a bad name or argument."""
     if name not in MODELS:
         raise ValueError(unknown_name(name, MODELS))
@@ -33,8 +46,13 @@ def build(name: str, **arguments: Any) -> Classifier:
 
 def arguments_of(name: str) -> dict[str, Any]:
     """Every keyword argument of the network called `name`, with its default."""
-    parameters = [
-        *inspect.signature(MODELS[name]).parameters.values(),
-        *inspect.signature(BACKBONES[name]).parameters.values(),
-    ]
+    task, backbone = NETWORKS[name]
+    inherited = _keywords(BACKBONES[backbone])
+    if task == "detect":
+        inherited = {knob: inherited[knob] for knob in KNOBS}
+    return {**_keywords(MODELS[name]), **inherited}
+
+
+def _keywords(constructor: Callable[..., nn.Module]) -> dict[str, Any]:
+    parameters = inspect.signature(constructor).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
