@@ -105,11 +105,15 @@ class SSD(nn.Module):
             maps.append(extra(maps[-1]))
         return maps
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def predictions(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Box codes (N, anchors, 4) and logits (N, anchors, 1 + classes), by themselves."""
         maps = self.maps(x)
         boxes = torch.cat([head(m) for head, m in zip(self.boxes, maps, strict=True)], 1)
         scores = torch.cat([head(m) for head, m in zip(self.scores, maps, strict=True)], 1)
-        return torch.cat([boxes, scores], 2)  # (N, anchors, 4 + 1 + classes)
+        return boxes, scores
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return torch.cat(self.predictions(x), 2)  # (N, anchors, 4 + 1 + classes)
 
 
 class Decoded(nn.Module):
@@ -127,11 +131,10 @@ class Decoded(nn.Module):
         self.register_buffer("anchors", anchors)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        out = self.network(x)
-        logits = out[..., 4:]
+        codes, logits = self.network.predictions(x)
         softmax = self.network.score_function == "softmax"
-        scores = logits.softmax(2) if softmax else logits.sigmoid()
-        return torch.cat([decode_boxes(out[..., :4], self.anchors), scores[..., 1:]], 2)
+        scores = logits.softmax(2)[..., 1:] if softmax else logits[..., 1:].sigmoid()
+        return torch.cat([decode_boxes(codes, self.anchors), scores], 2)
 
 
 def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
@@ -148,9 +151,10 @@ def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
 
 def decode_boxes(codes: Tensor, anchors: Tensor) -> Tensor:
     """Boxes (..., 4), left, top, right, bottom, from their codes: what `encode_boxes` undoes."""
-    codes = codes / codes.new_tensor(CODE_WEIGHTS)
-    centres = codes[..., :2] * anchors[..., 2:] + anchors[..., :2]
-    half = torch.exp(codes[..., 2:]) * (anchors[..., 2:] / 2)
+    weights = codes.new_tensor(CODE_WEIGHTS)
+    # What depends on the anchors alone is worked out when a network is exported.
+    centres = codes[..., :2] * (anchors[..., 2:] / weights[:2]) + anchors[..., :2]
+    half = torch.exp(codes[..., 2:] / weights[2:]) * (anchors[..., 2:] / 2)
     return torch.cat([centres - half, centres + half], -1)
 
 
