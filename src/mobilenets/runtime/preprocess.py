@@ -47,22 +47,44 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.f
     return canvas
 
 
+def shown(image: tuple[int, int], pre: Preprocessing) -> tuple[float, float, float, float]:
+    """The part of an image of (width, height) that its input shows: left, top, right, bottom.
+
+    In the image's pixels. With `crop` and `torchvision` it is smaller than the image, with `pad`
+    it goes on right or below, where the mean is.
+    """
+    height, width = pre.size
+    left, top = 0, 0
+    if pre.resize == "squash":
+        w, h = width, height
+    elif pre.resize == "pad":
+        w, h = _fit(image, (width, height))
+    else:
+        w, h, left, top = _centre(image, pre)
+    x, y = image[0] / w, image[1] / h
+    return left * x, top * y, (left + width) * x, (top + height) * y
+
+
 def _crop(image: Image.Image, pre: Preprocessing, resample: Image.Resampling) -> Image.Image:
     height, width = pre.size
-    theirs = pre.resize == "torchvision"
-    least = (round(width / pre.crop_fraction), round(height / pre.crop_fraction))
-    w, h = _cover(image.size, least, math.floor if theirs else round)
-    left, top = (w - width) // 2, (h - height) // 2
-    if theirs:
-        left, top = round((w - width) / 2), round((h - height) / 2)
+    w, h, left, top = _centre(image.size, pre)
     if w * h <= _MOST_PIXELS:
         resized = image.resize((w, h), resample)
         return resized.crop((left, top, left + width, top + height))
     # A strip of a few pixels by thousands would become gigabytes: scale only the part we keep.
     # The same picture but for rounding: Pillow then orders its two passes by the part's shape.
-    x, y = image.width / w, image.height / h
-    box = (left * x, top * y, (left + width) * x, (top + height) * y)
-    return image.resize((width, height), resample, box=box)
+    return image.resize((width, height), resample, box=shown(image.size, pre))
+
+
+def _centre(image: tuple[int, int], pre: Preprocessing) -> tuple[int, int, int, int]:
+    """(width, height) that the image is scaled to, and (left, top) of its centre in that."""
+    height, width = pre.size
+    theirs = pre.resize == "torchvision"
+    least = (round(width / pre.crop_fraction), round(height / pre.crop_fraction))
+    w, h = _cover(image, least, math.floor if theirs else round)
+    if theirs:
+        return w, h, round((w - width) / 2), round((h - height) / 2)
+    return w, h, (w - width) // 2, (h - height) // 2
 
 
 def _cover(
