@@ -92,9 +92,12 @@ def test_torch_is_imported_only_where_it_may_be(module):
 
 
 def test_geometry_is_free_of_torch_for_cost_to_stand_on():
-    assert not {name.split(".")[0] for name in IMPORTS["mobilenets.models.geometry"]} & TORCH
+    geometry = {"mobilenets.models.geometry", "mobilenets.models.ssd_geometry"}
+    for module in geometry:
+        assert not {name.split(".")[0] for name in IMPORTS[module]} & TORCH
+        assert OURS[module] <= geometry
     below = {name for m in FILES if unit(m) == "cost" for name in OURS[m] if unit(name) == "models"}
-    assert below == {"mobilenets.models.geometry"}
+    assert below == geometry
 
 
 def test_nothing_imports_the_tests_or_their_peers():

@@ -15,10 +15,14 @@ def run(*words: str):
 def test_every_network_with_what_it_costs():
     rows = json.loads(run("--json").stdout)
     assert [row["name"] for row in rows] == list(NAMES) == list(DESCRIPTIONS)
-    assert {row["name"]: (row["parameters"], row["madds"]) for row in rows} == {
-        "mobilenet_v1": (4_231_976, 568_740_352),
-        "mobilenet_v2": (3_504_872, 300_774_272),
-    }
+    found = {row["name"]: (row["parameters"], row["madds"]) for row in rows}
+    assert found["mobilenet_v1"] == (4_231_976, 568_740_352)
+    assert found["mobilenet_v2"] == (3_504_872, 300_774_272)
+    assert found["ssdlite_mobilenet_v2"] == (4_337_013, 788_830_144)
+    kinds = {row["name"]: (row["task"], row["resolution"]) for row in rows}
+    assert kinds["mobilenet_v1"] == ("classify", 224)
+    assert kinds["ssdlite_mobilenet_v1"] == ("detect", 320)
+    assert kinds["ssd300_vgg16"] == ("detect", 300)
 
 
 def test_the_38_released_checkpoints_are_there_with_their_costs():
@@ -39,10 +43,10 @@ def test_the_38_released_checkpoints_are_there_with_their_costs():
 
 
 def test_tables_for_a_person():
-    assert "568.7" in run().stdout
-    text = run("--pretrained").stdout
-    assert "71.8" in text
-    assert max(len(line) for line in text.splitlines()) <= 80
+    for words, figure in (((), "568.7"), (("--pretrained",), "71.8")):
+        text = run(*words).stdout
+        assert figure in text
+        assert max(len(line) for line in text.splitlines()) <= 80
 
 
 def test_help_has_an_example():

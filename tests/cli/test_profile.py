@@ -54,6 +54,8 @@ def test_the_issues_example():
         (["--expansion", "3", "--shortcut", "none"], "mobilenet_v2", {"expansion": 3}),
         (["--no-linear-bottleneck"], "mobilenet_v2", {"linear_bottleneck": False}),
         (["--no-finegrained", "--width", "0.5"], "mobilenet_v2", {"finegrained": False}),
+        (["--head-kernel", "1", "--classes", "3"], "ssd_mobilenet_v2", {"head_kernel": 1}),
+        ([], "ssdlite_mobilenet_v2", {"resolution": 320}),
         (["--bytes-per-element", "1"], "mobilenet_v2", {"bytes_per_element": 1}),
         (["--resolution", "65x130"], "mobilenet_v2", {"resolution": (65, 130)}),
     ],
@@ -61,6 +63,8 @@ def test_the_issues_example():
 def test_every_option_reaches_the_library(words, name, knobs):
     if "--width" in words:
         knobs = {**knobs, "width": 0.5}
+    if "--classes" in words:
+        knobs = {**knobs, "classes": 3}
     if "--shortcut" in words:
         knobs = {**knobs, "shortcut": "none"}
     expected = profile(name, **knobs).to_dict(layers=True)
@@ -111,6 +115,9 @@ def test_a_weights_file_says_everything_itself(assets, file, madds):
         (["mobilenet_v1", "--expansion", 3], 2, "a knob of mobilenet_v1 must be one of"),
         (["mobilenet_v2", "--output-stride", 12], 2, "output_stride must be 8, 16 or 32, got 12"),
         (["mobilenet_v2", "--width", -1], 2, "width must be a number above 0"),
+        (["ssdlite_mobilenet_v2", "--head-kernel", 1], 2, "a knob of ssdlite_mobilenet_v2 must be"),
+        (["ssd_mobilenet_v2", "--head-kernel", 2], 2, "head_kernel must be 1 or 3, got 2"),
+        (["ssd300_vgg16", "--resolution", 200], 2, "resolution must be about 300 for ssd300_vgg16"),
         (["mobilenet_v2", "--resolution", "12x"], 2, "--resolution must be a whole number or two"),
         (["mobilenet_v2", "--resolution", 0], 2, "resolution must be a positive integer"),
         (["mobilenet_v2", "--early-strides", "1,3"], 2, "early_strides must be two of 1 or 2"),

@@ -1,7 +1,6 @@
 """The analytic counts against torch's own: a flop counter on meta tensors, parameters by module."""
 
 import ast
-import inspect
 import itertools
 import subprocess
 import sys
@@ -13,9 +12,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mobilenets.cost import Cost, profile
-from mobilenets.models import classifier, v1, v2
+from mobilenets.models.geometry import NAMES, NETWORKS
 from mobilenets.models.layers import ConvNormAct, InvertedResidual
-from mobilenets.models.zoo import MODELS, build
+from mobilenets.models.vgg import L2Norm
+from mobilenets.models.zoo import MODELS, arguments_of, build
 
 SIZES = (224, (97, 130), 33)
 V1_KNOBS = [
@@ -34,9 +34,21 @@ V2_KNOBS = [
     {"width": 0.5, "expansion": 3, "shortcut": "none", "linear_bottleneck": False},
     {"width": 1.3, "shortcut": "expansion", "early_strides": (2, 1), "norm_momentum": 0.1},
 ]
+SSD_SIZES = (300, 320, (97, 130))
+SSDLITE_KNOBS = [
+    {"width": 0.5, "classes": 7},
+    {"width": 0.75, "padding": "symmetric"},
+    {"scores": "softmax", "norm_eps": 1e-5},
+    {"width": 1.4, "padding": "keras", "norm_momentum": 0.1},
+]
+SSD_KNOBS = [{**knobs, "head_kernel": 3 - 2 * (i % 2)} for i, knobs in enumerate(SSDLITE_KNOBS)]
 GRID = [
     *itertools.product(["mobilenet_v1"], V1_KNOBS, SIZES),
     *itertools.product(["mobilenet_v2"], V2_KNOBS, SIZES),
+    *itertools.product(["ssd_mobilenet_v1", "ssd_mobilenet_v2"], SSD_KNOBS, SSD_SIZES),
+    *itertools.product(["ssdlite_mobilenet_v1", "ssdlite_mobilenet_v2"], SSDLITE_KNOBS, SSD_SIZES),
+    *itertools.product(["ssd300_vgg16"], [{}, {"classes": 7}], (300, (320, 361))),
+    *itertools.product(["ssd512_vgg16"], [{"scores": "sigmoid"}], (512,)),
 ]
 
 
@@ -63,7 +75,14 @@ def test_totals_equal_torchs_own_count(name, knobs, resolution):
     assert cost.madds * 2 == counter.get_total_flops()
     assert cost.parameters == sum(p.numel() for p in model.parameters())
     assert cost.conv_fc == numel(model, nn.Conv2d, nn.Linear)
-    assert cost.norm == numel(model, nn.BatchNorm2d)
+    assert cost.norm == numel(model, nn.BatchNorm2d, L2Norm)
+
+
+def is_layer(path: str, module: nn.Module) -> bool:
+    """Whether a module is what the costs call a layer: a convolution with its norm and ReLU6."""
+    with_relu = isinstance(module, nn.Sequential) and isinstance(module[0], nn.Conv2d)
+    last = path.endswith(".predict")
+    return with_relu or last or isinstance(module, (ConvNormAct, nn.Linear, L2Norm))
 
 
 @pytest.mark.parametrize(("name", "knobs", "resolution"), GRID[::4])
@@ -75,7 +94,10 @@ def test_every_layer_is_the_module_it_names(name, knobs, resolution):
     def note(path):
         def hook(module, inputs, output):
             conv = module.conv if isinstance(module, ConvNormAct) else module
+            conv = conv[0] if isinstance(conv, nn.Sequential) else conv
             norm = getattr(module, "norm", nn.Identity())
+            if isinstance(module, L2Norm):
+                conv, norm = norm, module
             seen.append(
                 (
                     path,
@@ -91,7 +113,7 @@ def test_every_layer_is_the_module_it_names(name, knobs, resolution):
         return hook
 
     for path, module in model.named_modules():
-        if isinstance(module, (ConvNormAct, nn.Linear)):
+        if is_layer(path, module):
             module.register_forward_hook(note(path))
     model(image(cost))
     assert seen == [
@@ -101,22 +123,15 @@ def test_every_layer_is_the_module_it_names(name, knobs, resolution):
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "constructor", "backbone"),
-    [
-        ("mobilenet_v1", classifier.mobilenet_v1, v1.MobileNetV1),
-        ("mobilenet_v2", classifier.mobilenet_v2, v2.MobileNetV2),
-    ],
-)
-def test_knobs_and_defaults_are_the_constructors(name, constructor, backbone):
-    expected = {
-        key: parameter.default
-        for function in (constructor, backbone)
-        for key, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    assert profile(name).arguments == expected
-    assert set(MODELS) == {"mobilenet_v1", "mobilenet_v2"}
+@pytest.mark.parametrize("name", NAMES)
+def test_knobs_and_defaults_are_the_constructors(name):
+    cost = profile(name)
+    assert cost.arguments == arguments_of(name)
+    assert cost.resolution == (NETWORKS[name].size,) * 2
+
+
+def test_every_network_of_the_zoo_has_a_name_and_a_cost():
+    assert tuple(MODELS) == NAMES
 
 
 @pytest.mark.parametrize("element", [1, 2, 4])
@@ -180,6 +195,18 @@ def test_a_carried_expansion_is_held_even_when_blocks_are_fused():
     # they are alive; while block 3 runs, they and its input and output.
     assert with_it.peak_fused_bytes == 4 * (144 + 24 + 24) * 224 * 224
     assert without.peak_fused_bytes == 4 * (24 + 24) * 224 * 224
+
+
+def test_a_tapped_expansion_is_in_memory_even_when_blocks_are_fused():
+    whole = profile("ssdlite_mobilenet_v2", width=0.5, classes=1)
+    names = [layer.name for layer in whole.layers]
+    tap, before = "backbone.blocks.13.expand", "backbone.blocks.12.project"
+    readers = [x.name for x in whole.layers if tap in x.reads]
+    assert readers == ["backbone.blocks.13.depthwise", "boxes.0.depthwise", "scores.0.depthwise"]
+    # From that block on. The most is alive while the first extra's pair runs: the expansion, the
+    # last map, the extra's inner channels and its output.
+    rest = Cost("rest", whole.layers[names.index(tap) :], {before: (48, 20, 20)})
+    assert rest.peak_fused_bytes == 4 * (288 * 400 + 1280 * 100 + 128 * 100 + 256 * 25)
 
 
 def test_output_bytes_are_every_layer_once():

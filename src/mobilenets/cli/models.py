@@ -9,6 +9,12 @@ from mobilenets.cli.console import out, print_json
 DESCRIPTIONS = {
     "mobilenet_v1": "depthwise separable convolutions (Howard et al. 2017)",
     "mobilenet_v2": "inverted residuals, linear bottlenecks (Sandler et al. 2018)",
+    "ssd_mobilenet_v1": "SSD on V1 (Howard et al. 2017)",
+    "ssd_mobilenet_v2": "SSD on V2 (Sandler et al. 2018)",
+    "ssdlite_mobilenet_v1": "separable SSD on V1 (Sandler et al. 2018)",
+    "ssdlite_mobilenet_v2": "separable SSD on V2 (Sandler et al. 2018)",
+    "ssd300_vgg16": "SSD on VGG-16, to compare with (Liu et al. 2016)",
+    "ssd512_vgg16": "the same, larger",
 }
 
 
@@ -18,7 +24,7 @@ def run(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Every network by name, with its parameters and multiply-adds at width 1.0 and 224 x 224.
+    """Every network by name: parameters and multiply-adds at width 1.0 and its paper's input.
 
     With `--pretrained`, the checkpoints that a name fetches wherever WEIGHTS are asked for.
 
@@ -34,15 +40,23 @@ def run(
 
 
 def network_rows() -> list[dict[str, Any]]:
-    """Name, description, parameters and multiply-adds of every network."""
+    """Name, task, pixels, parameters, multiply-adds and description of every network."""
     from mobilenets.cost import profile
-    from mobilenets.models.geometry import NAMES
+    from mobilenets.models.geometry import NETWORKS
 
     rows = []
-    for name in NAMES:
+    for name, network in NETWORKS.items():
         cost = profile(name)
-        row = {"name": name, "parameters": cost.parameters, "madds": cost.madds}
-        rows.append({**row, "description": DESCRIPTIONS[name]})
+        rows.append(
+            {
+                "name": name,
+                "task": network.task,
+                "resolution": network.size,
+                "parameters": cost.parameters,
+                "madds": cost.madds,
+                "description": DESCRIPTIONS[name],
+            }
+        )
     return rows
 
 
@@ -74,13 +88,28 @@ def published_rows() -> list[dict[str, Any]]:
 
 
 def show_networks(rows: list[dict[str, Any]]) -> None:
-    """A table for a person."""
+    """A table for a person, by task."""
+    from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table("network", "params M", "madds M", "")
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("network", no_wrap=True)
+    for title in ("pixels", "params M", "madds M"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    task = ""
     for row in rows:
-        parameters, madds = f"{row['parameters'] / 1e6:.2f}", f"{row['madds'] / 1e6:.1f}"
-        table.add_row(row["name"], parameters, madds, row["description"])
+        if row["task"] != task:
+            task = row["task"]
+            table.add_section()
+            table.add_row(f"[bold]{task}[/]")
+        table.add_row(
+            row["name"],
+            str(row["resolution"]),
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['madds'] / 1e6:.1f}",
+            row["description"],
+        )
     out.print(table)
 
 

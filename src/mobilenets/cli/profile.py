@@ -21,9 +21,14 @@ def run(
     resolution: Annotated[
         str | None, typer.Option(metavar="R|HxW", help="Pixels of the image.")
     ] = None,
-    classes: Annotated[int | None, typer.Option(help="Outputs.")] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Outputs; of a detector, kinds of objects.")
+    ] = None,
     output_stride: Annotated[int | None, typer.Option(help="8, 16 or 32.")] = None,
     padding: Annotated[str | None, typer.Option(help="same, symmetric or keras.")] = None,
+    head_kernel: Annotated[
+        int | None, typer.Option(help="SSD: 1 or 3, of its heads' convolutions.")
+    ] = None,
     early_strides: Annotated[
         str | None, typer.Option(metavar="S,S", help="Of the stem and the next stage: 2,2.")
     ] = None,
@@ -56,6 +61,7 @@ def run(
         "classes": classes,
         "output_stride": output_stride,
         "padding": padding,
+        "head_kernel": head_kernel,
         "early_strides": pair(early_strides, ",", "early-strides") if early_strides else None,
         "separable": False if no_separable else None,
         "shallow": shallow or None,
@@ -93,7 +99,7 @@ def measure(
     from mobilenets.models.geometry import NAMES, unknown_name
 
     if target in NAMES:
-        return profile(target, resolution=size or 224, bytes_per_element=bytes_per_element, **knobs)
+        return profile(target, resolution=size, bytes_per_element=bytes_per_element, **knobs)
     path = Path(target)
     if path.exists():
         if knobs:

@@ -26,7 +26,7 @@ class LayerCost:
     name: str
     """The module's path in the network, or the output's name in an ONNX file."""
     kind: str
-    """`conv1x1`, `conv3x3`, `depthwise`, `fc`, `pool`, or an ONNX operator's name."""
+    """`conv1x1`, `conv3x3`, `depthwise`, `fc`, `pool`, `norm`, or an ONNX operator's name."""
     input: Shape
     output: Shape
     kernel: int = 1
@@ -34,12 +34,13 @@ class LayerCost:
     parameters: int = 0
     """Weights and biases of the convolution or the fully connected layer."""
     norm: int = 0
-    """Gamma and beta of the batch normalisation."""
+    """Gamma and beta of the batch normalisation; the scale of an L2 norm."""
     madds: int = 0
     reads: tuple[str, ...] = (IMAGE,)
     """The layers whose outputs must be alive while this one runs; a shortcut is among them."""
     block: str = ""
-    """The inverted residual or separable pair that it is part of."""
+    """The inverted residual or separable pair that it is part of. A tensor in it that a layer
+    outside reads, as SSD does an expansion, is in memory however the block is run."""
 
 
 class Map(NamedTuple):
@@ -82,7 +83,7 @@ class Cost:
 
     @property
     def norm(self) -> int:
-        """Gammas and betas of batch normalisation."""
+        """Gammas and betas of batch normalisation, scales of L2 norms."""
         return sum(layer.norm for layer in self.layers)
 
     @property

@@ -11,23 +11,25 @@ from typing import Literal, NamedTuple, get_args
 
 
 class Network(NamedTuple):
-    """What a network of the zoo is for, and the backbone it stands on."""
+    """What a network of the zoo is for, the backbone it stands on, and its paper's input."""
 
     task: str
     backbone: str
+    size: int
+    """Pixels of a side."""
 
 
 NETWORKS = {
-    "mobilenet_v1": Network("classify", "mobilenet_v1"),
-    "mobilenet_v2": Network("classify", "mobilenet_v2"),
-    "ssd_mobilenet_v1": Network("detect", "mobilenet_v1"),
-    "ssd_mobilenet_v2": Network("detect", "mobilenet_v2"),
-    "ssdlite_mobilenet_v1": Network("detect", "mobilenet_v1"),
-    "ssdlite_mobilenet_v2": Network("detect", "mobilenet_v2"),
-    "ssd300_vgg16": Network("detect", "vgg16"),
-    "ssd512_vgg16": Network("detect", "vgg16"),
+    "mobilenet_v1": Network("classify", "mobilenet_v1", 224),
+    "mobilenet_v2": Network("classify", "mobilenet_v2", 224),
+    "ssd_mobilenet_v1": Network("detect", "mobilenet_v1", 320),
+    "ssd_mobilenet_v2": Network("detect", "mobilenet_v2", 320),
+    "ssdlite_mobilenet_v1": Network("detect", "mobilenet_v1", 320),
+    "ssdlite_mobilenet_v2": Network("detect", "mobilenet_v2", 320),
+    "ssd300_vgg16": Network("detect", "vgg16", 300),
+    "ssd512_vgg16": Network("detect", "vgg16", 512),
 }
-NAMES = ("mobilenet_v1", "mobilenet_v2")
+NAMES = tuple(NETWORKS)
 """Every network that a command accepts by name."""
 
 OutputStride = Literal[8, 16, 32]

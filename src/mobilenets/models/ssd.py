@@ -14,6 +14,7 @@ from mobilenets.models.ssd_geometry import (
     TAPS,
     Scores,
     anchor_shapes,
+    check_head_kernel,
     check_scores,
     extra_channels,
 )
@@ -120,10 +121,12 @@ class Decoded(nn.Module):
     """A detector with its decoding: (N, 3, H, W) -> (N, anchors, 4 + classes).
 
     Boxes as left, top, right, bottom in shares of the image, not clipped; then scores, without
-    the background's. `anchors` are those of one image size.
+    the background's. `anchors` are those of one image size. `background`: whether the network
+    computes the background's logits at all, which a sigmoid's scores do without.
     """
 
     anchors: Tensor
+    background = True
 
     def __init__(self, network: SSD, anchors: Tensor) -> None:
         super().__init__()
@@ -133,7 +136,8 @@ class Decoded(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         codes, logits = self.network.predictions(x)
         softmax = self.network.score_function == "softmax"
-        scores = logits.softmax(2)[..., 1:] if softmax else logits[..., 1:].sigmoid()
+        scores = logits.softmax(2) if softmax else logits.sigmoid()
+        scores = scores[..., 1:] if self.background else scores
         return torch.cat([decode_boxes(codes, self.anchors), scores], 2)
 
 
@@ -202,8 +206,8 @@ def detector(
     check(classes=classes)
     check_scores(scores)
     lite = head_kernel is None
-    if head_kernel not in (None, 1, 3):
-        raise ValueError(f"head_kernel must be 1 or 3, got {head_kernel!r}")
+    if head_kernel is not None:
+        check_head_kernel(head_kernel)
     trunk = {"mobilenet_v1": MobileNetV1, "mobilenet_v2": MobileNetV2}[backbone](**knobs)
     stem = trunk.stem
     assert isinstance(stem, ConvNormAct)

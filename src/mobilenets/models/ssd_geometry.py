@@ -42,6 +42,8 @@ class Vgg(NamedTuple):
     sides: tuple[float, ...]
     """Of the square anchors in pixels, one more than there are maps."""
     ratios: tuple[tuple[float, ...], ...]
+    steps: tuple[int, ...]
+    """Pixels from one anchor to the next; not quite `size` over the map's size."""
 
 
 VGG = {
@@ -50,6 +52,7 @@ VGG = {
         ((256, 512, 3, 2, 1), (128, 256, 3, 2, 1), (128, 256, 3, 1, 0), (128, 256, 3, 1, 0)),
         (21, 45, 99, 153, 207, 261, 315),
         ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),
+        (8, 16, 32, 64, 100, 300),
     ),
     "ssd512_vgg16": Vgg(
         512,
@@ -59,14 +62,61 @@ VGG = {
         ),
         (20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72),
         ((2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,)),
+        (8, 16, 32, 64, 128, 256, 512),
     ),
 }
+VGG_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+"""Channels and number of the 3x3 convolutions between VGG-16's pools."""
+VGG_FC = 1024
+"""Channels of its fully connected layers, cut down to convolutions."""
+VGG_TAPS = ("conv4_3", "fc7")
+VGG_NORM = 20.0
+"""What the L2 norms of conv4_3's pixels are set to; learnt from there, channel by channel."""
+
+
+class VggLayer(NamedTuple):
+    """A convolution with ReLU, or a max pool where `channels` is 0."""
+
+    name: str
+    channels: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    ceil: bool = False
+    """A pool whose last window may reach over the edge."""
+
+    @property
+    def padding(self) -> int:
+        """Pixels on every side."""
+        return self.dilation * (self.kernel - 1) // 2
+
+    def output(self, side: int) -> int:
+        """Pixels that come out along one side."""
+        span = side + 2 * self.padding - self.dilation * (self.kernel - 1) - 1
+        return (math.ceil(span / self.stride) if self.ceil else span // self.stride) + 1
+
+
+def vgg_layers() -> list[VggLayer]:
+    """VGG-16 as SSD has it: the fifth pool keeps the size, fc6 is dilated to make up for it."""
+    layers = []
+    for stage, (channels, count) in enumerate(VGG_STAGES, 1):
+        layers += [VggLayer(f"conv{stage}_{i + 1}", channels, 3) for i in range(count)]
+        layers.append(VggLayer(f"pool{stage}", 0, 2, 2, ceil=stage == 3))
+    layers[-1] = VggLayer("pool5", 0, 3)
+    fc6 = VggLayer("fc6", VGG_FC, 3, dilation=6)
+    return [*layers, fc6, VggLayer("fc7", VGG_FC, 1)]
 
 
 def check_scores(scores: str) -> None:
     """Raise ValueError unless `scores` is a way to turn logits into scores."""
     if scores not in get_args(Scores):
         raise ValueError(f"scores must be 'sigmoid' or 'softmax', got {scores!r}")
+
+
+def check_head_kernel(kernel: int) -> None:
+    """Raise ValueError unless `kernel` is one that SSD's heads can have."""
+    if kernel not in (1, 3):
+        raise ValueError(f"head_kernel must be 1 or 3, got {kernel!r}")
 
 
 def extra_channels(width: float = 1.0) -> list[int]:
@@ -93,12 +143,18 @@ def vgg_map_sizes(image: Size, name: str) -> list[Size]:
     """(height, width) of the maps of SSD on VGG-16; ValueError for an image too small for it."""
 
     def along(side: int) -> list[int]:
-        side = math.ceil(side // 2 // 2 / 2)  # the third pool rounds up
-        sides = [side, side // 2]
+        sides = []
+        for layer in vgg_layers():
+            side = layer.output(side)
+            if layer.name in VGG_TAPS:
+                sides.append(side)
         for _, _, kernel, stride, pad in VGG[name].extras:
             sides.append((sides[-1] + 2 * pad - kernel) // stride + 1)
             if sides[-1] < 1:
-                raise ValueError(f"{name} needs an image of about {VGG[name].size} pixels: {image}")
+                raise ValueError(
+                    f"resolution must be about {VGG[name].size} for {name}, got {image}: "
+                    "no pixel is left in its smallest map"
+                )
         return sides
 
     return list(zip(along(image[0]), along(image[1]), strict=True))
@@ -136,17 +192,20 @@ def _shape(scale: float, ratio: float) -> tuple[float, float]:
 
 
 def make_anchors(
-    sizes: Sequence[Size], shapes: Iterable[Sequence[tuple[float, float]]]
+    sizes: Sequence[Size],
+    shapes: Iterable[Sequence[tuple[float, float]]],
+    spans: Sequence[tuple[float, float]] | None = None,
 ) -> NDArray[np.float32]:
     """(anchors, 4): centre x, centre y, width, height, as shares of the image's sides.
 
     Map after map, in each row after row, in each place shape after shape: the order of the
-    network's outputs. An anchor may reach over the image's edge.
+    network's outputs. `spans` are how many steps the image's (height, width) make in each map,
+    its size unless given. An anchor may reach over the image's edge.
     """
     found = []
-    for (height, width), shape in zip(sizes, shapes, strict=True):
+    for (height, width), shape, (rows, columns) in zip(sizes, shapes, spans or sizes, strict=True):
         y, x = np.mgrid[:height, :width].astype(np.float64)
-        centres = np.stack([(x + 0.5) / width, (y + 0.5) / height], -1)  # (height, width, 2)
+        centres = np.stack([(x + 0.5) / columns, (y + 0.5) / rows], -1)  # (height, width, 2)
         pair = np.empty((height, width, len(shape), 4))
         pair[..., :2] = centres[:, :, None]
         pair[..., 2:] = shape
@@ -158,5 +217,6 @@ def make_anchors(
 def anchors_of(name: str, image: Size, padding: Padding = "same") -> NDArray[np.float32]:
     """The anchors of the detector called `name` for an image of (height, width); (anchors, 4)."""
     if name in VGG:
-        return make_anchors(vgg_map_sizes(image, name), vgg_anchor_shapes(name))
+        spans = [(image[0] / step, image[1] / step) for step in VGG[name].steps]
+        return make_anchors(vgg_map_sizes(image, name), vgg_anchor_shapes(name), spans)
     return make_anchors(map_sizes(image, padding), anchor_shapes())

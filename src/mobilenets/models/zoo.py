@@ -18,6 +18,7 @@ from mobilenets.models.ssd import (
 )
 from mobilenets.models.v1 import MobileNetV1
 from mobilenets.models.v2 import MobileNetV2
+from mobilenets.models.vgg import ssd300_vgg16, ssd512_vgg16
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v1": mobilenet_v1,
@@ -26,6 +27,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "ssd_mobilenet_v2": ssd_mobilenet_v2,
     "ssdlite_mobilenet_v1": ssdlite_mobilenet_v1,
     "ssdlite_mobilenet_v2": ssdlite_mobilenet_v2,
+    "ssd300_vgg16": ssd300_vgg16,
+    "ssd512_vgg16": ssd512_vgg16,
 }
 BACKBONES: dict[str, type[Backbone]] = {
     "mobilenet_v1": MobileNetV1,
@@ -46,11 +49,14 @@ def build(name: str, **arguments: Any) -> nn.Module:
 
 def arguments_of(name: str) -> dict[str, Any]:
     """Every keyword argument of the network called `name`, with its default."""
-    task, backbone = NETWORKS[name]
-    inherited = _keywords(BACKBONES[backbone])
-    if task == "detect":
+    network = NETWORKS[name]
+    own = _keywords(MODELS[name])
+    if network.backbone not in BACKBONES:
+        return own
+    inherited = _keywords(BACKBONES[network.backbone])
+    if network.task == "detect":
         inherited = {knob: inherited[knob] for knob in KNOBS}
-    return {**_keywords(MODELS[name]), **inherited}
+    return {**own, **inherited}
 
 
 def _keywords(constructor: Callable[..., nn.Module]) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""The layers of the backbones: each function adds them and returns the last one's name."""
+
+from collections.abc import Sequence
+
+from mobilenets.cost.layers import Layers
+from mobilenets.cost.measure import IMAGE, LayerCost
+from mobilenets.models.geometry import (
+    Block,
+    OutputStride,
+    Shortcut,
+    v1_blocks,
+    v1_stem,
+    v2_blocks,
+    v2_last,
+    v2_stem,
+)
+from mobilenets.models.ssd_geometry import VGG_TAPS, vgg_layers
+
+
+def mobilenet_v1(
+    layers: Layers,
+    *,
+    width: float = 1.0,
+    output_stride: OutputStride = 32,
+    separable: bool = True,
+    shallow: bool = False,
+    early_strides: Sequence[int] = (2, 2),
+) -> str:
+    """V1 up to the average pool."""
+    x = layers.conv("backbone.stem", IMAGE, v1_stem(width), 3, stride=early_strides[0])
+    blocks = v1_blocks(
+        width, output_stride=output_stride, shallow=shallow, early_strides=early_strides
+    )
+    for index, block in enumerate(blocks):
+        name = f"backbone.blocks.{index}"
+        if separable:
+            x = layers.conv(
+                f"{name}.depthwise",
+                x,
+                block.c_in,
+                3,
+                stride=block.stride,
+                depthwise=True,
+                block=name,
+            )
+            x = layers.conv(f"{name}.pointwise", x, block.c_out, block=name)
+        else:
+            x = layers.conv(name, x, block.c_out, 3, stride=block.stride, block=name)
+    return x
+
+
+def mobilenet_v2(
+    layers: Layers,
+    *,
+    width: float = 1.0,
+    output_stride: OutputStride = 32,
+    finegrained: bool = True,
+    expansion: int = 6,
+    shortcut: Shortcut = "bottleneck",
+    early_strides: Sequence[int] = (2, 2),
+) -> str:
+    """V2 up to the average pool."""
+    x = layers.conv("backbone.stem", IMAGE, v2_stem(width), 3, stride=early_strides[0])
+    blocks = v2_blocks(
+        width, output_stride=output_stride, expansion=expansion, early_strides=early_strides
+    )
+    carried = ""
+    for index, block in enumerate(blocks):
+        name = f"backbone.blocks.{index}"
+        x, carried = inverted_residual(layers, name, x, block, shortcut, carried)
+    return layers.conv("backbone.last", x, v2_last(width, finegrained=finegrained))
+
+
+def inverted_residual(
+    layers: Layers, name: str, x: str, block: Block, shortcut: Shortcut, carried: str
+) -> tuple[str, str]:
+    """Add one block that reads `x`: its last layer, and the expansion it hands on ('' if none).
+
+    `carried` is the expansion that the block before handed on, where shortcuts join expansions.
+    """
+    keeps_shape = block.stride == 1 and block.c_in == block.c_out
+    hidden = block.c_in * block.expansion
+    inner = x
+    if block.expansion > 1:
+        inner = layers.conv(f"{name}.expand", x, hidden, block=name, adds=carried)
+    passes = keeps_shape and block.expansion > 1 and shortcut == "expansion"
+    y = layers.conv(
+        f"{name}.depthwise", inner, hidden, 3, stride=block.stride, depthwise=True, block=name
+    )
+    adds = x if keeps_shape and shortcut == "bottleneck" else ""
+    y = layers.conv(f"{name}.project", y, block.c_out, block=name, adds=adds)
+    return y, inner if passes else ""
+
+
+def vgg16(layers: Layers) -> str:
+    """VGG-16 up to fc7, and the norm beside it of what SSD reads earlier."""
+    x = IMAGE
+    for layer in vgg_layers():
+        shape = layers.shapes[x]
+        size = layer.output(shape[1]), layer.output(shape[2])
+        name = f"backbone.layers.{layer.name}"
+        if layer.channels:
+            x = layers.conv(name, x, layer.channels, layer.kernel, bias=True, size=size)
+        else:
+            output = (shape[0], *size)
+            pool = LayerCost(name, "pool", shape, output, layer.kernel, layer.stride, reads=(x,))
+            x = layers.add(pool)
+        if layer.name == VGG_TAPS[0]:
+            shape = layers.shapes[x]
+            layers.add(LayerCost("backbone.norm", "norm", shape, shape, norm=shape[0], reads=(x,)))
+    return x
