@@ -399,7 +399,6 @@ def test_relu6_left_to_the_range_is_the_same_network(assets, tmp_path):
 @pytest.mark.parametrize(
     ("file", "what"),
     [
-        ("ssd_mobilenet_v1_coco_quant.tflite", "an object detection network"),
         ("deeplabv3_mobilenet_v2_0.5_257.tflite", "a segmentation network"),
         ("deeplabv3_mobilenet_v2_0.5_pascal_quant.tflite", "a segmentation network"),
     ],

@@ -1,5 +1,6 @@
-"""ImageNet's classes in words, and which output of a model a folder of images belongs to."""
+"""The classes of ImageNet and COCO in words, and which output of a model a data set's class is."""
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -9,13 +10,13 @@ BACKGROUND = "background"
 """The name of output 0 in Google's heads of 1001."""
 
 
-def _read() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    text = files(__package__).joinpath("imagenet.txt").read_text(encoding="utf-8")
+def _read(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
     rows = [line.split("\t") for line in text.splitlines()]
-    return tuple(wnid for wnid, _ in rows), tuple(name for _, name in rows)
+    return tuple(key for key, _ in rows), tuple(value for _, value in rows)
 
 
-IMAGENET_WNIDS, _NAMES = _read()
+IMAGENET_WNIDS, _NAMES = _read("imagenet.txt")
 """The 1000 WordNet identifiers of ILSVRC 2012, sorted: the order of every published head.
 
 The name beside each is the first of its WordNet synonyms; names that two classes share carry
@@ -26,6 +27,49 @@ what tells them apart, as in `crane (bird)`.
 def imagenet_labels(outputs: int) -> tuple[str, ...]:
     """The names of a head of 1000, or of 1001 with `background` first; () for any other size."""
     return {1000: _NAMES, 1001: (BACKGROUND, *_NAMES)}.get(outputs, ())
+
+
+_COCO_IDS, COCO = _read("coco.txt")
+"""COCO's 80 classes of objects, in the order of their ids."""
+
+
+def coco_labels(outputs: int) -> tuple[str, ...]:
+    """The names of a detector of COCO's 80 classes, or of 90: one for every id from 1 to 90.
+
+    Ten ids of COCO have no class; their names are such that nothing else is called so. () for
+    any other number.
+    """
+    named = {int(i): name for i, name in zip(_COCO_IDS, COCO, strict=True)}
+    ids = tuple(named.get(i, unused_label(i)) for i in range(1, 1 + max(named)))
+    return {len(COCO): COCO, len(ids): ids}.get(outputs, ())
+
+
+def unused_label(number: int) -> str:
+    """The name of an output, counted from 1, that was never trained."""
+    return f"unused {number}"
+
+
+def match_detection_classes(classes: Sequence[str], labels: Sequence[str]) -> tuple[list[int], str]:
+    """The model's label for each class of a data set, and a sentence on how if not by name.
+
+    By name as `match_classes`. Classes that are plain numbers, as those of YOLO's text files
+    without names: where the model's labels are COCO's, the places in COCO's 80; where they are
+    as many as the classes, the labels' own places. DataError as `match_classes`, and for numbers
+    that mean nothing to this model.
+    """
+    numbers = [int(name) for name in classes if re.fullmatch("0|[1-9][0-9]{,8}", name)]
+    if len(numbers) < max(len(classes), 1) or set(classes) <= set(labels):
+        return match_classes(classes, labels), ""
+    if _are_coco(labels) and max(numbers) < len(COCO):
+        ours = coco_labels(len(labels))
+        outputs = [ours.index(COCO[i]) for i in numbers]
+        return outputs, f"the data's classes are numbers, read as COCO's {len(COCO)} in order"
+    if sorted(numbers) == list(range(len(labels))):
+        return numbers, "the data's classes are numbers, read as the model's labels in order"
+    raise DataError(
+        f"the data's {len(numbers)} classes are plain numbers up to {max(numbers)}, which say "
+        f"nothing to a model of {len(labels)} labels; add a file of names to the data"
+    )
 
 
 def match_classes(folder_classes: Sequence[str], labels: Sequence[str]) -> list[int]:
@@ -77,6 +121,13 @@ def _wnid_outputs(labels: Sequence[str]) -> dict[str, int]:
         return {}
     first = len(ours) - len(IMAGENET_WNIDS)
     return {wnid: first + i for i, wnid in enumerate(IMAGENET_WNIDS)}
+
+
+def _are_coco(labels: Sequence[str]) -> bool:
+    """Whether labels are COCO's, 80 or 90, in anybody's wording."""
+    ours = coco_labels(len(labels))
+    same = sum(_plain(a) == _plain(b) for a, b in zip(ours, labels, strict=False))
+    return bool(ours) and same >= 0.8 * len(ours)
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:

@@ -8,11 +8,11 @@ import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mobilenets.card import ModelCard
 from mobilenets.errors import WeightsError
-from mobilenets.models.geometry import NAMES
+from mobilenets.models.geometry import NAMES, NETWORKS
 from mobilenets.weights import huggingface, own, ports, timm, torchvision
 from mobilenets.weights.fetch import fetch
 from mobilenets.weights.published import PUBLISHED, Published
@@ -30,6 +30,7 @@ from mobilenets.weights.tensors import (
 
 if TYPE_CHECKING:
     from mobilenets.models.classifier import Classifier
+    from mobilenets.models.ssd import SSD
 
 __all__ = ["identify", "load", "read"]
 
@@ -50,13 +51,18 @@ SUFFIXES |= {".json", ".onnx"}
 
 
 def load(
-    weights: str | Path, *, architecture: str | None = None, width: float | None = None
-) -> "Classifier":
+    weights: str | Path,
+    *,
+    architecture: str | None = None,
+    backbone: str | None = None,
+    width: float | None = None,
+) -> "Classifier | SSD":
     """The network in WEIGHTS, in eval mode, with its `card`.
 
-    `architecture` and `width` are what the caller expects. Raises WeightsError where the file is
-    not that, is damaged, or is nothing that we read; FileNotFoundError; ValueError for an
-    unknown name; InputError where a name cannot be fetched.
+    What the caller expects: `architecture`, the network's name; `backbone`, such as
+    `mobilenet_v2`, of a network of any task; `width`. Raises WeightsError where the file is not
+    that, is damaged, or is nothing that we read; FileNotFoundError; ValueError for an unknown
+    name; InputError where a name cannot be fetched.
     """
     import torch
 
@@ -65,9 +71,12 @@ def load(
     path, published = _locate(weights)
     foreign = read(path)
     card = _card(foreign.card, published)
-    _expect(path, card, architecture, width)
-    with torch.device("meta"):  # shapes alone: random weights would be drawn for nothing
-        model = build(card.architecture, **card.arguments)
+    _expect(path, card, architecture, width, backbone)
+    try:
+        with torch.device("meta"):  # shapes alone: random weights would be drawn for nothing
+            model = cast("Classifier | SSD", build(card.architecture, **card.arguments))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: its header asks for another network ({error})") from error
     counters = {name for name in model.state_dict() if name.endswith("num_batches_tracked")}
     state = {name: torch.from_numpy(array) for name, array in foreign.tensors.items()}
     state |= {name: torch.zeros((), dtype=torch.long) for name in counters}
@@ -176,9 +185,19 @@ def _claim(published: Published) -> Callable[[Path], None]:
     return lambda path: _expect(path, _identify_file(path), published.architecture, published.width)
 
 
-def _expect(path: Path, card: ModelCard, architecture: str | None, width: float | None) -> None:
+def _expect(
+    path: Path,
+    card: ModelCard,
+    architecture: str | None,
+    width: float | None,
+    backbone: str | None = None,
+) -> None:
     found = card.architecture, card.arguments.get("width", 1.0)
     expected = architecture or found[0], found[1] if width is None else width
+    if backbone is not None and NETWORKS[card.architecture].backbone != backbone:
+        raise WeightsError(
+            f"{path}: expected a network on {backbone}, but the file is a {card.architecture}"
+        )
     if found != expected:
         raise WeightsError(
             f"{path}: expected {expected[0]} of width {expected[1]:g}, "

@@ -2,11 +2,20 @@
 
 import bisect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mobilenets.errors import WeightsError
-from mobilenets.models.geometry import Block, v1_blocks, v1_stem, v2_blocks, v2_last, v2_stem
+from mobilenets.models.geometry import (
+    NETWORKS,
+    Block,
+    v1_blocks,
+    v1_stem,
+    v2_blocks,
+    v2_last,
+    v2_stem,
+)
+from mobilenets.models.ssd_geometry import anchor_shapes, extra_channels
 
 PUBLISHED_WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 STEP = 1e-6  # widths are told apart down to this
@@ -39,9 +48,25 @@ def infer(tensors: Mapping[str, Shaped]) -> tuple[str, dict[str, Any]]:
         name, arguments = "mobilenet_v2", _v2(shapes)
     else:
         name, arguments = "mobilenet_v1", _v1(shapes)
-    arguments["classes"] = _shape(shapes, "classifier.weight")[0]
+    if "extras.0.squeeze.conv.weight" in shapes:
+        name, arguments = _detector(shapes, name, arguments)
+    else:
+        arguments["classes"] = _shape(shapes, "classifier.weight")[0]
     check_shapes(shapes, name, arguments)
     return name, arguments
+
+
+def _detector(
+    shapes: Mapping[str, Shape], backbone: str, arguments: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    unusual = arguments.keys() - {"width"}
+    if unusual:
+        raise WeightsError(f"a detector on a {backbone} with another {', '.join(sorted(unusual))}")
+    head = _shape(shapes, "scores.0.predict.weight", "detector")
+    arguments["classes"] = head[0] // len(anchor_shapes()[0]) - 1
+    if "extras.0.depthwise.conv.weight" in shapes:
+        return f"ssdlite_{backbone}", arguments
+    return f"ssd_{backbone}", {**arguments, "head_kernel": head[-1]}
 
 
 def check_shapes(shapes: Mapping[str, Shape], name: str, arguments: Mapping[str, Any]) -> None:
@@ -58,25 +83,63 @@ def check_shapes(shapes: Mapping[str, Shape], name: str, arguments: Mapping[str,
 
 
 def expected_shapes(name: str, arguments: Mapping[str, Any]) -> dict[str, Shape]:
-    """The state dict of a network of the zoo as name -> shape; nothing is allocated."""
+    """The state dict of a network of the zoo as name -> shape; nothing is allocated.
+
+    WeightsError for a network that no weights are read for.
+    """
+    task, backbone = NETWORKS[name].task, NETWORKS[name].backbone
+    if backbone not in ("mobilenet_v1", "mobilenet_v2"):
+        raise WeightsError(f"no weights are read for {name}")
+    shapes, channels = _backbone(backbone, arguments)
+    if task == "detect":
+        return {**shapes, **_detector_shapes(name, arguments, channels)}
+    classes = arguments.get("classes", 1000)
+    return {**shapes, "classifier.weight": (classes, channels[-1]), "classifier.bias": (classes,)}
+
+
+def _backbone(name: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Shape], list[int]]:
+    """Its tensors, and the channels of the two maps that SSD reads, of which its output is one."""
     width = arguments.get("width", 1.0)
-    shapes: dict[str, Shape] = {}
     if name == "mobilenet_v1":
         blocks = v1_blocks(width, shallow=arguments.get("shallow", False))
-        shapes |= _unit("backbone.stem", v1_stem(width), 3, 3)
+        shapes = _unit("backbone.stem", v1_stem(width), 3, 3)
         for index, block in enumerate(blocks):
             separable = arguments.get("separable", True)
             shapes |= _v1_block(f"backbone.blocks.{index}", block, separable=separable)
         last = blocks[-1].c_out
     else:
         blocks = v2_blocks(width, expansion=arguments.get("expansion", 6))
-        shapes |= _unit("backbone.stem", v2_stem(width), 3, 3)
+        shapes = _unit("backbone.stem", v2_stem(width), 3, 3)
         for index, block in enumerate(blocks):
             shapes |= _v2_block(f"backbone.blocks.{index}", block)
         last = v2_last(width, finegrained=arguments.get("finegrained", True))
         shapes |= _unit("backbone.last", last, blocks[-1].c_out, 1)
-    classes = arguments.get("classes", 1000)
-    return {**shapes, "classifier.weight": (classes, last), "classifier.bias": (classes,)}
+    to_32 = next(block for block in reversed(blocks) if block.stride == 2)
+    return shapes, [to_32.c_in * to_32.expansion, last]
+
+
+def _detector_shapes(
+    name: str, arguments: Mapping[str, Any], maps: Sequence[int]
+) -> dict[str, Shape]:
+    """Extras and heads of a detector on maps of that many channels."""
+    lite = name.startswith("ssdlite")
+    kernel = 1 if lite else arguments.get("head_kernel", 1 if name == "ssd_mobilenet_v1" else 3)
+    channels, shapes = list(maps), dict[str, Shape]()
+    for index, c_out in enumerate(extra_channels(arguments.get("width", 1.0))):
+        inner, extra = c_out // 2, f"extras.{index}"
+        shapes |= _unit(f"{extra}.squeeze", inner, channels[-1], 1)
+        if lite:
+            shapes |= _unit(f"{extra}.depthwise", inner, 1, 3)
+        shapes |= _unit(f"{extra}.expand", c_out, inner, 1 if lite else 3)
+        channels.append(c_out)
+    places = [len(anchors) for anchors in anchor_shapes()]
+    for head, values in ("boxes", 4), ("scores", 1 + arguments.get("classes", 80)):
+        for index, (c_in, place) in enumerate(zip(channels, places, strict=True)):
+            if lite:
+                shapes |= _unit(f"{head}.{index}.depthwise", c_in, 1, 3)
+            shapes[f"{head}.{index}.predict.weight"] = (place * values, c_in, kernel, kernel)
+            shapes[f"{head}.{index}.predict.bias"] = (place * values,)
+    return shapes
 
 
 def _unit(name: str, c_out: int, c_in: int, kernel: int) -> dict[str, Shape]:
@@ -144,10 +207,10 @@ def _v2(shapes: Mapping[str, Shape]) -> dict[str, Any]:
         return {"width": coarse, "finegrained": False, **arguments}
 
 
-def _shape(shapes: Mapping[str, Shape], name: str) -> Shape:
+def _shape(shapes: Mapping[str, Shape], name: str, what: str = "classifier") -> Shape:
     shape = shapes.get(name)
     if not shape:
-        raise WeightsError(f"not a MobileNet classifier: there is no {name}")
+        raise WeightsError(f"not a MobileNet {what}: there is no {name}")
     return shape
 
 

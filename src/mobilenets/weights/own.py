@@ -9,7 +9,7 @@ import safetensors.numpy
 from mobilenets.card import KEY, ModelCard, card_of
 from mobilenets.errors import WeightsError
 from mobilenets.files import replace_file
-from mobilenets.models.geometry import NAMES
+from mobilenets.models.geometry import NETWORKS
 from mobilenets.weights.infer import check_shapes
 from mobilenets.weights.source import Foreign
 from mobilenets.weights.tensors import metadata, plain, read_safetensors
@@ -65,8 +65,8 @@ def read(path: Path) -> Foreign:
 
 
 def _check(card: ModelCard) -> None:
-    if card.architecture not in NAMES:
-        raise WeightsError(f"architecture must be one of {NAMES}, got {card.architecture!r}")
+    if card.architecture not in NETWORKS:
+        raise WeightsError(f"architecture is {card.architecture!r}, which is no network of ours")
     width = card.arguments.get("width", 1.0)
     if not (math.isfinite(width) and 0 < width <= 16):
         raise WeightsError(f"width must be above 0 and at most 16, got {width!r}")

@@ -81,17 +81,30 @@ def state_dict(layers: Sequence[Layer], classifier: Layer) -> dict[str, FloatArr
     """
     tensors: dict[str, FloatArray] = {}
     for name, layer in zip(module_names(layers), layers, strict=True):
-        tensors[f"backbone.{name}.conv.weight"] = layer.weight
-        norm = layer.norm or _folded(layer)
-        for part, values in zip(
-            ("weight", "bias", "running_mean", "running_var"), norm, strict=True
-        ):
-            tensors[f"backbone.{name}.norm.{part}"] = values
+        tensors |= unit(f"backbone.{name}", layer)
     outputs = classifier.weight.shape[0]
     tensors["classifier.weight"] = classifier.weight.reshape(outputs, -1)
-    tensors["classifier.bias"] = (
-        np.zeros(outputs, np.float32) if classifier.bias is None else classifier.bias
-    )
+    tensors["classifier.bias"] = bias_of(classifier)
+    return checked(tensors)
+
+
+def unit(name: str, layer: Layer) -> dict[str, FloatArray]:
+    """The tensors of a convolution with its norm, our module `name`."""
+    norm = layer.norm or _folded(layer)
+    parts = ("weight", "bias", "running_mean", "running_var")
+    return {
+        f"{name}.conv.weight": layer.weight,
+        **{f"{name}.norm.{part}": v for part, v in zip(parts, norm, strict=True)},
+    }
+
+
+def bias_of(layer: Layer) -> FloatArray:
+    """A layer's bias, zeros where it has none."""
+    return np.zeros(layer.weight.shape[0], np.float32) if layer.bias is None else layer.bias
+
+
+def checked(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """`tensors` in one piece each; WeightsError for a value that no network has there."""
     for name, values in tensors.items():
         if not np.isfinite(values).all():
             raise WeightsError(f"{name} holds values that are not finite")
@@ -103,8 +116,7 @@ def state_dict(layers: Sequence[Layer], classifier: Layer) -> dict[str, FloatArr
 def _folded(layer: Layer) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Gamma, beta, mean, variance with gamma / sqrt(variance + eps) = 1."""
     ones = np.ones(layer.weight.shape[0], np.float32)
-    bias = 0 * ones if layer.bias is None else layer.bias
-    return ones, bias, 0 * ones, ones * np.float32(1 - BN_EPS)
+    return ones, bias_of(layer), 0 * ones, ones * np.float32(1 - BN_EPS)
 
 
 def foreign(

@@ -17,7 +17,7 @@ MAX_BYTES = 1 << 30
 MAX_TENSORS = 20_000
 """Far above any classifier; a damaged count must not keep us busy."""
 
-_DAMAGE = (
+DAMAGE = (
     struct.error,
     ValueError,
     TypeError,
@@ -75,6 +75,8 @@ class Operator:
     dilation: tuple[int, int] = (1, 1)
     window: tuple[int, int] = (1, 1)
     """(height, width) of a pool."""
+    options: bytes = b""
+    """Of a custom operator, in a form of its own."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def parse(path: Path) -> Graph:
         if model.SubgraphsLength() < 1:
             raise ValueError("there is no graph in it")
         return _graph(model, model.Subgraphs(0))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise WeightsError(f"{path}: a damaged TFLite file ({error})") from error
 
 
@@ -190,10 +192,13 @@ def _quantization(tensor: Any, shape: tuple[int, ...]) -> Quantization | None:
 def _operator(model: Any, operator: Any) -> Operator:
     code = model.OperatorCodes(operator.OpcodeIndex())
     kind = _OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-    if kind == "CUSTOM":
-        kind = (code.CustomCode() or b"CUSTOM").decode("ascii", "replace")
     inputs = _integers(operator.InputsAsNumpy())
     outputs = _integers(operator.OutputsAsNumpy())
+    if kind == "CUSTOM":
+        kind = (code.CustomCode() or b"CUSTOM").decode("ascii", "replace")
+        custom = operator.CustomOptionsAsNumpy()
+        options = custom.tobytes() if isinstance(custom, np.ndarray) else b""
+        return Operator(kind, inputs, outputs, options=options)
     reader = {
         "CONV_2D": tflite.Conv2DOptions,
         "DEPTHWISE_CONV_2D": tflite.DepthwiseConv2DOptions,

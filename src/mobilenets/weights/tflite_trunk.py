@@ -1,5 +1,6 @@
-"""Following a TFLite graph from its image to its scores, one convolution after another."""
+"""Following a TFLite graph, one convolution after another."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ _HIGHEST = {"UINT8": 255, "INT8": 127, "INT16": 32767}
 
 @dataclass(frozen=True)
 class Step:
-    """A convolution of the trunk and what its operator says."""
+    """A convolution of a chain and what its operator says."""
 
     layer: Layer
     operator: Operator
@@ -30,41 +31,39 @@ class Step:
     """The type of its weights in the file, such as `UINT8`."""
     source: int
     """The tensor that it reads."""
+    output: int
+    """The tensor that it writes, behind its activation."""
     image: tuple[int, int]
-    """(height, width) of that tensor; 0 where the file leaves it open."""
+    """(height, width) of `source`; 0 where the file leaves it open."""
     pads: Pads | None
     """Of a padding operator before it."""
     ceiling: float | None
     """Where its activation cuts off, 6 for ReLU6; None without activation."""
 
 
-class Trunk:
-    """The one path through a classifier.
+class Chain:
+    """Convolutions in a row.
 
     `shortcuts` maps a step to the earlier step whose input is added to its output.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        """Walk all of `graph`. WeightsError for an operator that no MobileNet has there."""
-        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-            raise WeightsError(
-                f"a classifier has one input and one output, got {len(graph.inputs)} and "
-                f"{len(graph.outputs)}"
-            )
+    def __init__(self, graph: Graph, operators: Iterable[Operator], start: int) -> None:
+        """Walk `operators` from the tensor `start`.
+
+        WeightsError for an operator that no MobileNet has there.
+        """
         self.graph = graph
         self.steps: list[Step] = []
-        self.heads: list[Layer] = []
         self.shortcuts: dict[int, int] = {}
-        self._position = graph.inputs[0]
+        self._position = start
         self._same: dict[int, int] = {}  # a tensor -> the one with the same values before it
         self._pads: Pads | None = None
-        self._pooled = False
-        for operator in graph.operators:
+        for operator in operators:
             self._advance(operator)
-        ended = self._root(graph.outputs[0]) == self._position
-        if not (ended and self._pooled and self.steps and len(self.heads) == 1):
-            raise WeightsError("not a MobileNet: it does not end in a pool and one classifier")
-        self.classifier = self.heads[0]
+
+    def ends_at(self, tensor: int) -> bool:
+        """Whether `tensor` is what the last step gives, and something has been walked."""
+        return bool(self.steps) and self._root(tensor) == self._position
 
     def _root(self, tensor: int) -> int:
         return self._same.get(tensor, tensor)
@@ -78,8 +77,8 @@ class Trunk:
             self._same[output] = source
         elif kind == "ADD":
             self._add(operator)
-        elif kind in _SHAPE_ARITHMETIC and self._pooled:
-            return  # if it gave the scores, the walk would not end at the output
+        elif self._is_aside(kind):
+            return
         elif source != self._position:
             raise WeightsError(f"not a MobileNet: its {kind} does not follow the layer before it")
         elif kind == "PAD" and self._pads is None:
@@ -90,13 +89,15 @@ class Trunk:
             self._position = output
         elif self._pads is not None:
             raise WeightsError(f"padding before {kind}, which no MobileNet has")
-        elif kind in ("AVERAGE_POOL_2D", "MEAN") and not self._pooled:
-            self._check_pool(operator, source)
-            self._pooled, self._position = True, output
-        elif kind in _REARRANGE and self._pooled:
-            self._same[output] = source
         else:
-            raise WeightsError(f"not a MobileNet: it has no operator {kind} there")
+            self._other(operator, source)
+
+    def _is_aside(self, kind: str) -> bool:
+        """Whether an operator may stand beside the chain."""
+        return False
+
+    def _other(self, operator: Operator, source: int) -> None:
+        raise WeightsError(f"not a MobileNet: it has no operator {operator.kind} there")
 
     def _padding(self, operator: Operator) -> Pads:
         pads = self.graph.constant(self._input(operator, 1))
@@ -110,7 +111,8 @@ class Trunk:
             raise WeightsError(f"an operator {operator.kind} without its input {index}")
         return self._root(operator.inputs[index])
 
-    def _convolve(self, operator: Operator, source: int) -> None:
+    def _layer(self, operator: Operator) -> Layer:
+        """A convolution's weights in torch's layout."""
         stored = self._input(operator, 1)
         weight = self.graph.real(stored)
         has_bias = len(operator.inputs) > 2 and operator.inputs[2] >= 0
@@ -125,19 +127,17 @@ class Trunk:
         if bias is not None and bias.shape != weight.shape[:1]:
             raise WeightsError(f"a bias of shape {bias.shape} for {weight.shape[0]} channels")
         name = f"layer {len(self.steps) + 1}"
-        layer = Layer(name, weight, depthwise, bias)
-        if self._pooled:
-            if operator.activation != "NONE" or weight.shape[2:] != (1, 1):
-                raise WeightsError("the classifier must be 1x1 without an activation")
-            self.heads.append(layer)
-            return
+        return Layer(name, weight, depthwise, bias)
+
+    def _convolve(self, operator: Operator, source: int) -> None:
+        layer = self._layer(operator)
         shape = self.graph.tensors[operator.inputs[0] if self._pads is None else source].shape
         if len(shape) != 4 or operator.kind == "FULLY_CONNECTED":
             raise WeightsError(f"not a MobileNet: {operator.kind} before the pool")
-        kind = self.graph.tensors[stored].type
+        kind = self.graph.tensors[self._input(operator, 1)].type
         ceiling = self._ceiling(operator)
-        image = (shape[1], shape[2])
-        self.steps.append(Step(layer, operator, kind, source, image, self._pads, ceiling))
+        image, output = (shape[1], shape[2]), operator.outputs[0]
+        self.steps.append(Step(layer, operator, kind, source, output, image, self._pads, ceiling))
         self._pads = None
 
     def _ceiling(self, operator: Operator) -> float | None:
@@ -161,6 +161,62 @@ class Trunk:
             raise WeightsError(f"an activation {operator.activation} without ReLU6's ceiling of 6")
         return None
 
+    def _add(self, operator: Operator) -> None:
+        """A shortcut: the output of the last step and the input of an earlier one."""
+        others = [self._root(i) for i in operator.inputs if self._root(i) != self._position]
+        sources = [step.source for step in self.steps]
+        if len(operator.inputs) != 2 or len(others) != 1 or others[0] not in sources:
+            raise WeightsError("not a MobileNet: an ADD that is no shortcut")
+        if operator.activation != "NONE" or self._pads is not None:
+            raise WeightsError("not a MobileNet: a shortcut with an activation or padding")
+        self.shortcuts[len(self.steps) - 1] = sources.index(others[0])
+        self._position = operator.outputs[0]
+
+
+class Trunk(Chain):
+    """The one path through a classifier: a chain, a pool over the whole map, a classifier."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Walk all of `graph`. WeightsError for an operator that no MobileNet has there."""
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise WeightsError(
+                f"a classifier has one input and one output, got {len(graph.inputs)} and "
+                f"{len(graph.outputs)}"
+            )
+        self.heads: list[Layer] = []
+        self._pooled = False
+        super().__init__(graph, graph.operators, graph.inputs[0])
+        if not (self.ends_at(graph.outputs[0]) and self._pooled and len(self.heads) == 1):
+            raise WeightsError("not a MobileNet: it does not end in a pool and one classifier")
+        self.classifier = self.heads[0]
+
+    def _is_aside(self, kind: str) -> bool:
+        # If it gave the scores, the walk would not end at the output.
+        return kind in _SHAPE_ARITHMETIC and self._pooled
+
+    def _other(self, operator: Operator, source: int) -> None:
+        if operator.kind in ("AVERAGE_POOL_2D", "MEAN") and not self._pooled:
+            self._check_pool(operator, source)
+            self._pooled, self._position = True, operator.outputs[0]
+        elif operator.kind in _REARRANGE and self._pooled:
+            self._same[operator.outputs[0]] = source
+        else:
+            super()._other(operator, source)
+
+    def _add(self, operator: Operator) -> None:
+        if self._pooled:
+            raise WeightsError("not a MobileNet: a shortcut behind the pool")
+        super()._add(operator)
+
+    def _convolve(self, operator: Operator, source: int) -> None:
+        if not self._pooled:
+            super()._convolve(operator, source)
+            return
+        layer = self._layer(operator)
+        if operator.activation != "NONE" or layer.weight.shape[2:] != (1, 1):
+            raise WeightsError("the classifier must be 1x1 without an activation")
+        self.heads.append(layer)
+
     def _check_pool(self, operator: Operator, source: int) -> None:
         """A MobileNet's pool takes the whole map."""
         if operator.kind == "MEAN":
@@ -171,14 +227,3 @@ class Trunk:
             raise WeightsError(
                 f"a pool of {operator.window} on a map of {self.graph.tensors[source].shape[1:3]}"
             )
-
-    def _add(self, operator: Operator) -> None:
-        """A shortcut: the output of the last step and the input of an earlier one."""
-        others = [self._root(i) for i in operator.inputs if self._root(i) != self._position]
-        sources = [step.source for step in self.steps]
-        if len(operator.inputs) != 2 or len(others) != 1 or others[0] not in sources:
-            raise WeightsError("not a MobileNet: an ADD that is no shortcut")
-        if operator.activation != "NONE" or self._pads is not None or self._pooled:
-            raise WeightsError("not a MobileNet: a shortcut with an activation or padding")
-        self.shortcuts[len(self.steps) - 1] = sources.index(others[0])
-        self._position = operator.outputs[0]
