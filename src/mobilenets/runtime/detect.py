@@ -166,7 +166,8 @@ def box_iou(a: Array, b: Array) -> Array:
         np.maximum(inter, 0, out=inter)
         inter *= np.maximum(np.minimum(one[3], two[3]) - np.maximum(one[1], two[1]), 0)
         union = _areas(one) + _areas(two) - inter
-        return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+        shares: Array = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    return shares
 
 
 def decode_boxes(codes: Array, anchors: Array) -> Array:
