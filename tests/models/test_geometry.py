@@ -148,3 +148,28 @@ def test_each_check_names_argument_allowed_and_got(arguments, message):
 def test_unknown_names_get_the_nearest():
     message = unknown_name("mobilnet_v2", ["mobilenet_v1", "mobilenet_v2"])
     assert message.endswith("got 'mobilnet_v2'; did you mean 'mobilenet_v2'?")
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked", "expected"),
+    [
+        (truncate_channels, 32 * 0.25, 8),
+        (truncate_channels, 32 * 0.2, 8),
+        (truncate_channels, 32 * 0.75, 24),
+        (truncate_channels, 64 * 0.33, 21),
+        (round_channels, 32 * 0.35, 16),
+        (round_channels, 16 * 0.35, 8),
+        (round_channels, 24 * 0.35, 8),
+        (round_channels, 64 * 0.35, 24),
+        (round_channels, 96 * 0.35, 32),
+        (round_channels, 160 * 0.35, 56),
+        (round_channels, 320 * 0.35, 112),
+        (round_channels, 24 * 1.3, 32),
+        (round_channels, 32 * 1.4, 48),
+        (round_channels, 24 * 1.4, 32),
+        (round_channels, 1280 * 1.3, 1664),
+        (round_channels, 1280 * 1.4, 1792),
+    ],
+)
+def test_width_rules_by_hand(rule, asked, expected):
+    assert rule(asked) == expected
