@@ -1,6 +1,5 @@
 """Labelled images on disk: class folders, with or without a split, and CSV lists."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -9,14 +8,21 @@ from PIL import Image
 
 from mobilenets.data.csv_list import find_csv, list_csv
 from mobilenets.data.dataset import Dataset
-from mobilenets.data.listing import Entry, Listing, Part, count, few, part_named, unknown_labels
-from mobilenets.data.shapes import Shapes
+from mobilenets.data.listing import (
+    Entry,
+    Listing,
+    Part,
+    count,
+    few,
+    held_out,
+    part_named,
+    unknown_labels,
+)
+from mobilenets.data.shapes import BUILT_IN, Shapes, is_built_in
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import is_image_name, natural_key, read_image, walk_images
 
 Split = Literal["train", "val", "all"]
-BUILT_IN = "shapes"
-"""The word that opens the built-in data set where no such file or folder exists."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def open_classification(
         raise ValueError(f"split must be train, val or all, got {split!r}")
     if not 0 < val_fraction < 1:
         raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction!r}")
-    if _is_built_in(path):
+    if is_built_in(path):
         return Shapes(split=split, seed=seed)
     listing = _checked(_list(Path(path)))
     entries = _choose(listing, split, val_fraction, seed)
@@ -80,11 +86,7 @@ def open_classification(
 
 def has_validation(path: str | Path) -> bool:
     """Whether the data itself says which images are for validation; errors as when opening it."""
-    return _is_built_in(path) or _list(Path(path)).validation is not None
-
-
-def _is_built_in(path: str | Path) -> bool:
-    return str(path) == BUILT_IN and not Path(path).exists()
+    return is_built_in(path) or _list(Path(path)).validation is not None
 
 
 def _list(path: Path) -> Listing:
@@ -199,18 +201,7 @@ def _held_out(entries: list[Entry], fraction: float, seed: int) -> set[str]:
     by_class: dict[str, list[str]] = {}
     for entry in entries:
         by_class.setdefault(entry.label, []).append(entry.path)
-    chosen: set[str] = set()
-    for files in by_class.values():
-        ranked = sorted(files, key=lambda file: _hash(seed, file))
-        wanted = max(1, round(len(files) * fraction))
-        chosen.update(ranked[: min(wanted, len(files) - 1)])
-    return chosen
-
-
-def _hash(seed: int, file: str) -> bytes:
-    return hashlib.blake2b(
-        f"{seed}/{file}".encode(errors="surrogateescape"), digest_size=8
-    ).digest()
+    return set().union(*(held_out(files, fraction, seed) for files in by_class.values()))
 
 
 def _absent(listing: Listing, entries: list[Entry], split: Split) -> list[str]:

@@ -1,5 +1,6 @@
 """What class folders and a CSV list have in common: files, their classes, their part."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,21 @@ def few(names: Sequence[str], most: int = 5) -> str:
 def count(n: int, one: str, many: str) -> str:
     """`1 image is`, `2 images are`."""
     return f"{n:,} {one if n == 1 else many}"
+
+
+def held_out(files: Sequence[str], fraction: float, seed: int) -> set[str]:
+    """The share of `files` kept for validation: at least one, never all.
+
+    They are chosen by the rank of a hash of `seed` and name: a file added later moves at most
+    one other.
+    """
+    ranked = sorted(files, key=lambda file: _hash(seed, file))
+    return set(ranked[: min(max(1, round(len(files) * fraction)), len(files) - 1)])
+
+
+def _hash(seed: int, file: str) -> bytes:
+    name = f"{seed}/{file}".encode(errors="surrogateescape")
+    return hashlib.blake2b(name, digest_size=8).digest()
 
 
 def unknown_labels(listing: Listing) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
+"""The turns that swap width and height."""
 
 
 def read_image(path: str | os.PathLike[str]) -> Image.Image:
@@ -63,6 +66,28 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
             return _to_rgb(_upright(image))
     except Exception as error:  # Pillow's decoders raise anything on damaged files
         raise DataError(f"{os.fspath(path)}: {_reason(path, error)}") from error
+
+
+class Header(NamedTuple):
+    """What is known of an image file before its pixels are read."""
+
+    size: tuple[int, int]
+    """(width, height) of the picture upright, as `read_image` gives it."""
+    turn: Image.Transpose | None
+    """What makes the stored picture upright; None where it is."""
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """An image's size and turn, without decoding it; DataError as from `read_image`."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            turn = _turn(image)
+            # Pillow turns a TIFF when it loads it, and newer ones say its size as if they had.
+            tags = getattr(image, "tag_v2", None)
+            width, height = (tags[256], tags[257]) if tags else image.size
+    except Exception as error:  # as in read_image
+        raise DataError(f"{os.fspath(path)}: {_reason(path, error)}") from error
+    return Header((height, width) if turn in SIDEWAYS else (width, height), turn)
 
 
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -130,11 +155,15 @@ def _reason(path: str | os.PathLike[str], error: Exception) -> str:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a broken EXIF block must not cost the picture
-        turn = None
+    turn = _turn(image)
     return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken EXIF block must not cost the picture
+        return None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

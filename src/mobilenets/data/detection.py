@@ -1,0 +1,147 @@
+"""Images with boxes on disk: COCO JSON, VOC XML, YOLO text; and the built-in shapes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+from mobilenets.data.annotations import Annotations, gather
+from mobilenets.data.coco import find_coco, read_coco
+from mobilenets.data.dataset import Dataset
+from mobilenets.data.listing import Part, count, held_out
+from mobilenets.data.objects import Objects
+from mobilenets.data.problems import Problem
+from mobilenets.data.shapes import BUILT_IN, ShapeObjects, is_built_in
+from mobilenets.data.shapes import Split as ShapeSplit
+from mobilenets.data.voc import find_voc, read_voc
+from mobilenets.data.yolo import find_yolo, read_yolo
+from mobilenets.errors import DataError
+
+Split = Literal["train", "val", "test", "all", "eval"]
+
+
+class ObjectDataset(Dataset, Protocol):
+    """Pictures with their objects; every box can be trained on."""
+
+    @property
+    def kind(self) -> str:
+        """What it is on disk: `COCO JSON`, `VOC XML`, `YOLO text`, or `built-in shapes`."""
+        ...
+
+    @property
+    def named(self) -> bool:
+        """False where the data has only numbers for its classes."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What was found wrong: counted, named and kept out."""
+        ...
+
+    def image_size(self, i: int) -> tuple[int, int]:
+        """(width, height) of the upright picture in pixels."""
+        ...
+
+    def target(self, i: int) -> Objects:
+        """The picture's objects, in its pixels."""
+        ...
+
+
+def open_detection(
+    path: str | Path, split: Split, *, val_fraction: float = 0.2, seed: int = 0
+) -> ObjectDataset:
+    """Open images with boxes; what they are is seen from the disk (docs/data.md has the layouts).
+
+    - COCO JSON: a `.json` file, or a folder as `find_coco` knows them;
+    - VOC XML: `Annotations/`, `JPEGImages/`, `ImageSets/Main/`, or XML files beside images;
+    - YOLO text: `images/` and `labels/`, a `data.yaml`, or text files beside images;
+    - the word `shapes`: the built-in data set.
+
+    Where the data does not say which images are for validation, `val_fraction` of those for
+    training are held out, at least one, by the rank of a hash of `seed` and file name: a file
+    added later moves at most one other. `eval` is val where the data says which that is, else
+    test, else everything; `all` is everything.
+
+    Boxes, files and images that cannot be used are left out, and counted and named in `problems`
+    and `notes`. DataError where nothing is left, or a file that all depends on is damaged.
+    """
+    if split not in get_args(Split):
+        raise ValueError(f"split must be train, val, test, all or eval, got {split!r}")
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction!r}")
+    if is_built_in(path):
+        return _shapes(split, seed)
+    found = _read(Path(path))
+    chosen, note = _choose(found, split, val_fraction, seed)
+    if not chosen:
+        sizes = [f"{found.parts.count(part)} for {part or 'all'}" for part in _parts(found)]
+        raise DataError(f"{path}: no images for {split}; it has {', '.join(sizes) or 'none'}")
+    found.notes += note
+    return gather(found, chosen, split)
+
+
+def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:
+    """Every part that the data itself has, by name; `all` where it says of none."""
+    if is_built_in(path):
+        return {part: _shapes(part, seed) for part in ("train", "val")}
+    found = _read(Path(path))
+    every = range(len(found.files))
+    return {
+        part or "all": gather(found, [i for i in every if found.parts[i] == part], part or "all")
+        for part in _parts(found)
+    }
+
+
+def _shapes(split: str, seed: int) -> ShapeObjects:
+    if split == "test":
+        raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
+    parts: dict[str, ShapeSplit] = {"train": "train", "val": "val", "eval": "val", "all": "all"}
+    return ShapeObjects(parts[split], seed=seed)
+
+
+def _parts(found: Annotations) -> list[Part]:
+    return [part for part in get_args(Part) if part in found.parts]
+
+
+def _read(path: Path) -> Annotations:
+    if path.is_file():
+        if path.suffix.lower() == ".json":
+            return read_coco(path.parent, [("", path)])
+        if path.suffix.lower() in (".yaml", ".yml"):
+            return read_yolo(path.parent, path)
+        raise DataError(f"{path}: data is a folder, a COCO .json, a data.yaml or `{BUILT_IN}`")
+    if not path.is_dir():
+        raise DataError(f"{path}: no such data folder or file")
+    files = find_coco(path)
+    if files:
+        return read_coco(path, files)
+    root = find_voc(path)
+    if root:
+        return read_voc(root)
+    if find_yolo(path):
+        return read_yolo(path)
+    raise DataError(
+        f"{path}: no boxes found; expected COCO (annotations/instances_*.json), "
+        "VOC (Annotations/*.xml) or YOLO (images/ and labels/*.txt)"
+    )
+
+
+def _choose(
+    found: Annotations, split: Split, val_fraction: float, seed: int
+) -> tuple[list[int], list[str]]:
+    """The numbers of the split's images, and a note on images held out."""
+    every = range(len(found.files))
+    of = {part: [i for i in every if found.parts[i] == part] for part in ("val", "test")}
+    own = [i for i in every if found.parts[i] in ("train", "")]
+    if split == "all":
+        return list(every), []
+    if split == "eval":
+        return of["val"] or of["test"] or list(every), []
+    if split == "test" or (split == "val" and of["val"]):
+        return of[split], []
+    if of["val"]:
+        return own, []
+    chosen = held_out([found.files[i] for i in own], val_fraction, seed)
+    what = count(len(chosen), "image is", "images are")
+    note = f"{what} held out for validation: the data has no val part of its own"
+    kept = [i for i in own if (found.files[i] in chosen) == (split == "val")]
+    return kept, [note] if chosen else []
