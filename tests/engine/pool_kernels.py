@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from llvmlite import binding, ir
 
+from mobilenets.engine import pool as module
 from mobilenets.engine.pool import Pool
 from mobilenets.engine.sync import declare_barrier
 
@@ -215,6 +216,13 @@ def exit_at_once(pool: Pool, kernels: dict[str, int]) -> None:
     sys.exit(3)
 
 
+def exit_while_spinning(pool: Pool, kernels: dict[str, int]) -> None:
+    """The same, with workers that still look for work when the interpreter has cleaned up."""
+    module.IDLE_SECONDS = 60.0
+    check_exchange(pool, kernels)
+    sys.exit(3)
+
+
 def exit_in_thread(pool: Pool, kernels: dict[str, int]) -> None:
     """sys.exit ends a thread; the program ends with the pool alive and the pool still works."""
 
@@ -250,6 +258,7 @@ SCENES: dict[str, Callable[[Pool, dict[str, int]], None]] = {
         fork_in_compile,
         interrupt,
         exit_at_once,
+        exit_while_spinning,
         exit_in_thread,
         exit_in_run,
     )

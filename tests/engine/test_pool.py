@@ -180,8 +180,16 @@ def test_ctrl_c_comes_after_the_run(threads):
     assert (result.returncode, result.stdout) == (0, "interrupted"), result.stderr
 
 
-@pytest.mark.parametrize("scene", ["exit_at_once", "exit_in_thread", "exit_in_run"])
-def test_a_program_ends_in_order_with_its_pools_alive(scene):
+@pytest.mark.parametrize(
+    ("scene", "threads"),
+    [
+        ("exit_at_once", "3"),
+        ("exit_while_spinning", "2"),
+        ("exit_in_thread", "3"),
+        ("exit_in_run", "3"),
+    ],
+)
+def test_a_program_ends_in_order_with_its_pools_alive(scene, threads):
     for _ in range(3):
-        result = play(scene)
+        result = play(scene, threads)
         assert (result.returncode, result.stderr) == (3, "")

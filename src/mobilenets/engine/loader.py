@@ -32,11 +32,11 @@ class Image:
         return self.symbols[name]
 
     def keep(self) -> None:
-        """Never free it: threads may run in it until the process is gone."""
-        _KEPT.append(self.owner)
+        """Never free it: threads may run in it until the process is gone.
 
-
-_KEPT: list[Any] = []
+        What a module holds is freed when the interpreter ends, before the threads do.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.owner))
 
 
 def load(code: bytes, names: tuple[str, ...]) -> Image:
