@@ -21,7 +21,7 @@ def annotate(image: Image.Image, predictions: Sequence[Prediction]) -> Image.Ima
     stays small; the text's size follows the width. Labels too long are cut with an ellipsis, and
     labels lose their accents, which Pillow's built-in font does not have.
     """
-    picture = _resized(image)
+    picture = readable(image)
     width = max(picture.width, _LEAST)
     row = max(22, round(width / 18))
     gap = row // 4
@@ -37,7 +37,8 @@ def annotate(image: Image.Image, predictions: Sequence[Prediction]) -> Image.Ima
     return canvas
 
 
-def _resized(image: Image.Image) -> Image.Image:
+def readable(image: Image.Image) -> Image.Image:
+    """An RGB copy, its longer side 360 to 1280 pixels, so that text on it can be read."""
     longer = max(image.size)
     scale = min(max(longer, _LEAST), _MOST) / longer
     if scale == 1:
@@ -61,12 +62,13 @@ def _draw_row(
     pad, middle = (bottom - top) // 3, (top + bottom) / 2
     score = f"{prediction.score:.1%}"
     room = right - left - 3 * pad - pen.textlength(score, font)
-    label = _printable(prediction.label, lambda text: pen.textlength(text, font) <= room)
+    label = printable(prediction.label, lambda text: pen.textlength(text, font) <= room)
     pen.text((left + pad, middle), label, _TEXT, font, anchor="lm")
     pen.text((right - pad, middle), score, _TEXT, font, anchor="rm")
 
 
-def _printable(text: str, fits: Callable[[str], bool]) -> str:
+def printable(text: str, fits: Callable[[str], bool]) -> str:
+    """`text` without accents, which Pillow's font lacks, cut with an ellipsis until it `fits`."""
     plain = unicodedata.normalize("NFKD", " ".join(text.split()))
     text = "".join(c for c in plain if not unicodedata.combining(c))
     if fits(text):
