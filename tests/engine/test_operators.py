@@ -12,6 +12,7 @@ from tests.engine.graphs import array, check, close, ints, kinds, model, node
 ONE = {
     "relu": (node("Relu", "x", "y"), (1, 3, 5, 4)),
     "sigmoid": (node("Sigmoid", "x", "y"), (1, 9)),
+    "exp": (node("Exp", "x", "y"), (1, 9)),
     "hard sigmoid": (node("HardSigmoid", "x", "y", alpha=0.3, beta=0.4), (1, 9)),
     "hard swish": (node("HardSwish", "x", "y"), (1, 9)),
     "average pool": (node("AveragePool", "x", "y", kernel_shape=[3, 2]), (1, 3, 7, 5)),

@@ -96,14 +96,14 @@ def test_odd_sizes_a_fixed_batch_and_probabilities(tmp_path, name, size, argumen
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"before")
-    real = module.fold_norms
+    real = module.deployable
 
-    def wrong(model):
-        folded = real(model)
-        folded.classifier.bias.data += 0.5
-        return folded
+    def wrong(model, card):
+        network = real(model, card)
+        network.classifier.bias.data += 0.5
+        return network
 
-    monkeypatch.setattr(module, "fold_norms", wrong)
+    monkeypatch.setattr(module, "deployable", wrong)
     with pytest.raises(WeightsError, match="differs from its source"):
         export_onnx(network(), path)
     assert path.read_bytes() == b"before"

@@ -15,6 +15,9 @@ def run(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .onnx.")],
     softmax: Annotated[bool, typer.Option("--softmax", help="Probabilities, not logits.")] = False,
+    nms: Annotated[
+        bool, typer.Option("--nms", help="A detector's suppression inside; runs on ONNX Runtime.")
+    ] = False,
     batch: Annotated[int | None, typer.Option(help="Fix the batch size; free otherwise.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Pixels of the input's sides.")] = None,
     width: Annotated[float | None, typer.Option(help="Of a network given by NAME.")] = None,
@@ -25,8 +28,9 @@ def run(
 ) -> None:
     """Write a model as ONNX, batch normalisation folded, labels and preprocessing inside.
 
-    The file is run and compared with its source before it is kept. A bare NAME such as
-    mobilenet_v2 gets random weights, for measuring speed.
+    A detector's boxes and scores are decoded in the file, and suppressed by whoever runs it
+    unless `--nms` is given. The file is run and compared with its source before it is kept. A
+    bare NAME such as mobilenet_v2 gets random weights, for measuring speed.
 
     Example: `mobilenets export runs/mobilenet_v2-photos/best.safetensors -o photos.onnx`
     """
@@ -38,7 +42,7 @@ def run(
         arguments["width"] = width
     model = open_source(weights, resolution=resolution, knobs=arguments)
     with err.status("exporting"):
-        written = export_onnx(model, output, softmax=softmax, batch=batch)
+        written = export_onnx(model, output, softmax=softmax, nms=nms, batch=batch)
     if json:
         print_json({"file": str(output), "bytes": written.bytes, "difference": written.difference})
         return

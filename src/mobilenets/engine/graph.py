@@ -20,12 +20,12 @@ Pads = tuple[int, int, int, int]
 class Activation:
     """An elementwise function: what a convolution may end in.
 
-    clip: min(max(x, low), high), either of them infinite; hardsigmoid: clip(alpha x + beta, 0, 1);
-    hardswish: x clip(x / 6 + 1/2, 0, 1); sigmoid: 1 / (1 + exp(-x)); silu: x sigmoid(x).
-    NaN stays NaN.
+    clip: min(max(x, low), high), either of them infinite; exp: e to the x; hardsigmoid:
+    clip(alpha x + beta, 0, 1); hardswish: x clip(x / 6 + 1/2, 0, 1); sigmoid: 1 / (1 + exp(-x));
+    silu: x sigmoid(x). NaN stays NaN.
     """
 
-    kind: Literal["none", "clip", "hardsigmoid", "hardswish", "sigmoid", "silu"] = "none"
+    kind: Literal["none", "clip", "exp", "hardsigmoid", "hardswish", "sigmoid", "silu"] = "none"
     low: float = -np.inf
     high: float = np.inf
     alpha: float = 1 / 6

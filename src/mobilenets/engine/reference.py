@@ -73,6 +73,8 @@ def _activated(activation: Activation, x: NDArray[np.float64]) -> NDArray[np.flo
     kind = activation.kind
     if kind == "clip":
         return np.asarray(np.minimum(np.maximum(x, activation.low), activation.high))
+    if kind == "exp":
+        return np.exp(x)
     if kind == "hardsigmoid":
         return np.clip(activation.alpha * x + activation.beta, 0, 1)
     if kind == "hardswish":

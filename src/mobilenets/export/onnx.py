@@ -1,8 +1,10 @@
 """One deployable file: ONNX with the model's card in its metadata."""
 
 import contextlib
+import copy
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +12,24 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mobilenets.card import KEY, ModelCard, card_of
+from mobilenets.card import KEY, ModelCard, card_of, set_card
 from mobilenets.errors import WeightsError
+from mobilenets.export.detector import add_suppression, suppressed, without_background
 from mobilenets.files import replace_file
-from mobilenets.models.layers import fold_norms
+from mobilenets.models.ssd import SSD, Decoded
 from mobilenets.runtime.session import open_session
+from mobilenets.tasks import task_of
 
 OPSET = 18
 TOLERANCE = 1e-4
 """Largest difference from the source that is accepted, relative to the largest output."""
+_PARTS = {"boxes": (4,), "detections": (4, 5)}
+"""Where a detector's values are cut: boxes, scores and classes are each compared by themselves."""
+
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -50,13 +59,17 @@ def export_onnx(
     *,
     card: ModelCard | None = None,
     softmax: bool = False,
+    nms: bool = False,
     batch: int | None = None,
 ) -> Exported:
-    """Write `model` as ONNX: input `image` (N, 3, H, W) float32, one output (N, classes).
+    """Write `model` as ONNX: input `image` (N, 3, H, W) float32, one output.
 
-    The size is the card's. `batch` fixes N; None leaves it free. Labels and preprocessing travel
-    in the metadata. The file is run and compared with `model` before it gets its name: raises
-    WeightsError where they differ, and leaves nothing.
+    A classifier's is `logits` (N, classes), or `probabilities` with `softmax`; a detector's is
+    `boxes` (N, anchors, 4 + classes), decoded, or with `nms` `detections` (N, 100, 6), what
+    non-maximum suppression leaves. `ModelCard.outputs` has the words. The size is the card's.
+    `batch` fixes N; None leaves it free. Labels and preprocessing travel in the metadata. The
+    file is run and compared with `model` before it gets its name: raises WeightsError where they
+    differ, and leaves nothing. ValueError for an argument that is wrong, or not for this task.
     """
     path = Path(path)
     if path.suffix != ".onnx":
@@ -66,21 +79,48 @@ def export_onnx(
     card = card or card_of(model)
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be a positive integer, got {batch!r}")
-    network = fold_norms(model)
+    network = deployable(model, card)
+    detects = isinstance(network, Decoded)
+    if softmax and detects:
+        raise ValueError("softmax is for classifiers: a detector's scores are decoded anyway")
+    if nms and not detects:
+        raise ValueError(f"nms is for detectors, this model's task is {card.task}")
+    source = _source(model, network)
     if softmax:
-        network = Probabilities(network)
-    card = card.replace(outputs="probabilities" if softmax else "logits")
+        network, source = Probabilities(network), Probabilities(source)
+    card = card.replace(outputs="boxes" if detects else "probabilities" if softmax else "logits")
     proto = trace(network, card, batch)
-    proto.metadata_props.add(key=KEY, value=card.to_json())
+    images = samples(card, batch)
+    with torch.inference_mode():
+        expected = [source.eval()(torch.from_numpy(some)).numpy() for some in images]
     differences = []
 
     def write(temporary: Path) -> None:
-        onnx.save(proto, str(temporary))
-        differences.append(compare(model, temporary, softmax=softmax, batch=batch))
+        found = run(proto, card, temporary, images)
+        differences.append(check(found, expected, card))
+        if nms:
+            last = card.replace(outputs="detections")
+            left = run(add_suppression(proto), last, temporary, images)
+            differences.append(check(left, [suppressed(boxes) for boxes in found], last))
 
     replace_file(path, write)
-    (difference,) = differences
-    return Exported(path, path.stat().st_size, difference)
+    return Exported(path, path.stat().st_size, max(differences))
+
+
+def deployable(model: nn.Module, card: ModelCard) -> nn.Module:
+    """The network that a file holds: norms folded, and a detector's boxes and scores decoded."""
+    model = copy.copy(model)
+    set_card(model, card)
+    network = task_of(card).deploy(model)
+    return without_background(network) if isinstance(network, Decoded) else network
+
+
+def _source(model: nn.Module, network: nn.Module) -> nn.Module:
+    """What the file is compared with: the model as it is, its outputs those of the file."""
+    if not isinstance(network, Decoded):
+        return model
+    assert isinstance(model, SSD)
+    return Decoded(model, network.anchors)
 
 
 def trace(network: nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelProto:
@@ -95,7 +135,7 @@ def trace(network: nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelP
             dynamo=True,
             opset_version=OPSET,
             input_names=["image"],
-            output_names=["probabilities" if card.outputs == "probabilities" else "logits"],
+            output_names=[card.outputs],
             dynamic_shapes=free,
             verbose=False,
         )
@@ -113,20 +153,34 @@ def trace(network: nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelP
     return proto
 
 
-def compare(model: nn.Module, path: Path, *, softmax: bool, batch: int | None) -> float:
-    """The largest difference over the largest output, on random images; WeightsError if too far."""
-    session = open_session(path, runtime="onnxruntime")
-    height, width = session.card.preprocessing.size
-    worst = 0.0
+def samples(card: ModelCard, batch: int | None) -> list[Array]:
+    """Random images that a file is tried with, at two batch sizes unless `batch` fixes it."""
     generator = torch.Generator().manual_seed(0)
-    for count in (batch,) if batch else (1, 3):
-        images = torch.rand(count, 3, height, width, generator=generator) * 2 - 1
-        with torch.inference_mode():
-            expected = model.eval()(images)
-            expected = (expected.softmax(1) if softmax else expected).numpy()
-        found = session(images.numpy())
-        scale = max(float(np.abs(expected).max()), 1e-12)
-        worst = max(worst, float(np.abs(found - expected).max()) / scale)
+    return [
+        (torch.rand(count, 3, *card.preprocessing.size, generator=generator) * 2 - 1).numpy()
+        for count in ((batch,) if batch else (1, 3))
+    ]
+
+
+def run(
+    proto: onnx.ModelProto, card: ModelCard, path: Path, images: Sequence[Array]
+) -> list[Array]:
+    """Write the file with its card; what ONNX Runtime makes of each batch with it."""
+    del proto.metadata_props[:]
+    proto.metadata_props.add(key=KEY, value=card.to_json())
+    onnx.save(proto, str(path))
+    session = open_session(path, runtime="onnxruntime")
+    return [session(some) for some in images]
+
+
+def check(found: Sequence[Array], expected: Sequence[Array], card: ModelCard) -> float:
+    """The largest difference over the largest value; WeightsError where that is too far."""
+    worst = 0.0
+    for one, other in zip(found, expected, strict=True):
+        parts = [np.split(values, _PARTS.get(card.outputs, ()), axis=-1) for values in (one, other)]
+        for a, b in zip(*parts, strict=True):
+            scale = max(float(np.abs(b).max(initial=0)), 1e-12)
+            worst = max(worst, float(np.abs(a - b).max(initial=0)) / scale)
     if not worst <= TOLERANCE:
         raise WeightsError(
             f"the exported network differs from its source by {worst:.1e} of the largest output, "

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from mobilenets.card import card_of, set_card
-from mobilenets.models.geometry import NAMES
-from mobilenets.runtime.labels import imagenet_labels
+from mobilenets.models.geometry import NETWORKS
+from mobilenets.runtime.labels import coco_labels, imagenet_labels
 from mobilenets.tasks import TASKS
 from mobilenets.weights import load
 
@@ -24,11 +24,11 @@ def open_source(
     knobs = dict(knobs or {})
     if resolution is not None and resolution < 1:
         raise ValueError(f"resolution must be a positive integer, got {resolution}")
-    if str(weights) in NAMES:
-        classes = knobs.pop("classes", 1000)
-        labels = imagenet_labels(classes) or tuple(f"class {i}" for i in range(classes))
-        model: nn.Module = TASKS["classify"].build(str(weights), labels, knobs)
-        settle(model, resolution or card_of(model).preprocessing.size[0])
+    if str(weights) in NETWORKS:
+        name = str(weights)
+        model: nn.Module = TASKS[NETWORKS[name].task].build(name, _labels(name, knobs), knobs)
+        resolution = resolution or NETWORKS[name].size
+        settle(model, resolution)
     else:
         if knobs:
             raise ValueError(
@@ -40,6 +40,14 @@ def open_source(
         preprocessing = replace(card.preprocessing, size=(resolution, resolution))
         set_card(model, card.replace(preprocessing=preprocessing))
     return model
+
+
+def _labels(name: str, knobs: dict[str, Any]) -> tuple[str, ...]:
+    """Names for as many classes as the knobs say, which lose that one."""
+    detects = NETWORKS[name].task == "detect"
+    classes = knobs.pop("classes", 80 if detects else 1000)
+    known = coco_labels(classes) if detects else imagenet_labels(classes)
+    return known or tuple(f"class {i}" for i in range(classes))
 
 
 def settle(model: nn.Module, resolution: int) -> None:

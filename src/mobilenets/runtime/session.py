@@ -30,21 +30,24 @@ class Session(Protocol):
         ...
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs (N, classes) of preprocessed images (N, 3, height, width), any N."""
+        """Outputs of preprocessed images (N, 3, height, width), any N, as the card says.
+
+        A classifier's are (N, classes), a detector's (N, boxes, values).
+        """
         ...
 
 
 def open_session(
     path: str | os.PathLike[str], *, threads: int | None = None, runtime: Runtime = "auto"
 ) -> Session:
-    """Open an .onnx classifier on the CPU; `threads` None: all processors.
+    """Open an .onnx file on the CPU; `threads` None: all processors.
 
     `runtime`: "mobilenets" is this package's engine, "onnxruntime" the other; "auto" takes the
     engine, and ONNX Runtime (where it is installed) for files with operators the engine lacks.
     A file that another program wrote has no card: one is made from its shapes. Its channels may
     come last; preprocessing is then taken to be Google's, else torchvision's, and `card.source`
-    says that this is a guess. WeightsError for a file that is damaged or no image classifier;
-    InputError where ONNX Runtime is needed and not installed.
+    says that this is a guess. WeightsError for a file that is damaged, or that is no image
+    classifier and has no card; InputError where ONNX Runtime is needed and not installed.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be positive, got {threads!r}")
@@ -56,7 +59,11 @@ def open_session(
 
 
 class OnnxSession:
-    """Batches of any size on a graph of any layout; `runs_on` names what runs it."""
+    """Batches of any size on a graph of any layout.
+
+    `runs_on` names what runs it; `note` says in a line why that is not the engine, where nobody
+    asked for another.
+    """
 
     def __init__(self, path: Path, threads: int | None, runtime: Runtime) -> None:
         model = _read_model(path)
@@ -66,20 +73,25 @@ class OnnxSession:
             raise WeightsError(f"{path}: its input {name} {dims} does not take 3 colour channels")
         dims = _with_colours(dims, self._layout)
         self._sides = dims[2:] if self._layout == "NCHW" else dims[1:3]
-        self._backend = _open_backend(path, dims, threads, runtime)
+        self._backend, self.note = _open_backend(path, dims, threads, runtime)
         self.runs_on = self._backend.name
         self.card = self._make_card(path, model)
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs (N, classes) of (N, 3, height, width)."""
+        """Outputs of (N, 3, height, width): (N, classes), or (N, boxes, values) of a detector."""
         want = ("N", 3, *(side or "any" for side in self._sides))
         sides = zip(batch.shape[2:], self._sides, strict=False)
         if batch.ndim != 4 or batch.shape[1] != 3 or any(w not in (g, None) for g, w in sides):
             raise ValueError(f"batch must have shape {want}, got {batch.shape}")
+        outputs = self._run(batch)
+        shape = outputs.shape if self.card.task == "detect" else (len(batch), -1)
+        return outputs.reshape(shape)
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The graph's first output."""
         if self._layout == "NHWC":
             batch = batch.transpose(0, 2, 3, 1)
-        outputs = self._backend(np.ascontiguousarray(batch, np.float32))
-        return outputs.reshape(len(batch), -1).astype(np.float32, copy=False)
+        return self._backend(np.ascontiguousarray(batch, np.float32)).astype(np.float32, copy=False)
 
     def _make_card(self, path: Path, model: onnx.ModelProto) -> ModelCard:
         for entry in model.metadata_props:
@@ -98,31 +110,42 @@ class OnnxSession:
         )
 
     def _count_classes(self, path: Path, graph: onnx.GraphProto, size: tuple[int, int]) -> int:
-        classes = _dims(graph.output[0])[-1:]
-        if classes and classes[0] is not None and classes[0] > 1:
-            return classes[0]
-        blank = np.zeros((1, 3, *size), np.float32)
-        try:
-            return int(self(blank).shape[1])
-        except Exception as error:  # whatever a runtime makes of it
-            raise WeightsError(f"{path}: does not run on an image ({one_line(error)})") from error
+        """How many numbers there are for an image; WeightsError where they are not one row."""
+        dims = _dims(graph.output[0])
+        if len(dims) != 2 or dims[1] is None:
+            blank = np.zeros((1, 3, *size), np.float32)
+            try:
+                dims = self._run(blank).shape
+            except Exception as error:  # whatever a runtime makes of it
+                raise WeightsError(
+                    f"{path}: does not run on an image ({one_line(error)})"
+                ) from error
+        counts = [count for count in dims[1:] if count is not None and count > 1]
+        if len(counts) > 1:
+            raise WeightsError(
+                f"{path}: its output {graph.output[0].name} {dims} is no classifier's, and no "
+                f"{KEY} metadata says what it is"
+            )
+        return counts[0] if counts else 1
 
 
 def _open_backend(
     path: Path, dims: tuple[int | None, ...], threads: int | None, runtime: Runtime
-) -> Backend:
-    """The runtime that was asked for, or the first that takes the file."""
+) -> tuple[Backend, str]:
+    """The runtime that was asked for, or the first that takes the file and why it is not ours."""
     if runtime == "onnxruntime":
-        return OnnxRuntime(path, dims, threads)
+        return OnnxRuntime(path, dims, threads), ""
     try:
-        return Engine(path, dims, threads)
+        return Engine(path, dims, threads), ""
     except WeightsError as refusal:
         if runtime == "mobilenets":
             raise
         try:
-            return OnnxRuntime(path, dims, threads)
+            other = OnnxRuntime(path, dims, threads)
         except InputError:
             raise refusal from None
+        reason = str(refusal).partition("; supported are")[0].removeprefix(f"{path}: ")
+        return other, f"{path} runs on ONNX Runtime, not on the engine: {reason}"
 
 
 def _with_colours(dims: tuple[int | None, ...], layout: Layout) -> tuple[int | None, ...]:

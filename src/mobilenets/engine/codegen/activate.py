@@ -19,6 +19,8 @@ def activate(e: Emitter, x: Value, activation: Activation) -> Value:
         return _clip(e, x, activation.low, activation.high)
     if activation.kind == "sigmoid":
         return sigmoid(e, x)
+    if activation.kind == "exp":
+        return exp(e, x)
     if activation.kind == "silu":
         return e.fmul(x, sigmoid(e, x))
     inner = e.fma(x, e.splat(activation.alpha), e.splat(activation.beta))

@@ -222,7 +222,7 @@ class Call:
         layer = stored.removesuffix(".weight")
         if layer == stored:
             return self.op.name
-        return layer.removesuffix(".conv").removeprefix("backbone.")
+        return layer.removesuffix(".conv").removeprefix("network.").removeprefix("backbone.")
 
     def listed(self, name: str, index: int, since: int) -> tuple[int, ...] | None:
         """Integers that were attribute `name` and are input `index` since that opset."""

@@ -69,6 +69,11 @@ def sigmoid(call: Call) -> Value:
     return _activated(call, Activation("sigmoid"))
 
 
+def exp(call: Call) -> Value:
+    """Exp."""
+    return _activated(call, Activation("exp"))
+
+
 def hard_sigmoid(call: Call) -> Value:
     """HardSigmoid."""
     alpha, beta = call.number("alpha", 0.2), call.number("beta", 0.5)

@@ -18,6 +18,7 @@ OPERATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
     "Conv": layers.conv,
     "Div": elementwise.div,
     "Dropout": views.identity,
+    "Exp": elementwise.exp,
     "Expand": views.expand,
     "Flatten": views.flatten,
     "Gather": views.gather,

@@ -1,0 +1,115 @@
+"""What is particular to the export of detectors: a leaner network, and suppression in the file."""
+
+import copy
+
+import numpy as np
+import onnx
+import onnx.parser
+from numpy.typing import NDArray
+from torch import nn
+
+from mobilenets.models.ssd import Decoded, Head
+from mobilenets.models.ssd_geometry import MOST_DETECTIONS, NMS_IOU
+from mobilenets.runtime.detect import suppress
+
+LEAST_SCORE = 0.01
+"""What scores no more is no detection: evaluation looks at none of them either."""
+
+_SUPPRESSION = """
+suppression (float[N, A, V] boxes) => (float[N, {most}, 6] detections) {{
+    nms_zero = Constant <value_ints = [0]> ()
+    nms_two = Constant <value_ints = [2]> ()
+    nms_four = Constant <value_ints = [4]> ()
+    nms_end = Constant <value_ints = [{end}]> ()
+    nms_most = Constant <value_ints = [{most}]> ()
+    nms_anchors = Constant <value_int = {anchors}> ()
+    nms_overlap = Constant <value_floats = [{overlap}]> ()
+    nms_least = Constant <value_floats = [{least}]> ()
+    nms_nothing = Constant <value_float = 0.0> ()
+
+    nms_corners = Slice (boxes, nms_zero, nms_four, nms_two)
+    nms_scores = Slice (boxes, nms_four, nms_end, nms_two)
+    nms_classes = Transpose <perm = [0, 2, 1]> (nms_scores)
+    nms_kept = NonMaxSuppression (nms_corners, nms_classes, nms_most, nms_overlap, nms_least)
+
+    nms_values = GatherND (nms_classes, nms_kept)
+    nms_shape = Shape (nms_classes)
+    nms_blank = ConstantOfShape (nms_shape)
+    nms_left = ScatterND (nms_blank, nms_kept, nms_values)
+
+    nms_rows = Constant <value_ints = [0, -1]> ()
+    nms_flat = Reshape (nms_left, nms_rows)
+    nms_room = Constant <value_ints = [0, 0, 0, {most}]> ()
+    nms_roomy = Pad (nms_flat, nms_room)
+    nms_best, nms_places = TopK <axis = 1> (nms_roomy, nms_most)
+
+    nms_class = Div (nms_places, nms_anchors)
+    nms_anchor = Mod (nms_places, nms_anchors)
+    nms_which = Unsqueeze (nms_anchor, nms_two)
+    nms_found = GatherND <batch_dims = 1> (nms_corners, nms_which)
+    nms_label = Cast <to = 1> (nms_class)
+    nms_score_column = Unsqueeze (nms_best, nms_two)
+    nms_label_column = Unsqueeze (nms_label, nms_two)
+    nms_all = Concat <axis = 2> (nms_found, nms_score_column, nms_label_column)
+    nms_used = Greater (nms_score_column, nms_nothing)
+    detections = Where (nms_used, nms_all, nms_nothing)
+}}
+"""
+"""What is left in the place of each score that stays, else 0; then the best of all classes."""
+
+
+def without_background(decoded: Decoded) -> Decoded:
+    """A copy that does not compute the background's scores, which nobody reads.
+
+    With a softmax the others depend on them: then it is `decoded` itself.
+    """
+    if decoded.network.score_function == "softmax":
+        return decoded
+    decoded = copy.deepcopy(decoded)
+    decoded.background = False
+    for head in decoded.network.scores:
+        assert isinstance(head, Head)
+        _drop_first(head.predict, head.values)
+        head.values -= 1
+    return decoded
+
+
+def _drop_first(conv: nn.Conv2d, values: int) -> None:
+    """Take from a convolution the first of each `values` outputs."""
+    keep = [channel for channel in range(conv.out_channels) if channel % values]
+    assert conv.bias is not None
+    conv.out_channels = len(keep)
+    conv.weight = nn.Parameter(conv.weight.detach()[keep])
+    conv.bias = nn.Parameter(conv.bias.detach()[keep])
+
+
+def add_suppression(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The file with `boxes` (N, anchors, 4 + classes) as one with `detections` (N, 100, 6).
+
+    A row is left, top, right, bottom, score, class, by falling score; rows that are not used are
+    0. In each class by itself a box goes where its overlap with a better one is above 0.6.
+    """
+    batch, anchors, _ = proto.graph.output[0].type.tensor_type.shape.dim
+    text = _SUPPRESSION.format(
+        anchors=anchors.dim_value, most=MOST_DETECTIONS, end=2**31, overlap=NMS_IOU,
+        least=LEAST_SCORE,
+    )  # fmt: skip
+    added = onnx.parser.parse_graph(text)
+    made = onnx.ModelProto()
+    made.CopyFrom(proto)
+    made.graph.node.extend(added.node)
+    del made.graph.output[:]
+    made.graph.output.extend(added.output)
+    made.graph.output[0].type.tensor_type.shape.dim[0].CopyFrom(batch)
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def suppressed(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a file with suppression makes of `boxes`, by the runtime's own: (N, 100, 6)."""
+    result: NDArray[np.float32] = np.zeros((len(boxes), MOST_DETECTIONS, 6), np.float32)
+    for rows, image in zip(result, boxes, strict=True):
+        seen = suppress(image, threshold=LEAST_SCORE, iou=NMS_IOU, most=MOST_DETECTIONS)
+        columns = np.column_stack([seen.boxes, seen.scores, seen.classes])
+        rows[: len(columns)] = columns
+    return result
