@@ -15,7 +15,17 @@ from mobilenets.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS: dict[str, Any] = dict(typer.main.get_command(app).commands)
+GROUPS: dict[str, Any] = {
+    name: command.commands
+    for name, command in typer.main.get_command(app).commands.items()
+    if hasattr(command, "commands")
+}
+COMMANDS: dict[str, Any] = {
+    name: command
+    for name, command in typer.main.get_command(app).commands.items()
+    if name not in GROUPS
+} | {f"{group} {name}": command for group in GROUPS for name, command in GROUPS[group].items()}
+"""By all the words that call them: `train`, `data check`."""
 SHELL, PYTHON = {"", "sh", "bash", "shell", "console"}, {"python", "py"}
 
 
@@ -73,6 +83,8 @@ def check(words: list[str]) -> str:
     name, *rest = words
     if name in {"--help", "...", "COMMAND"}:
         return ""
+    if name in GROUPS and rest:
+        name, rest = f"{name} {rest[0]}", rest[1:]
     if name not in COMMANDS:
         return f"no command {name!r}"
     known, wanted = options(COMMANDS[name]), 0
@@ -118,6 +130,9 @@ def test_what_is_wrong_with_a_command_line_is_seen():
     assert check(["train", "x", "--data"]) == "train: --data needs a value"
     assert check(["train", "x", "--data", "--epochs", "--resume"]) == ""
     assert check(["export", "x", "-o", "y"]) == ""
+    assert check(["data", "chekc", "x"]) == "no command 'data chekc'"
+    assert check(["data", "check", "x", "--splt"]) == "data check has no option --splt"
+    assert check(["data", "check", "x", "--split", "val"]) == ""
 
 
 def test_command_lines_are_found_in_whatever_surrounds_them():
@@ -154,7 +169,7 @@ def test_a_command_explains_itself_with_an_example_that_parses(name):
     example = re.search(r"Example: `(.+?)`", text, re.DOTALL)
     assert example, "no line `Example: ...`"
     [words] = command_lines(" ".join(example[1].split()))
-    assert words[0] == name
+    assert " ".join(words).startswith(f"{name} ") or words == [name]
     assert check(words) == ""
     for parameter in command.params:
         assert parameter.help or parameter.name == "help", f"{parameter.name} says nothing"

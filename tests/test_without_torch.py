@@ -18,6 +18,7 @@ from mobilenets.weights.own import save
 ABSENT = ("torch", "torchvision", "timm", "accelerate", "matplotlib", "h5py", "tflite")
 ABSENT += ("tensorboardX", "onnxscript", "filelock", "tensorflow", "keras", "transformers")
 COMMANDS = ("models", "profile", "predict", "eval", "compile", "bench", "train", "export", "demo")
+COMMANDS += ("data check",)
 
 DEVICE = f"""
 import json, os, sys
@@ -116,6 +117,13 @@ def test_a_model_and_its_images(device, shipped, tmp_path):
     assert (tmp_path / "seen" / "a.jpg").is_file()
 
 
+def test_what_a_data_set_holds(device):
+    ran = device(("data", "check", "shapes", "--split", "val", "--save-dir", "seen"))
+    assert ran.statuses == [0], ran.err
+    assert ran.tried == []
+    assert "8 images drawn" in ran.out
+
+
 def test_what_networks_cost(device, shipped):
     ran = device(
         ("models",),
@@ -131,7 +139,7 @@ def test_what_networks_cost(device, shipped):
 
 
 def test_help(device):
-    ran = device(("--help",), *((command, "--help") for command in COMMANDS))
+    ran = device(("--help",), *((*command.split(), "--help") for command in COMMANDS))
     assert ran.statuses == [0] * (1 + len(COMMANDS)), ran.err
     assert ran.tried == []
     assert ran.out.count("Usage:") == 1 + len(COMMANDS)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mobilenets.cli import bench, demo, evaluate, export, models, predict, profile, train
+from mobilenets.cli import bench, data, demo, evaluate, export, models, predict, profile, train
 from mobilenets.cli import compile as compiling
 from mobilenets.cli.console import fail, out
 from mobilenets.errors import InputError
@@ -45,6 +45,7 @@ app.command("export")(export.run)
 app.command("compile")(compiling.run)
 app.command("bench")(bench.run)
 app.command("demo")(demo.run)
+app.add_typer(data.app, name="data")
 
 
 UsageError: Any = typer.BadParameter.__base__
