@@ -47,8 +47,24 @@ def scramble(model):
             nn.init.uniform_(module.running_mean, -1, 1)
             nn.init.uniform_(module.running_var, 0.5, 2)
             nn.init.uniform_(module.bias, -1, 1)
-    nn.init.uniform_(model.classifier.bias)
+        if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
+            nn.init.uniform_(module.bias)
     return model.eval()
+
+
+def exported(model, path, resolution):
+    """The file of a network, the batch left open."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            scramble(model),
+            (torch.zeros(2, 3, *resolution),),
+            path,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    return path
 
 
 @pytest.mark.parametrize(
@@ -59,18 +75,7 @@ def scramble(model):
     ],
 )
 def test_an_export_costs_what_its_network_does(tmp_path, name, knobs, resolution):
-    model = scramble(build(name, **knobs))
-    path = tmp_path / "model.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            model,
-            (torch.zeros(2, 3, *resolution),),
-            path,
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )
+    path = exported(build(name, **knobs), tmp_path / "model.onnx", resolution)
     found, expected = profile_onnx(path), profile(name, resolution=resolution, **knobs)
     for sum_ in SUMS:
         assert getattr(found, sum_) == getattr(expected, sum_)
@@ -82,6 +87,23 @@ def test_an_export_costs_what_its_network_does(tmp_path, name, knobs, resolution
     # The exporter folds a norm's gamma into weights and its beta into a bias.
     assert (found.conv_fc, found.norm) == (expected.conv_fc + expected.norm // 2, 0)
     assert found.resolution == resolution
+
+
+def test_an_exported_detector_costs_what_its_network_does(tmp_path):
+    name, knobs = "ssdlite_mobilenet_v2", {"width": 0.25, "classes": 3}
+    path = exported(build(name, **knobs), tmp_path / "model.onnx", (65, 96))
+    found, expected = profile_onnx(path), profile(name, resolution=(65, 96), **knobs)
+    # Views, transposes and sums of the outputs are layers of the file alone.
+    per_layer = [
+        [
+            (x.kind, x.input, x.output, x.kernel, x.stride, x.madds, bool(x.block))
+            for x in cost.layers
+            if x.madds
+        ]
+        for cost in (found, expected)
+    ]
+    assert sorted(per_layer[0]) == sorted(per_layer[1])
+    assert (found.madds, found.conv_fc) == (expected.madds, expected.conv_fc + expected.norm // 2)
 
 
 def test_counts_of_every_kind_by_hand(tmp_path):

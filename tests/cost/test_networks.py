@@ -203,6 +203,8 @@ def test_a_tapped_expansion_is_in_memory_even_when_blocks_are_fused():
     tap, before = "backbone.blocks.13.expand", "backbone.blocks.12.project"
     readers = [x.name for x in whole.layers if tap in x.reads]
     assert readers == ["backbone.blocks.13.depthwise", "boxes.0.depthwise", "scores.0.depthwise"]
+    blocks = [x.block for x in whole.layers if x.name.startswith("backbone.blocks.13.")]
+    assert blocks == ["", "backbone.blocks.13", "backbone.blocks.13"]
     # From that block on. The most is alive while the first extra's pair runs: the expansion, the
     # last map, the extra's inner channels and its output.
     rest = Cost("rest", whole.layers[names.index(tap) :], {before: (48, 20, 20)})

@@ -4,6 +4,7 @@ The heads' outputs are the network's answer: where they are put side by side, no
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mobilenets.cost import backbones
@@ -119,9 +120,12 @@ def on_mobilenet(
         last = backbones.mobilenet_v2(layers, width=width)
     if padding == "keras":
         layers.padding = "same"  # that rule is the backbone's alone
+    tap = f"backbone.{TAPS[backbone]}"
+    # An expansion that SSD reads is written, and so no part of its block any more.
+    layers.found = [replace(x, block="") if x.name == tap else x for x in layers.found]
     # A tap that is a whole block is its last layer's output.
-    tap = [x.name for x in layers.found if f"{x.name}.".startswith(f"backbone.{TAPS[backbone]}.")]
-    maps = [tap[-1], last]
+    tapped = [x.name for x in layers.found if f"{x.name}.".startswith(f"{tap}.")][-1]
+    maps = [tapped, last]
     lite = head_kernel is None
     for index, c_out in enumerate(extra_channels(width)):
         maps.append(extra(layers, f"extras.{index}", maps[-1], c_out, lite=lite))

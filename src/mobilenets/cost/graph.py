@@ -207,7 +207,12 @@ class Walk:
         shape, output = self.shape(data), self.shape(node.output[0])
         number = {attribute.name: attribute.i for attribute in node.attribute}
         numbers = {attribute.name: list(attribute.ints) for attribute in node.attribute}
-        common: dict[str, Any] = {"input": shape[1:], "output": squeezed(output), "reads": reads}
+        pools = node.op_type in POOLS
+        common: dict[str, Any] = {
+            "input": shape[1:],
+            "output": squeezed(output) if pools else output[1:],
+            "reads": reads,
+        }
         name = node.output[0]
         if node.op_type in CONVOLUTIONS:
             places = CONVOLUTIONS[node.op_type]
@@ -231,7 +236,7 @@ class Walk:
                 madds=elements(output[1:]) * inner,
                 **common,
             )
-        return LayerCost(name, "pool" if node.op_type in POOLS else node.op_type, **common)
+        return LayerCost(name, "pool" if pools else node.op_type, **common)
 
     def weights(self, node: onnx.NodeProto, places: Sequence[int]) -> int:
         """How many numbers the weights at these places of a node's inputs hold."""
@@ -262,7 +267,8 @@ def mark_blocks(layers: list[LayerCost]) -> list[LayerCost]:
     """Name the separable pairs (depthwise, 1x1) and inverted residuals (1x1, depthwise, 1x1).
 
     The first 1x1 is an expansion where it adds channels and the last takes channels away; that
-    tells paper 2's block from two of paper 1's.
+    tells paper 2's block from two of paper 1's. An expansion that others read too, as SSD does,
+    is written: no part of the block.
     """
     readers: dict[str, list[str]] = {}
     for layer in layers:

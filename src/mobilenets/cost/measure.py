@@ -39,8 +39,7 @@ class LayerCost:
     reads: tuple[str, ...] = (IMAGE,)
     """The layers whose outputs must be alive while this one runs; a shortcut is among them."""
     block: str = ""
-    """The inverted residual or separable pair that it is part of. A tensor in it that a layer
-    outside reads, as SSD does an expansion, is in memory however the block is run."""
+    """The inverted residual or separable pair that it is part of."""
 
 
 class Map(NamedTuple):
