@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from mobilenets.models.geometry import NAMES, NETWORKS
 from mobilenets.models.layers import ConvNormAct, InvertedResidual
 from mobilenets.models.vgg import L2Norm
 from mobilenets.models.zoo import MODELS, arguments_of, build
+from mobilenets.weights.tflite_graph import parse
 
 SIZES = (224, (97, 130), 33)
 V1_KNOBS = [
@@ -132,6 +134,15 @@ def test_knobs_and_defaults_are_the_constructors(name):
 
 def test_every_network_of_the_zoo_has_a_name_and_a_cost():
     assert tuple(MODELS) == NAMES
+
+
+@pytest.mark.assets
+def test_a_published_detector_holds_as_many_numbers(assets):
+    """Its norms are folded: gamma is in the weights, beta is a bias."""
+    graph = parse(assets / "weights" / "ssd_mobilenet_v1_coco_quant.tflite")
+    held = {i for x in graph.operators if "CONV" in x.kind for i in x.inputs[1:]}
+    cost = profile("ssd_mobilenet_v1", width=0.75, classes=90)
+    assert sum(math.prod(graph.tensors[i].shape) for i in held) == cost.conv_fc + cost.norm // 2
 
 
 @pytest.mark.parametrize("element", [1, 2, 4])
