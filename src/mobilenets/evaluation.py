@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mobilenets.data.dataset import Dataset
 from mobilenets.errors import DataError
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import Session
-from mobilenets.tasks import Evaluator, Task
+from mobilenets.tasks import PLAIN, Evaluator, Objective, Task
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ def evaluate(
     batch_size: int = 32,
     progress: Callable[[int], None] = lambda images: None,
     strict: bool = True,
+    objective: Objective = PLAIN,
 ) -> Evaluation:
     """Run `session` over `dataset` (or over `indices` of it) and measure.
 
@@ -38,17 +42,22 @@ def evaluate(
     where no image could be read (unless `strict` is False: others may have read theirs).
     """
     card = session.card
-    evaluator = task.evaluator(card, dataset)
+    evaluator = task.evaluator(card, dataset, objective)
     failures: list[tuple[str, str]] = []
     items = range(len(dataset)) if indices is None else indices
-    batches = read_batches(
-        items, lambda index: preprocess(dataset.image(index), card.preprocessing), batch_size
-    )
-    for batch in batches:
+    sizes: dict[int, tuple[int, int]] = {}
+
+    def read(index: int) -> NDArray[np.float32]:
+        image = dataset.image(index)
+        sizes[index] = image.size
+        return preprocess(image, card.preprocessing)
+
+    for batch in read_batches(items, read, batch_size):
         failures += [(dataset.name(index), why) for index, why in batch.failures]
         if len(batch.items):
             targets = [dataset.target(index) for index in batch.items]
-            evaluator.update(session(batch.inputs), targets)
+            shapes = [sizes.pop(index) for index in batch.items]
+            evaluator.update(session(batch.inputs), targets, shapes)
         progress(len(batch.items) + len(batch.failures))
     if strict and items and len(failures) == len(items):
         raise DataError(f"none of {len(items)} images could be read; the first: {failures[0][1]}")

@@ -18,7 +18,7 @@ from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import Runtime, Session, open_session
-from mobilenets.tasks import Task
+from mobilenets.tasks import Task, task_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +67,6 @@ def open_model(
         raise ValueError(f"runtime is for .onnx files, and {weights} is none: export it first")
     import torch
 
-    from mobilenets.models.layers import fold_norms
     from mobilenets.weights import load
 
     if threads is not None:
@@ -75,10 +74,10 @@ def open_model(
             raise ValueError(f"threads must be a positive integer, got {threads}")
         torch.set_num_threads(threads)
     model = load(weights)
-    network = fold_norms(model)
+    network = task_of(card_of(model)).deploy(model)
     if torch.cuda.is_available():
         network.to("cuda")
-    return TorchSession(network, card_of(model))
+    return TorchSession(network, card_of(network))
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,15 @@ def predict(
     files: Sequence[Path],
     task: Task,
     *,
-    top: int = 5,
+    top: int | None = None,
+    threshold: float | None = None,
     batch_size: int = 16,
     save_dir: Path | None = None,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Iterator[Seen]:
     """What `session` sees in each file, in order; a broken file does not end it.
 
+    At most `top` things in each, from the score `threshold` on; None: as the task has it.
     With `save_dir`, each image is written there too, with what is seen drawn on it; ValueError
     where that folder holds one of the images.
     """
@@ -110,13 +111,23 @@ def predict(
     card = session.card
     used: set[str] = set()
     place = {path: index for index, path in enumerate(files)}
-    batches = read_batches(
-        files, lambda path: preprocess(read_image(path), card.preprocessing), batch_size
-    )
-    for batch in batches:
+    sizes: dict[Path, tuple[int, int]] = {}
+
+    def read(path: Path) -> NDArray[np.float32]:
+        image = read_image(path)
+        sizes[path] = image.size
+        return preprocess(image, card.preprocessing)
+
+    for batch in read_batches(files, read, batch_size):
         seen = {path: Seen(path, error=why) for path, why in batch.failures}
         if len(batch.items):
-            decoded = task.decode(session(batch.inputs), card, top)
+            decoded = task.decode(
+                session(batch.inputs),
+                card,
+                [sizes[path] for path in batch.items],
+                top=task.top if top is None else top,
+                threshold=task.threshold if threshold is None else threshold,
+            )
             for path, one in zip(batch.items, decoded, strict=True):
                 seen[path] = Seen(path, one)
                 if save_dir is not None:

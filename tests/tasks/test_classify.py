@@ -3,9 +3,9 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
 
-from mobilenets.card import ModelCard, card_of
+from mobilenets.card import ModelCard, Preprocessing, card_of
+from mobilenets.data.augmentation import Augmentation
 from mobilenets.data.shapes import Shapes
-from mobilenets.data.transforms import Augmentation
 from mobilenets.errors import DataError
 from mobilenets.tasks import TASKS
 from mobilenets.tasks.classify import Accuracy
@@ -78,14 +78,15 @@ def test_the_figure_shows_every_class(outputs):
 def test_a_head_is_kept_where_the_classes_are_its_own():
     model = TASK.build("mobilenet_v2", ["a", "b"], {"width": 0.35})
     before = model.classifier.weight.clone()
-    assert not TASK.adapt(model, ["a", "b"])
+    assert TASK.adapt("mobilenet_v2", model, ["a", "b"], {}) == (model, "")
     assert torch.equal(model.classifier.weight, before)
 
 
 def test_a_head_is_replaced_where_they_are_not_and_the_rest_stays():
     model = TASK.build("mobilenet_v2", ["a", "b"], {"width": 0.35})
     stem = model.backbone.stem.conv.weight.clone()
-    assert TASK.adapt(model, ["c", "b", "a"])
+    model, new = TASK.adapt("mobilenet_v2", model, ["c", "b", "a"], {})
+    assert new == "a new head for 3 classes"
     assert model.classifier.weight.shape == (3, 1280)
     assert torch.equal(model.backbone.stem.conv.weight, stem)
     assert card_of(model).labels == ("c", "b", "a")
@@ -100,9 +101,8 @@ def test_classes_of_another_model_are_refused():
 @pytest.mark.parametrize("policy", ["none", "flip", "inception", "trivial"])
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
 def test_training_images_have_the_size_and_order_of_the_card(policy, order):
-    card = ModelCard("mobilenet_v2")
-    preprocessing = type(card.preprocessing)((48, 40), order=order)
-    transform = TASK.transform(preprocessing, Augmentation(policy, erasing=0.5))
+    card = ModelCard("mobilenet_v2", preprocessing=Preprocessing((48, 40), order=order))
+    transform = TASK.transform(card, Augmentation(policy, erasing=0.5))
     image, target = transform(Shapes(64).image(0), 3)
     assert image.shape == (3, 48, 40)
     assert image.dtype == torch.float32
@@ -114,10 +114,11 @@ def test_without_augmentation_training_sees_what_inference_sees():
 
     image = Shapes(64).image(0)
     for order in ("RGB", "BGR"):
-        preprocessing = type(ModelCard("").preprocessing)(
+        preprocessing = Preprocessing(
             (64, 64), "squash", mean=(0.1, 0.5, 0.9), std=(0.2, 0.4, 0.8), order=order
         )
-        found, _ = TASK.transform(preprocessing, Augmentation("none"))(image, 0)
+        card = ModelCard("mobilenet_v2", preprocessing=preprocessing)
+        found, _ = TASK.transform(card, Augmentation("none"))(image, 0)
         expected = preprocess(image, preprocessing)
         np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mobilenets.models.zoo import build
-from mobilenets.training.norms import freeze_statistics, is_folded, set_momentum, unfold
+from mobilenets.training.norms import folded_norms, freeze_statistics, set_momentum, unfold
 
 
 def norms(model: nn.Module) -> list[nn.BatchNorm2d]:
@@ -72,16 +72,17 @@ def test_a_network_trains_on_as_it_was_only_when_unfolded():
 
 def test_folded_norms_are_recognised():
     model = folded()
-    assert is_folded(model)
+    assert folded_norms(model) == norms(model)
     unfold(model, [torch.randn(2, 3, 64, 64)])
-    assert not is_folded(model)
-    assert not is_folded(nn.Linear(2, 2))
+    assert not folded_norms(model)
+    assert not folded_norms(nn.Linear(2, 2))
+    assert not folded_norms(build("mobilenet_v2", width=0.25))
     trained = folded()
     trained.backbone.stem.norm.weight.data[0] = 0.9
-    assert not is_folded(trained)
+    assert folded_norms(trained) == norms(trained)[1:]
     shifted = folded()
     shifted.backbone.stem.norm.running_mean[0] = 0.1
-    assert not is_folded(shifted)
+    assert folded_norms(shifted) == norms(shifted)[1:]
 
 
 def test_frozen_statistics_are_used_and_kept_while_scale_and_shift_learn():

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mobilenets.card import Preprocessing
+from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.data.augmentation import Augmentation
 from mobilenets.data.shapes import Shapes
-from mobilenets.data.transforms import Augmentation
 from mobilenets.errors import DataError
 from mobilenets.tasks import TASKS
 from mobilenets.training.samples import Batches, Samples, loader, mix
@@ -33,7 +33,9 @@ def keys(images: int, batch: int, rank: int = 0, world: int = 1, epoch: int = 0,
 def make() -> Callable[..., Samples]:
     def make(dataset=None, seed=0):
         augmentation = Augmentation("trivial", erasing=0.5)
-        transform = TASKS["classify"].transform(Preprocessing((24, 24)), augmentation)
+        transform = TASKS["classify"].transform(
+            ModelCard("mobilenet_v2", preprocessing=Preprocessing((24, 24))), augmentation
+        )
         return Samples(dataset or Shapes(32, length=12), transform, seed)
 
     return make

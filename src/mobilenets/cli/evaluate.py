@@ -1,16 +1,21 @@
 """`mobilenets eval`: how good a model is on labelled images."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mobilenets.cli.console import err, out, print_json, progress
 from mobilenets.runtime.session import Runtime
 
+Split = Literal["eval", "train", "val", "test", "all"]
+
 
 def run(
     weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A file or a published name.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder, a CSV list, or shapes.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder, a list, or shapes.")],
+    split: Annotated[
+        Split, typer.Option(help="eval: val where the data has one, else test, else all.")
+    ] = "eval",
     limit: Annotated[
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
     ] = None,
@@ -23,7 +28,9 @@ def run(
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Accuracy of WEIGHTS on DATA: its validation part, or all of it where it has none.
+    """How good WEIGHTS are on DATA: its validation part, or all of it where it has none.
+
+    A classifier's accuracy; a detector's average precision, by COCO's protocol and VOC 2007's.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. Shares are 0 to 1 in JSON. Images that cannot be read are named
@@ -37,7 +44,7 @@ def run(
 
     session = open_model(weights, threads=threads, runtime=runtime)
     task = task_of(session.card)
-    dataset = task.open_data(data, "eval")
+    dataset = task.open_data(data, split)
     for note in dataset.notes:
         err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     indices = spread(len(dataset), limit)
@@ -45,6 +52,8 @@ def run(
         found = evaluate(
             session, dataset, task, indices=indices, batch_size=batch_size, progress=advance
         )
+    for note in found.evaluator.notes:
+        err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     for _, why in found.failures:
         err.print(f"left out: {why}", highlight=False, markup=False, soft_wrap=True)
     if json:

@@ -14,9 +14,16 @@ def run(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE|DIR...", help="Files, folders or patterns.")
     ],
-    top: Annotated[int, typer.Option(min=1, help="Labels per image.")] = 5,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Labels or objects per image: 5, or 100 of a detector."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Least score: 0, or 0.3 of a detector."),
+    ] = None,
     save_dir: Annotated[
-        Path | None, typer.Option(help="Also write each image with its labels here.")
+        Path | None, typer.Option(help="Also write each image with what is seen drawn on it here.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     threads: Annotated[
@@ -27,11 +34,11 @@ def run(
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say what is in each image, best guess first, with its probability.
+    """Say what is in each image, best guess first, with its score; of a detector also where.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. An image that cannot be read is named and passed over; the exit
-    status is 1 where none could be read.
+    status is 1 where none could be read. Boxes are left, top, right, bottom in the image's pixels.
 
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
@@ -49,6 +56,7 @@ def run(
                 files,
                 task,
                 top=top,
+                threshold=threshold,
                 batch_size=batch_size,
                 save_dir=save_dir,
                 progress=advance,
@@ -73,8 +81,11 @@ def run(
         table = Table("image", "label", "score")
         for one in seen:
             name = one.path.name if names.count(one.path.name) == 1 else str(one.path)
-            for row, (label, score) in enumerate(task.describe(one.decoded) if one.decoded else ()):
+            rows = [] if one.error else task.describe(one.decoded)
+            for row, (label, score) in enumerate(rows):
                 table.add_row(name if row == 0 else "", label, f"{score:.3f}")
+            if not rows and not one.error:
+                table.add_row(name, "nothing", "")
         if len(broken) < len(seen):
             out.print(table)
         if broken:

@@ -11,16 +11,19 @@ from mobilenets.cli.console import err, out, print_json
 
 
 def run(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="mobilenet_v1 or mobilenet_v2.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network: mobilenets models.")],
     data: Annotated[
-        str, typer.Option(help="A folder of class folders or of train/ and val/, a CSV, or shapes.")
+        str, typer.Option(help="A folder, a list, or shapes: docs/training.md, docs/data.md.")
     ],
     weights: Annotated[
         str | None, typer.Option("--from", metavar="WEIGHTS", help="Start here, not at random.")
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="paper_v1, paper_v2, modern (default) or finetune (with --from)."),
+        typer.Option(
+            help="paper_v1, paper_v2, modern (default) or finetune (with --from); of a detector "
+            "paper_ssd, modern_ssd or finetune_ssd."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the run; a new one under runs/ if not given.")
@@ -51,8 +54,8 @@ def run(
     """Train MODEL on your images, from scratch or from anyone's weights.
 
     The run's folder gets `best.safetensors` and `last.safetensors`, `log.csv`, TensorBoard
-    files, `curves.png` and `confusion.png`. Ctrl-C keeps it all; the same command with
-    `--resume` goes on. On several processes: `accelerate launch -m mobilenets train ...`.
+    files, `curves.png` and a picture of what is right and wrong. Ctrl-C keeps it all; the same
+    command with `--resume` goes on. On several processes: `accelerate launch -m mobilenets train`.
 
     Example: `mobilenets train mobilenet_v2 --from mobilenet_v2_1.0_224.google --data photos`
     """

@@ -1,9 +1,7 @@
 """Training transforms, from torchvision; inference has its own single implementation."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from PIL import Image
@@ -11,51 +9,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from mobilenets.card import Preprocessing
-
-Policy = Literal["none", "flip", "inception", "trivial"]
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What happens to a training image.
-
-    `policy`: `none`; `flip` (random crop and flip); `inception` (and colours, as the released
-    code); `trivial` (and TrivialAugment). `crop_scale` is the smallest share of the image's area
-    that a random crop may keep. `train_scale` is the side of a training image as a share of the
-    network's own: objects look smaller in whole images than in random crops.
-    """
-
-    policy: Policy = "flip"
-    crop_scale: float = 0.35
-    erasing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    train_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.policy not in get_args(Policy):
-            choices = ", ".join(get_args(Policy))
-            raise ValueError(f"policy must be one of {choices}, got {self.policy!r}")
-        check_number("crop_scale", self.crop_scale, above=0, most=1)
-        check_number("erasing", self.erasing, most=1)
-        check_number("mixup", self.mixup)
-        check_number("cutmix", self.cutmix)
-        check_number("train_scale", self.train_scale, above=0)
-
-
-def check_number(
-    name: str, value: object, *, above: float | None = None, most: float = math.inf
-) -> None:
-    """ValueError unless `value` is a number above `above` (from 0 where None), at most `most`."""
-    if above is not None:
-        allowed = f"above {above}" + (f" and at most {most}" if most < math.inf else "")
-    else:
-        allowed = f"from 0 to {most}" if most < math.inf else "0 or more"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        comma = "," if allowed[0] == "0" else ""
-        raise ValueError(f"{name} must be a number{comma} {allowed}, got {value!r}")
-    if not (value > above if above is not None else value >= 0) or not value <= most:
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+from mobilenets.data.augmentation import Augmentation
 
 
 class ClassificationTransform:

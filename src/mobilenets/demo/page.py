@@ -15,7 +15,7 @@ from mobilenets.files import replace_file
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.3rem; margin-top: 2.6rem; } h3 { font-size: 1rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .9rem .2rem 0; text-align: left; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 1rem; }
@@ -32,39 +32,29 @@ class Step(NamedTuple):
     text: str
 
 
-def write_page(
-    path: Path,
-    steps: Sequence[Step],
-    pictures: Sequence[tuple[Image.Image, str, bool]],
-    run: Path,
-    cost: Cost,
-    history: Sequence[dict[str, float]],
-) -> Path:
-    """Write the page; `pictures` are (drawn prediction, truth, right), `run` the run's folder."""
-    total = sum(step.seconds for step in steps)
-    did = "".join(
-        f"<tr><td>{escape(step.title)}</td><td class=n>{step.seconds:.1f} s</td>"
-        f"<td>{escape(step.text)}</td></tr>"
-        for step in steps
-    )
-    seen = "".join(
-        f"<figure><img src='{data_uri(image)}' alt='{escape(truth)}'>"
-        f"<figcaption{'' if right else ' class=wrong'}>"
-        f"{escape(truth)}{'' if right else ', taken for another'}</figcaption></figure>"
-        for image, truth, right in pictures
-    )
-    images = "".join(
-        f"<h2>{title}</h2><img class=wide src='{file_uri(run / name)}' alt='{title}'>"
-        for title, name in (("Learning curves", "curves.png"), ("Confusion", "confusion.png"))
-    )
+class Chapter(NamedTuple):
+    """One use: what was done, what is seen, and what it costs."""
+
+    title: str
+    model: str
+    steps: Sequence[Step]
+    pictures: Sequence[tuple[Image.Image, str, bool]]
+    """(drawn prediction, what is there, right)."""
+    run: Path
+    """The run's folder."""
+    picture: str
+    """The name of the task's own picture in it."""
+    cost: Cost
+
+
+def write_page(path: Path, chapters: Sequence[Chapter]) -> Path:
+    """Write the page, a part for each chapter."""
+    total = sum(step.seconds for chapter in chapters for step in chapter.steps)
     body = (
-        f"<h1>A MobileNetV2, from images to a device file in {total:.0f} seconds</h1>"
-        f"<p>Width 0.35, {cost.resolution[0]} pixels, trained for {len(history)} epochs on the "
-        f"built-in shapes, evaluated, exported to ONNX and run from there.</p>"
-        f"<table>{did}</table>"
-        f"<h2>What the exported model sees</h2><div class=grid>{seen}</div>{images}"
-        f"<h2>What it costs</h2><table>{cost_rows(cost)}</table>"
-        f"<p>The same table for any network: <code>mobilenets profile mobilenet_v2</code>.</p>"
+        f"<h1>MobileNetV2, from images to device files in {total:.0f} seconds</h1>"
+        f"<p>Trained on the built-in shapes, evaluated, exported to ONNX and run from there.</p>"
+        + "".join(chapter_part(chapter) for chapter in chapters)
+        + "<p>What any network costs: <code>mobilenets profile mobilenet_v2</code>.</p>"
     )
     page = (
         f"<!doctype html><html lang=en><meta charset=utf-8>"
@@ -73,6 +63,34 @@ def write_page(
     )
     replace_file(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return path
+
+
+def chapter_part(chapter: Chapter) -> str:
+    """A chapter as HTML."""
+    did = "".join(
+        f"<tr><td>{escape(step.title)}</td><td class=n>{step.seconds:.1f} s</td>"
+        f"<td>{escape(step.text)}</td></tr>"
+        for step in chapter.steps
+    )
+    seen = "".join(
+        f"<figure><img src='{data_uri(image)}' alt='{escape(truth)}'>"
+        f"<figcaption{'' if right else ' class=wrong'}>"
+        f"{escape(truth)}{'' if right else ', taken for something else'}</figcaption></figure>"
+        for image, truth, right in chapter.pictures
+    )
+    images = "".join(
+        f"<h3>{title}</h3><img class=wide src='{file_uri(chapter.run / name)}' alt='{title}'>"
+        for title, name in (
+            ("Learning curves", "curves.png"),
+            (chapter.picture.capitalize(), f"{chapter.picture}.png"),
+        )
+    )
+    pixels = chapter.cost.resolution[0]
+    return (
+        f"<h2>{chapter.title}: {chapter.model} at {pixels} pixels</h2><table>{did}</table>"
+        f"<h3>What the exported model sees</h3><div class=grid>{seen}</div>{images}"
+        f"<h3>What it costs</h3><table>{cost_rows(chapter.cost)}</table>"
+    )
 
 
 def cost_rows(cost: Cost) -> str:

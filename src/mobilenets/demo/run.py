@@ -1,46 +1,46 @@
-"""Train, evaluate, export, predict, and write a page of what happened."""
+"""Train, evaluate, export, predict, for each use, and write a page of what happened."""
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from PIL import Image
 
-from mobilenets.card import card_of
 from mobilenets.cost import profile
-from mobilenets.demo.page import Step, write_page
+from mobilenets.data.dataset import Dataset
+from mobilenets.demo.page import Chapter, Step, write_page
+from mobilenets.demo.uses import USES, Use
 from mobilenets.evaluation import evaluate
 from mobilenets.export import export_onnx
-from mobilenets.inference import TorchSession, open_model
+from mobilenets.inference import open_model
 from mobilenets.runtime.preprocess import preprocess
-from mobilenets.tasks import TASKS
+from mobilenets.runtime.session import Session
+from mobilenets.tasks import TASKS, Task
 from mobilenets.training.run import Plan, train
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
-THRESHOLD = 0.75
-"""Top-1 that the demo must reach; guessing gives 0.125."""
-AGREEMENT = 0.002
-"""Largest difference in top-1 between the checkpoint and its export."""
-SIZE = 64
-SETTINGS = {
-    "epochs": 6,
-    "batch_size": 32,
-    "learning_rate": 0.02,
-    "warmup_epochs": 1.0,
-    "weight_decay": 1e-4,
-    "label_smoothing": 0.0,
-    "dropout": 0.0,
-    "policy": "flip",
-    "crop_scale": 0.6,
-    "erasing": 0.0,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-    "train_scale": 1.0,
-    "ema_decay": 0.99,
-}
+PICTURES = 12
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a use reached: the checkpoint, and its export."""
+
+    use: Use
+    value: float
+    exported: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the network learned, and its export agrees with it."""
+        agrees = abs(self.value - self.exported) <= self.use.agreement
+        return self.value >= self.use.threshold and agrees
 
 
 @dataclass(frozen=True)
@@ -48,54 +48,66 @@ class Outcome:
     """How the demo ended."""
 
     page: Path
-    top1: float
-    exported_top1: float
+    measured: tuple[Measured, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether the network learned, and its export agrees with it."""
-        agrees = abs(self.top1 - self.exported_top1) <= AGREEMENT
-        return self.top1 >= THRESHOLD and agrees
+        """Whether every use did."""
+        return all(one.passed for one in self.measured)
 
 
 def run_demo(output: Path, say: Callable[[str], None] = lambda line: None) -> Outcome:
-    """Train a small MobileNetV2 on the built-in shapes, and take it all the way to a device file.
+    """Train small networks on the built-in shapes, and take them all the way to device files.
 
-    The run of an earlier demo in `output` is replaced, nothing else. Writes `index.html`, one page
-    with all pictures inside, beside the checkpoint and the exported model.
+    The runs of an earlier demo in `output` are replaced, nothing else. Writes `index.html`, one
+    page with all pictures inside, beside the checkpoints and the exported models.
     """
-    if (output / "run" / NAME).exists():  # an earlier demo's, and nothing else
-        shutil.rmtree(output / "run")
     output.mkdir(parents=True, exist_ok=True)
+    measured, chapters = [], []
+    checkpoints: dict[str, Path] = {}
+    for use in USES:
+        folder = output / use.task
+        if (folder / "run" / NAME).exists():  # an earlier demo's, and nothing else
+            shutil.rmtree(folder / "run")
+        one, chapter = run_use(use, folder, checkpoints.get(use.continues), say)
+        measured.append(one)
+        chapters.append(chapter)
+        checkpoints[use.task] = chapter.run / "best.safetensors"
+    return Outcome(write_page(output / "index.html", chapters), tuple(measured))
+
+
+def run_use(
+    use: Use, folder: Path, weights: Path | None, say: Callable[[str], None]
+) -> tuple[Measured, Chapter]:
+    """One network from the first step to its export, in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
 
     def timed(title: str, began: float, text: str) -> None:
         steps.append(Step(title, time.monotonic() - began, text))
         say(f"{title}: {text}")
 
+    task, metric = TASKS[use.task], use.metric
     began = time.monotonic()
-    # So small a network gains nothing from a second thread: the core is better used by the reader.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    plan = Plan("mobilenet_v2", resolution=SIZE, knobs={"width": 0.35})
-    try:
+    with one_thread():
         result = train(
-            plan, "shapes", recipe_name="modern", changes=SETTINGS, output=output / "run", say=say
+            Plan(use.model, weights, use.resolution, use.knobs),
+            "shapes",
+            recipe_name=use.recipe,
+            changes=use.settings,
+            output=folder / "run",
+            say=say,
         )
-    finally:
-        torch.set_num_threads(threads)
-    timed("train", began, f"best epoch {result.best['epoch']}, top-1 {result.best['top1']:.3f}")
+    best = result.best
+    timed("train", began, f"best epoch {best['epoch']}, {metric} {best[metric]:.3f}")
 
     began = time.monotonic()
-    task = TASKS["classify"]
     val_set = task.open_data("shapes", "val")
-    model = load(result.checkpoint)
-    measured = evaluate(TorchSession(model, card_of(model)), val_set, task)
-    top1 = measured.results["top1"]
-    timed("evaluate", began, f"top-1 {top1:.3f} on {len(val_set)} images never trained on")
+    value = evaluate(open_model(result.checkpoint), val_set, task).results[metric]
+    timed("evaluate", began, f"{metric} {value:.3f} on {len(val_set)} images never trained on")
 
     began = time.monotonic()
-    exported = export_onnx(model, output / "model.onnx", softmax=True)
+    exported = export_onnx(load(result.checkpoint), folder / "model.onnx")
     timed(
         "export",
         began,
@@ -104,19 +116,42 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda line: None) -> Ou
 
     began = time.monotonic()
     session = open_model(exported.path)
-    again = evaluate(session, val_set, task).results["top1"]
-    pictures = []
-    for index in range(12):
-        image = val_set.image(index)
-        batch = preprocess(image, session.card.preprocessing)[None]
-        seen = task.decode(session(batch), session.card, 3)[0]
-        truth = val_set.classes[val_set.target(index)]
-        right = task.describe(seen)[0][0] == truth
-        pictures.append((task.draw(image.resize((192, 192)), seen), truth, right))
-    timed("predict", began, f"top-1 {again:.3f} from model.onnx in the runtime, without torch")
+    again = evaluate(session, val_set, task).results[metric]
+    timed("predict", began, f"{metric} {again:.3f} from model.onnx in the runtime, without torch")
 
-    cost = profile("mobilenet_v2", width=0.35, resolution=SIZE, classes=len(val_set.classes))
-    page = write_page(
-        output / "index.html", steps, pictures, result.checkpoint.parent, cost, result.history
-    )
-    return Outcome(page, top1, again)
+    pictures = [picture(session, task, val_set, index) for index in range(PICTURES)]
+    cost = profile(use.model, resolution=use.resolution, classes=len(val_set.classes), **use.knobs)
+    chapter = Chapter(use.title, use.model, steps, pictures, folder / "run", task.picture, cost)
+    return Measured(use, value, again), chapter
+
+
+def picture(
+    session: Session, task: Task, dataset: Dataset, index: int
+) -> tuple[Image.Image, str, bool]:
+    """What the network sees in an image, drawn; what is there; and whether they agree."""
+    image, card = dataset.image(index), session.card
+    seen = task.decode(
+        session(preprocess(image, card.preprocessing)[None]),
+        card,
+        [image.size],
+        top=3 if task.name == "classify" else task.top,
+        threshold=task.threshold,
+    )[0]
+    found = [one["label"] for one in task.to_json(seen)]
+    target: Any = dataset.target(index)
+    if task.name == "classify":
+        there, found = [dataset.classes[target]], found[:1]
+    else:
+        there = [dataset.classes[label] for label in target.labels]
+    return task.draw(image, seen), ", ".join(sorted(there)), sorted(there) == sorted(found)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """So small networks gain nothing from a second thread: the core is of use to the reader."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -2,10 +2,11 @@
 
 from mobilenets.card import ModelCard
 from mobilenets.errors import WeightsError
-from mobilenets.tasks.base import Evaluator, Task
+from mobilenets.tasks.base import PLAIN, Evaluator, Objective, Task
 from mobilenets.tasks.classify import Classify
+from mobilenets.tasks.detect import Detect
 
-TASKS: dict[str, Task] = {"classify": Classify()}
+TASKS: dict[str, Task] = {"classify": Classify(), "detect": Detect()}
 
 
 def task_of(card: ModelCard) -> Task:
@@ -15,4 +16,4 @@ def task_of(card: ModelCard) -> Task:
     return TASKS[card.task]
 
 
-__all__ = ["TASKS", "Classify", "Evaluator", "Task", "task_of"]
+__all__ = ["PLAIN", "TASKS", "Classify", "Detect", "Evaluator", "Objective", "Task", "task_of"]

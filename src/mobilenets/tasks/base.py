@@ -6,7 +6,9 @@ evaluate and predict; the methods that need it import it themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,27 +16,69 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.card import ModelCard
+from mobilenets.data.augmentation import Augmentation, check_number
 from mobilenets.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
-    from mobilenets.data.transforms import Augmentation
+
+Size = tuple[int, int]
+"""(width, height) of an image in pixels, as Pillow has it."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a recipe says of the loss; each task uses what concerns it."""
+
+    label_smoothing: float = 0.0
+    box_weight: float = 1.0
+    """Of the boxes' smooth L1 against the classes' loss, for detectors."""
+    negatives: float = 3.0
+    """Hard negatives for each matched anchor (SSD, section 2.2)."""
+    negative_nms: float = 0.0
+    """Overlap from which negatives count once, as the authors do with 0.99; 0 for never."""
+    focal_gamma: float = 0.0
+    """Above 0: focal loss (arXiv 1708.02002) over all anchors instead of hard negatives."""
+    focal_alpha: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("label_smoothing", 1.0),
+            ("negative_nms", 1.0),
+            ("focal_alpha", 1.0),
+            ("box_weight", math.inf),
+            ("negatives", math.inf),
+            ("focal_gamma", math.inf),
+        ):
+            check_number(name, getattr(self, name), most=most)
+
+
+PLAIN = Objective()
+"""Every setting as it is unless a recipe says otherwise."""
 
 
 class Evaluator(Protocol):
     """Collects a model's outputs over a data set and says how good they are."""
 
-    def update(self, outputs: NDArray[np.float32], targets: Sequence[Any]) -> None:
-        """Count a batch: raw outputs (N, ...) and the data set's targets."""
+    notes: list[str]
+    """What a person should know of how the data's classes became the model's."""
+
+    def update(
+        self, outputs: NDArray[np.float32], targets: Sequence[Any], sizes: Sequence[Size]
+    ) -> None:
+        """Count a batch: outputs (N, ...), the data set's targets, and the images' sizes."""
 
     def merge(self, other: Any) -> None:
         """Add what an evaluator of the same kind has counted in another process."""
 
     def results(self) -> Iterator[tuple[str, float]]:
-        """Pairs (name, value), `loss` and the task's `metric` among them; shares are 0..1."""
+        """Pairs (name, value), the task's `metric` among them; shares are 0..1.
+
+        `loss` too where the outputs are those that a network is trained on.
+        """
 
     def figure(self) -> Figure:
         """A picture of where the model is right and wrong."""
@@ -49,18 +93,40 @@ class Task(Protocol):
     """The result that picks the best epoch; larger is better."""
     picture: str
     """What the evaluator's figure shows, in a word; the name of its file."""
+    resolution: int
+    """Pixels of the input's sides where neither weights nor data have their own."""
+    top: int
+    """How many things are reported in an image unless someone says otherwise."""
+    threshold: float
+    """The score from which they are."""
+    scratch: str
+    """The recipe without weights to start from."""
+    finetune: str
+    """The recipe with them."""
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
-        """A data set from disk or by name; DataError where it is not one."""
+        """A data set from disk or by name; DataError where it is not one.
+
+        `split` is train, val, test or all; `eval` is val where the data says which that is, else
+        test, else all.
+        """
 
     def build(self, name: str, labels: Sequence[str], arguments: dict[str, Any]) -> nn.Module:
         """A network with random weights and a head for `labels`, its card set."""
 
-    def adapt(self, model: nn.Module, labels: Sequence[str]) -> bool:
-        """Give a loaded network a head for `labels`; True where its own head did not fit."""
+    def adapt(
+        self, name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
+    ) -> tuple[nn.Module, str]:
+        """The network called `name` for `labels`, with all of `loaded` that fits.
+
+        And what is new in it, in words; empty where nothing is.
+        """
+
+    def deploy(self, model: nn.Module) -> nn.Module:
+        """The network as it predicts, its norms folded, its decoding inside, its card set."""
 
     def transform(
-        self, preprocessing: Preprocessing, augmentation: Augmentation
+        self, card: ModelCard, augmentation: Augmentation
     ) -> Callable[[Image.Image, Any], tuple[Tensor, Tensor]]:
         """(image, target) -> tensors for training, drawing from torch's random numbers.
 
@@ -70,14 +136,24 @@ class Task(Protocol):
     def mixer(self, augmentation: Augmentation, classes: int) -> Callable[..., Any] | None:
         """Mixes whole batches of (images, targets), or None."""
 
-    def loss(self, outputs: Any, targets: Tensor, label_smoothing: float) -> Tensor:
-        """The mean loss over a batch."""
+    def criterion(self, card: ModelCard, objective: Objective) -> Callable[[Any, Tensor], Tensor]:
+        """(outputs, targets) -> the mean loss over a batch."""
 
-    def evaluator(self, card: ModelCard, dataset: Dataset) -> Evaluator:
+    def evaluator(
+        self, card: ModelCard, dataset: Dataset, objective: Objective = PLAIN
+    ) -> Evaluator:
         """A fresh evaluator; DataError where the data's classes are not the model's."""
 
-    def decode(self, outputs: NDArray[np.float32], card: ModelCard, top: int) -> list[Any]:
-        """What is seen in each image of a batch of raw outputs."""
+    def decode(
+        self,
+        outputs: NDArray[np.float32],
+        card: ModelCard,
+        sizes: Sequence[Size],
+        *,
+        top: int,
+        threshold: float,
+    ) -> list[Any]:
+        """What is seen in each image of a batch: at most `top` things, from a score on."""
 
     def describe(self, decoded: Any) -> list[tuple[str, float]]:
         """Rows (label, score) for a table."""

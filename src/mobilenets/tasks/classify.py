@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobilenets.card import ModelCard, Preprocessing, card_of, set_card
+from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.folders import Split, has_validation, open_classification
 from mobilenets.runtime.classify import Prediction, decode
 from mobilenets.runtime.draw import annotate
 from mobilenets.runtime.labels import match_classes
+from mobilenets.tasks.base import PLAIN, Objective, Size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
-    from mobilenets.data.transforms import Augmentation
+    from mobilenets.data.augmentation import Augmentation
 
 
 class Accuracy:
@@ -38,10 +39,13 @@ class Accuracy:
         self.outputs_of = np.asarray(outputs_of)
         self.probabilities = probabilities
         self.confusion = np.zeros((len(classes), len(classes) + 1), np.int64)  # last: none of them
+        self.notes: list[str] = []
         self.top5 = 0
         self.loss = 0.0
 
-    def update(self, outputs: NDArray[np.float32], targets: Sequence[int]) -> None:
+    def update(
+        self, outputs: NDArray[np.float32], targets: Sequence[int], sizes: Sequence[Size] = ()
+    ) -> None:
         """Count a batch: (N, outputs) logits or probabilities, and N class indices."""
         wanted = self.outputs_of[np.asarray(targets)]
         best = np.argsort(-outputs, axis=1, kind="stable")[:, :5]  # (N, 5)
@@ -84,12 +88,16 @@ class Classify:
     name = "classify"
     metric = "top1"
     picture = "confusion"
+    resolution = 224
+    top = 5
+    threshold = 0.0
+    scratch = "modern"
+    finetune = "finetune"
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
-        """Folders of classes, a CSV list, or `shapes`.
-
-        `split` is train, val or all; `eval` is val where the data says which that is, else all.
-        """
+        """Folders of classes, a CSV list, or `shapes`; of a test part only if there is no val."""
+        if split == "test":
+            raise ValueError("split must be train, val or all for classification, got 'test'")
         if split == "eval":
             split = "val" if has_validation(path) else "all"
         return open_classification(path, cast(Split, split), seed=seed)
@@ -103,30 +111,47 @@ class Classify:
         set_card(model, ModelCard(name, arguments, self.name, tuple(labels)))
         return model
 
-    def adapt(self, model: nn.Module, labels: Sequence[str]) -> bool:
-        """Keep the head where its labels are the data's, else put a new one in its place."""
+    def adapt(
+        self, name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
+    ) -> tuple[nn.Module, str]:
+        """Keep the head where its labels are the data's, else put a new one in its place.
+
+        A detector's backbone gets a head of its own.
+        """
         from torch import nn
 
         from mobilenets.models.classifier import Classifier
         from mobilenets.models.layers import initialise
+        from mobilenets.tasks.graft import on_backbone
 
-        assert isinstance(model, Classifier)
-        card = card_of(model)
-        if card.labels == tuple(labels):
-            return False
-        model.classifier = nn.Linear(model.backbone.channels, len(labels))
+        card = card_of(loaded)
+        if isinstance(loaded, Classifier) and card.labels == tuple(labels):
+            return loaded, ""
+        if isinstance(loaded, Classifier):
+            model = loaded
+            model.classifier = nn.Linear(model.backbone.channels, len(labels))
+        else:
+            new = on_backbone(self, name, loaded, labels, arguments)
+            assert isinstance(new, Classifier)
+            model, card = new, card_of(new)
         initialise(model.classifier, sigma=0.01)  # small: the first steps leave the features be
         arguments = {**card.arguments, "classes": len(labels)}
         set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
-        return True
+        return model, f"a new head for {len(labels)} classes"
+
+    def deploy(self, model: nn.Module) -> nn.Module:
+        """The network with its norms folded."""
+        from mobilenets.models.layers import fold_norms
+
+        return fold_norms(model)
 
     def transform(
-        self, preprocessing: Preprocessing, augmentation: Augmentation
+        self, card: ModelCard, augmentation: Augmentation
     ) -> Callable[[Image.Image, int], tuple[Tensor, Tensor]]:
         """(image, class) -> ((3, H, W) normalised, class)."""
         from mobilenets.data.transforms import ClassificationTransform
 
-        return ClassificationTransform(preprocessing, augmentation)
+        return ClassificationTransform(card.preprocessing, augmentation)
 
     def mixer(self, augmentation: Augmentation, classes: int) -> Callable[..., Any] | None:
         """MixUp or CutMix, drawn anew for each batch, where the recipe has either."""
@@ -134,13 +159,15 @@ class Classify:
 
         return mixer(augmentation, classes)
 
-    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    def criterion(self, card: ModelCard, objective: Objective) -> Callable[..., Tensor]:
         """Cross entropy of (N, classes) logits with classes (N,) or shares (N, classes)."""
-        from torch.nn.functional import cross_entropy
+        from torch.nn import CrossEntropyLoss
 
-        return cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+        return CrossEntropyLoss(label_smoothing=objective.label_smoothing)
 
-    def evaluator(self, card: ModelCard, dataset: Dataset) -> Accuracy:
+    def evaluator(
+        self, card: ModelCard, dataset: Dataset, objective: Objective = PLAIN
+    ) -> Accuracy:
         """Accuracy over the data's classes."""
         return Accuracy(
             dataset.classes,
@@ -149,10 +176,17 @@ class Classify:
         )
 
     def decode(
-        self, outputs: NDArray[np.float32], card: ModelCard, top: int
+        self,
+        outputs: NDArray[np.float32],
+        card: ModelCard,
+        sizes: Sequence[Size],
+        *,
+        top: int,
+        threshold: float,
     ) -> list[list[Prediction]]:
         """The `top` labels of each image, best first."""
-        return decode(outputs, card, top)
+        seen = decode(outputs, card, top)
+        return [[one for one in image if one.score >= threshold] for image in seen]
 
     def describe(self, decoded: list[Prediction]) -> list[tuple[str, float]]:
         """Rows (label, probability)."""

@@ -71,10 +71,13 @@ def load_teacher(name: str, student: ModelCard) -> Teacher:
         fixed = bool(config.get("fixed_input_size"))
         outputs = cast(int, network.num_classes)
     else:
+        from mobilenets.models.classifier import Classifier
         from mobilenets.weights import load
 
         loaded, fixed = load(name), False
         network, card = loaded, card_of(loaded)
+        if not isinstance(loaded, Classifier):
+            raise ValueError(f"teacher must be a classifier, {name} is to {card.task}")
         own, outputs = card.preprocessing, loaded.classifier.out_features
         if card.labels and card.labels != student.labels:
             raise ValueError(

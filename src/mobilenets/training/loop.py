@@ -105,7 +105,8 @@ class Trainer:
         self.teacher = teacher.to(device) if teacher else None
         self.batches = Batches(images, batch, recipe.seed, self.accelerator.process_index, world)
         augmentation = recipe.augmentation
-        transform = task.transform(self.card.preprocessing, augmentation)
+        transform = task.transform(self.card, augmentation)
+        self.criterion = task.criterion(self.card, recipe.objective)
         self.loader = loader(Samples(self.train_set, transform, recipe.seed), self.batches, workers)
         self.mixer = task.mixer(augmentation, len(self.train_set.classes))
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
@@ -228,7 +229,7 @@ class Trainer:
         """The task's loss, or a mix of it and the teacher's."""
         recipe = self.recipe
         outputs = wrapped(images)
-        loss = self.task.loss(outputs, targets, recipe.label_smoothing)
+        loss = self.criterion(outputs, targets)
         if self.teacher is None:
             return loss
         with self.accelerator.autocast():
@@ -282,11 +283,12 @@ class Trainer:
             indices=mine,
             progress=report.validated,
             strict=alone,
+            objective=self.recipe.objective,
         )
         if alone:
             return found
         parts: list[Evaluation] = gather_object([found])
-        whole = self.task.evaluator(self.card, self.val_set)
+        whole = self.task.evaluator(self.card, self.val_set, self.recipe.objective)
         for part in parts:
             whole.merge(part.evaluator)
         failures = [failure for part in parts for failure in part.failures]

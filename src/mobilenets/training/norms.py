@@ -52,14 +52,19 @@ def share_statistics(model: nn.Module, device: torch.device) -> nn.Module:
     return model
 
 
-def is_folded(model: nn.Module) -> bool:
-    """Whether the norms carry a bias and nothing else, as those read from files for devices do."""
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    plain = not any((norm.weight != 1).any() for norm in norms) and not any(
-        norm.running_mean.any() for norm in norms if norm.running_mean is not None
-    )
-    # A network that was just built is plain too, but has no biases.
-    return plain and any(bool(norm.bias.any()) for norm in norms)
+def folded_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    """The norms that carry a bias and nothing else, as those read from files for devices do.
+
+    One that was just built is plain too, but has no bias.
+    """
+    return [
+        norm
+        for norm in model.modules()
+        if isinstance(norm, nn.BatchNorm2d)
+        and bool(norm.bias.any())
+        and not (norm.weight != 1).any()
+        and not (norm.running_mean is not None and norm.running_mean.any())
+    ]
 
 
 @torch.no_grad()
@@ -69,7 +74,7 @@ def unfold(model: nn.Module, batches: Iterable[Tensor]) -> None:
     Each norm gets the mean and variance of what reaches it over `batches` of (N, 3, H, W), and the
     scale and shift that undo them. Then it can be trained like any other.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = folded_norms(model)
     sums = {
         norm: [torch.zeros(norm.num_features, dtype=torch.float64) for _ in "12"] for norm in norms
     }

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from mobilenets.card import INCEPTION, ModelCard, card_of, set_card
+from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.errors import TrainingError
 from mobilenets.evaluation import spread
-from mobilenets.models.geometry import NAMES, unknown_name
+from mobilenets.models.geometry import NETWORKS, unknown_name
 from mobilenets.models.zoo import arguments_of
 from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
 from mobilenets.training.loop import Result, Trainer
-from mobilenets.training.norms import is_folded, unfold
-from mobilenets.training.recipes import fit, recipe, split
+from mobilenets.training.norms import folded_norms, unfold
+from mobilenets.training.recipes import RECIPES, fit, recipe, split
 from mobilenets.training.samples import Samples
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
@@ -40,7 +40,6 @@ class Plan:
     """Keyword arguments of the constructor, such as width."""
     teacher: str | None = None
     """Any WEIGHTS or a timm name to learn from."""
-    task: str = "classify"
 
 
 def train(
@@ -61,11 +60,18 @@ def train(
     newest of that name) goes on. `say` gets lines for a person. Raises ValueError for arguments,
     DataError, WeightsError and TrainingError for the rest; Ctrl-C ends in InterruptedRunError.
     """
-    if plan.model not in NAMES:
-        raise ValueError(unknown_name(plan.model, NAMES))
+    if plan.model not in NETWORKS:
+        raise ValueError(unknown_name(plan.model, NETWORKS))
+    task = TASKS[NETWORKS[plan.model].task]
+    if plan.teacher and task.name != "classify":
+        raise ValueError(f"teacher is for classification, {plan.model} is to {task.name}")
     changes = dict(changes or {})
-    made = recipe(recipe_name or ("finetune" if plan.weights else "modern"), **changes)
-    task = TASKS[plan.task]
+    made = recipe(recipe_name or (task.finetune if plan.weights else task.scratch), **changes)
+    if made.task != task.name:
+        known = [name for name, make in RECIPES.items() if make().task == task.name]
+        raise ValueError(
+            f"recipe must be one of {', '.join(known)} to {task.name}, got {made.name!r}"
+        )
     train_set, val_set = (task.open_data(data, split) for split in ("train", "val"))
     if int(os.environ.get("RANK", "0")):  # one process speaks for all
         say = quiet
@@ -83,11 +89,11 @@ def train(
     card = card_of(model)
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None
     folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
-    if is_folded(model) and not resume:
+    if folded_norms(model) and not resume:
         say("batch normalisation was folded into these weights: its statistics are measured anew")
         measure_norms(
             model,
-            Samples(train_set, task.transform(card.preprocessing, made.augmentation), made.seed),
+            Samples(train_set, task.transform(card, made.augmentation), made.seed),
         )
     trainer = Trainer(
         model, task, (train_set, val_set), made, folder, teacher=teacher, workers=workers
@@ -119,9 +125,12 @@ def quiet(line: str) -> None:
 def check_knobs(plan: Plan, card: ModelCard) -> None:
     """Raise ValueError for a knob that is none, or not as the weights have it."""
     defaults = arguments_of(plan.model)
+    theirs = defaults if card.architecture == plan.model else arguments_of(card.architecture)
     for name, value in plan.knobs.items():
         if name not in defaults:
             raise ValueError(unknown_name(name, defaults, "argument"))
+        if name not in theirs:  # of the head, which is new
+            continue
         found = card.arguments.get(name, defaults[name])
         found, value = (tuple(v) if isinstance(v, (list, tuple)) else v for v in (found, value))
         if name not in ("classes", "dropout") and found != value:
@@ -134,12 +143,14 @@ def start(plan: Plan, task: Task, labels: tuple[str, ...], say: Callable[[str], 
     model: nn.Module
     if plan.weights is None:
         model = task.build(plan.model, labels, plan.knobs)
-        size = size or INCEPTION.size
+        size = size or (task.resolution, task.resolution)
     else:
-        model = load(plan.weights, architecture=plan.model, width=plan.knobs.get("width"))
-        check_knobs(plan, card_of(model))
-        if task.adapt(model, labels):
-            say(f"a new head for {len(labels)} classes; the rest as in {plan.weights}")
+        backbone = NETWORKS[plan.model].backbone
+        loaded = load(plan.weights, backbone=backbone, width=plan.knobs.get("width"))
+        check_knobs(plan, card_of(loaded))
+        model, new = task.adapt(plan.model, loaded, labels, plan.knobs)
+        if new:
+            say(f"{new}; the rest as in {plan.weights}")
     if size is not None:
         card = card_of(model)
         set_card(model, card.replace(preprocessing=replace(card.preprocessing, size=size)))
