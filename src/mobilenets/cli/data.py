@@ -102,7 +102,12 @@ def save_samples(parts: "Mapping[str, ObjectDataset]", folder: Path, most: int) 
             continue
         objects = part.target(i)
         labels = objects.labels[:MOST_BOXES].tolist()
-        captions = [part.classes[label] for label in labels]
+        captions = [
+            part.classes[label] + " (crowd)" * crowd + " (difficult)" * difficult
+            for label, crowd, difficult in zip(
+                labels, objects.crowd.tolist(), objects.difficult.tolist(), strict=False
+            )
+        ]
         picture = draw_boxes(image, objects.boxes[:MOST_BOXES], captions, labels)
         save_picture(picture, Path(f"{part.name(i)}.jpg").with_suffix(""), folder, used)
     return [folder / name for name in sorted(used)]

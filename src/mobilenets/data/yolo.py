@@ -183,11 +183,13 @@ def _strays(root: Path, used: set[str]) -> list[str]:
 def _found(root: Path) -> dict[str, Part]:
     """The images below a folder, with the part that a folder's name says.
 
-    Where some lie in `images/`, others are pictures of something else.
+    Where some lie in `images/`, or else in folders of parts, others show something else.
     """
     paths = [PurePosixPath(image.relative_to(root).as_posix()) for image in walk_images(root)]
     inner = [path for path in paths if "images" in path.parts[:-1]]
-    return {path.as_posix(): _part_of(path.parts[:-1]) for path in inner or paths}
+    parts = {path.as_posix(): _part_of(path.parts[:-1]) for path in inner or paths}
+    named = {image: part for image, part in parts.items() if part}
+    return parts if inner else named or parts
 
 
 def _part_of(folders: Iterable[str]) -> Part:
