@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,13 +26,42 @@ CASES = [
     ("mobilenet_v2", {"width": 0.5, "classes": 2, "finegrained": False}),
     ("mobilenet_v2", {"width": 1.3, "classes": 2, "expansion": 3}),
     ("mobilenet_v2", {"width": 0.1, "classes": 2, "expansion": 1}),
+    ("ssd_mobilenet_v1", {"width": 0.75, "classes": 90, "head_kernel": 1}),
+    ("ssd_mobilenet_v1", {"width": 0.25, "classes": 1, "head_kernel": 3}),
+    ("ssd_mobilenet_v2", {"width": 1.0, "classes": 80, "head_kernel": 3}),
+    ("ssd_mobilenet_v2", {"width": 1.4, "classes": 3, "head_kernel": 1}),
+    ("ssdlite_mobilenet_v1", {"width": 0.3, "classes": 2}),
+    ("ssdlite_mobilenet_v2", {"width": 0.35, "classes": 20}),
+    ("ssdlite_mobilenet_v2", {"width": 1.0, "classes": 80}),
 ]
 
 
 @pytest.mark.parametrize(("name", "arguments"), CASES)
 def test_a_built_network_is_recognised_from_its_state_dict(name, arguments):
-    state = build(name, **arguments).state_dict()
-    assert infer({k: v.numpy() for k, v in state.items()}) == (name, arguments)
+    with torch.device("meta"):
+        state = build(name, **arguments).state_dict()
+    assert infer(state) == (name, arguments)
+
+
+@pytest.mark.parametrize("name", ["ssd_mobilenet_v1", "ssd_mobilenet_v2", "ssdlite_mobilenet_v2"])
+def test_the_defaults_of_a_detector_are_its_constructors(name):
+    with torch.device("meta"):
+        state = build(name).state_dict()
+    found = {k: tuple(v.shape) for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    assert found == expected_shapes(name, {})
+
+
+def test_a_detector_on_an_unusual_backbone_is_refused():
+    detector = shapes("ssdlite_mobilenet_v1", width=0.5)
+    tensors = {k: v for k, v in detector.items() if not k.startswith("backbone")}
+    tensors |= shapes("mobilenet_v1", width=0.5, shallow=True)
+    with pytest.raises(WeightsError, match="a detector on a mobilenet_v1 with another shallow"):
+        infer(tensors)
+
+
+def test_ssd_on_vgg_has_no_weights_to_read():
+    with pytest.raises(WeightsError, match="no weights are read for ssd300_vgg16"):
+        expected_shapes("ssd300_vgg16", {})
 
 
 @settings(max_examples=60, deadline=None)

@@ -40,6 +40,15 @@ CARDS = [
         results={"top1": 0.5},
         recipe={"name": "modern", "epochs": 3},
     ),
+    ModelCard(
+        "ssdlite_mobilenet_v2",
+        {"width": 0.35, "classes": 2, "scores": "softmax", "norm_eps": 1e-5},
+        task="detect",
+        labels=("ant", "bee"),
+        preprocessing=Preprocessing(size=(96, 64), resize="squash"),
+        results={"ap": 0.25},
+    ),
+    ModelCard("ssd_mobilenet_v1", {"width": 0.1, "classes": 3, "head_kernel": 3}, task="detect"),
 ]
 
 
@@ -49,7 +58,7 @@ def network(card, seed=0):
     return model
 
 
-@pytest.mark.parametrize("card", CARDS, ids=range(3))
+@pytest.mark.parametrize("card", CARDS, ids=range(len(CARDS)))
 def test_a_network_comes_back_as_it_was(tmp_path, card):
     path = tmp_path / "model.safetensors"
     model = network(card)
@@ -128,6 +137,8 @@ def rewrite(path, **changes):
         {"arguments": {"width": 1e300}},
         {"arguments": {"width": "wide"}},
         {"architecture": "resnet50"},
+        {"architecture": "ssd300_vgg16"},
+        {"architecture": "ssdlite_mobilenet_v1"},
         {"arguments": {"width": 0.25, "classes": 4, "shallow": True}},
     ],
 )
@@ -165,6 +176,23 @@ def test_another_network_than_expected_is_refused(tmp_path, expected, message):
     with pytest.raises(WeightsError, match=message):
         load(tmp_path / "m.safetensors", **expected)
     assert load(tmp_path / "m.safetensors", architecture="mobilenet_v1", width=0.25)
+
+
+def test_the_backbone_may_be_expected_of_any_task(tmp_path):
+    path = tmp_path / "m.safetensors"
+    for card in (CARDS[2], CARDS[3]):
+        save(network(card), path)
+        assert load(path, backbone="mobilenet_v2").card.architecture == card.architecture
+        with pytest.raises(WeightsError, match="expected a network on mobilenet_v1, but the file"):
+            load(path, backbone="mobilenet_v1")
+
+
+def test_arguments_that_no_network_has_are_refused(tmp_path):
+    path = tmp_path / "m.safetensors"
+    save(network(CARDS[4]), path)
+    rewrite(path, arguments={**CARDS[4].arguments, "scores": "relu"})
+    with pytest.raises(WeightsError, match="scores must be 'sigmoid' or 'softmax'"):
+        load(path)
 
 
 def test_identify_needs_no_torch(tmp_path):

@@ -17,6 +17,7 @@ from mobilenets.runtime.preprocess import preprocess
 from mobilenets.weights import load, tflite
 from tests.weights import keras_nets
 from tests.weights.peers import assert_same
+from tests.weights.tflite_files import flipped, is_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -305,18 +306,12 @@ def test_damage_is_an_error_and_never_gigabytes(int8_bytes, tmp_path):
     path = tmp_path / "net.tflite"
     rng = np.random.default_rng(0)
     size = len(int8_bytes)
-    tables = table_positions(int8_bytes)
     cases = [int8_bytes[:length] for length in (0, 7, 8, 30, 1000, size // 2, size - 3000)]
     for _ in range(10):
         noise = bytearray(rng.bytes(3000))
         noise[4:8] = b"TFL3"
         cases.append(bytes(noise))
-    for _ in range(150):
-        data = bytearray(int8_bytes)
-        for _ in range(rng.integers(1, 4)):
-            position = rng.choice(tables) + rng.integers(-16, 48)
-            data[min(position, size - 1)] ^= 1 << rng.integers(8)
-        cases.append(bytes(data))
+    cases += [flipped(int8_bytes, rng) for _ in range(150)]
     tracemalloc.start()
     refused = [is_refused(case, path) for case in cases]
     peak = tracemalloc.get_traced_memory()[1]
@@ -324,29 +319,6 @@ def test_damage_is_an_error_and_never_gigabytes(int8_bytes, tmp_path):
     assert all(refused[:17])
     assert sum(refused) > 40
     assert peak < 100 * size
-
-
-def table_positions(data):
-    """Where the model, the graph, its tensors, their quantization and the operators lie."""
-    model = schema.Model.GetRootAsModel(data, 0)
-    graph = model.Subgraphs(0)
-    tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]
-    operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
-    buffers = [model.Buffers(i) for i in range(model.BuffersLength())]
-    options = [t for o in operators if (t := o.BuiltinOptions()) is not None]
-    tables = [model, graph, *tensors, *(t.Quantization() for t in tensors), *operators, *codes]
-    return [t.Pos for t in (*(x._tab for x in (*tables, *buffers) if x is not None), *options)]
-
-
-def is_refused(data, path):
-    """Whether reading ends in our error, which names the file; any other error is raised."""
-    path.write_bytes(data)
-    try:
-        tflite.read(path)
-    except WeightsError as error:
-        return str(path) in str(error)
-    return False
 
 
 QUANTISED = {

@@ -58,7 +58,7 @@ def match_detection_classes(classes: Sequence[str], labels: Sequence[str]) -> tu
     that mean nothing to this model.
     """
     numbers = [int(name) for name in classes if re.fullmatch("0|[1-9][0-9]{,8}", name)]
-    if len(numbers) < max(len(classes), 1) or set(classes) <= set(labels):
+    if not labels or len(numbers) < max(len(classes), 1) or set(classes) <= set(labels):
         return match_classes(classes, labels), ""
     if _are_coco(labels) and max(numbers) < len(COCO):
         ours = coco_labels(len(labels))

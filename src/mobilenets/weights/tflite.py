@@ -110,6 +110,8 @@ def _preprocessing(graph: Graph) -> Preprocessing:
 
     An int8 input is the pixel minus 128.
     """
+    if len(graph.inputs) != 1:
+        raise WeightsError(f"a network of one image, got {len(graph.inputs)} inputs")
     tensor = graph.tensors[graph.inputs[0]]
     if len(tensor.shape) != 4 or tensor.shape[3] != 3:
         raise WeightsError(f"the input must be (1, height, width, 3), got {tensor.shape}")

@@ -81,7 +81,8 @@ def convert(graph: Graph) -> Ssd:
     if not all(all(step.image) for _, step in named):
         raise WeightsError("the size of its image is open, and with it the anchors")
     padding = padding_of([s for _, s in trunk], [s for _, s in named[len(trunk) :]])
-    tensors = _tensors(named, _code_factors(ends))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by name
+        tensors = _tensors(named, _code_factors(ends))
     name, arguments = infer(tensors)
     _check_anchors(graph, ends, anchors_of(name, trunk[0][1].image, padding)[:, _OURS])
     _check_classes(ends, arguments["classes"])
@@ -142,12 +143,13 @@ def _ends(paths: _Paths) -> _Ends:
     if last is not None:
         if len(last.inputs) != 3 or min(last.inputs) < 0:
             raise WeightsError(f"a {POSTPROCESS} without boxes, scores and anchors")
-        boxes, scores, anchors = last.inputs
-        return _Ends(boxes, *_logits(paths, scores), anchors, last.options)
-    boxes, scores = graph.outputs
-    if _are_scores(paths, boxes) or (_values(graph, boxes) != 4 and _values(graph, scores) == 4):
-        boxes, scores = scores, boxes
-    return _Ends(boxes, *_logits(paths, scores))
+        codes, scores, anchors = last.inputs
+        return _Ends(codes, *_logits(paths, scores), anchors, last.options)
+    boxes = [output for output in graph.outputs if _may_be_boxes(paths, output)]
+    if len(boxes) != 1:
+        raise WeightsError("not an SSD, or which of its outputs are boxes and which scores is open")
+    (scores,) = (output for output in graph.outputs if output != boxes[0])
+    return _Ends(boxes[0], *_logits(paths, scores))
 
 
 def _logits(paths: _Paths, scores: int) -> tuple[int, Scores]:
@@ -158,13 +160,11 @@ def _logits(paths: _Paths, scores: int) -> tuple[int, Scores]:
     return operator.inputs[0], _SCORES[operator.kind]
 
 
-def _are_scores(paths: _Paths, tensor: int) -> bool:
+def _may_be_boxes(paths: _Paths, tensor: int) -> bool:
+    """Four numbers each, and no scores: with three classes, raw scores look like boxes."""
     operator = paths.back(tensor, _SAME_VALUES)[1]
-    return operator is not None and operator.kind in _SCORES
-
-
-def _values(graph: Graph, tensor: int) -> int:
-    return (0, *graph.tensors[tensor].shape)[-1]
+    are_scores = operator is not None and operator.kind in _SCORES
+    return not are_scores and paths.graph.tensors[tensor].shape[-1:] == (4,)
 
 
 class _Head(NamedTuple):
@@ -280,7 +280,7 @@ def _check_classes(ends: _Ends, classes: int) -> None:
     said = _option(ends, "num_classes")
     if said != classes:
         raise WeightsError(
-            f"scores of {1 + classes} classes with the background, must be 1 + {said:g}"
+            f"{POSTPROCESS} says {said:g} classes, but there are {classes} beside the background"
         )
 
 
