@@ -30,7 +30,7 @@ MAY_IMPORT = {
 # These may import everything: the public names, the demonstration, the command line.
 TOPS = {"__init__", "__main__", "cli", "demo"}
 TORCH = {"torch", "torchvision", "timm", "accelerate"}
-BROUGHT = {"filelock": "torch", "google": "onnx"}
+BROUGHT = {"filelock": "torch", "flatbuffers": "tflite", "google": "onnx"}
 """What comes with a library that is declared: import name -> that library's."""
 ENTRIES = {"mobilenets", "mobilenets.__main__", "mobilenets.cli"}
 
