@@ -52,8 +52,8 @@ def test_real_cells_are_what_their_files_say(assets):
             corners = [[int(v.text or "") for v in one.find("bndbox") or ()] for one in objects]
             wanted = np.array(corners).reshape(-1, 4) - [1, 1, 0, 0]
             assert (target.boxes == wanted).all()
-    assert open_detection(root, "eval").files == parts["val"].files  # type: ignore[attr-defined]
-    counts = Counter(str(parts["train"].classes[v]) for v in parts["train"].table.labels)  # type: ignore[attr-defined]
+    assert open_detection(root, "eval").files == parts["val"].files
+    counts = Counter(str(parts["train"].classes[v]) for v in parts["train"].table.labels)
     assert counts == {"RBC": 2382, "WBC": 214, "Platelets": 209}
 
 

@@ -159,7 +159,7 @@ def best_overlaps(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> 
     boxes, others = boxes.astype(np.float32), others.astype(np.float32)
     best = np.zeros(len(boxes))
     areas = (others[:, 2:] - others[:, :2]).prod(1)
-    rows = max(2**21 // max(len(others), 1), 1)  # 8 MB at a time
+    rows = max(2**17 // max(len(others), 1), 1)  # as much as the second cache holds
     for start in range(0, len(boxes), rows):
         some = boxes[start : start + rows, None]  # (rows, 1, 4)
         width = np.minimum(some[..., 2], others[:, 2]) - np.maximum(some[..., 0], others[:, 0])

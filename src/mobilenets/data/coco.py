@@ -8,13 +8,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from os.path import normpath, relpath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from mobilenets.data.annotations import Annotations
 from mobilenets.data.boxes import Table, join
-from mobilenets.data.listing import Part, few, part_named
+from mobilenets.data.listing import Part, few, one_line, part_named
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key
@@ -138,7 +138,7 @@ class _Columns:
         try:
             self._add(value)
         except (KeyError, TypeError, ValueError):
-            self.malformed.append(f"annotation {value.get('id', '?')}"[:40])
+            self.malformed.append(one_line(f"annotation {value.get('id', '?')}")[:40])
         return None
 
     def _add(self, value: dict[str, Any]) -> None:
@@ -167,10 +167,10 @@ def _read(root: Path, path: Path, part: Part, problems: Problems) -> _File:
     categories = _categories(content["categories"])
     files, sizes, numbers = _images(root, path, part, content["images"], problems)
     names: dict[Hashable, str] = {category.id: category.name for category in categories}
-    words = [names.get(i, f"id {i} of {path.name}") for i in columns.categories]
+    words = [names.get(i, one_line(f"id {i} of {path.name}")) for i in columns.categories]
     place = np.array([numbers.get(i, -1) for i in columns.images], np.int64)
     image = place[np.asarray(columns.image, np.int64)] if columns.image else np.zeros(0, np.int64)
-    orphans = [f"id {i} of {path.name}" for i in columns.images if i not in numbers]
+    orphans = [one_line(f"id {i} of {path.name}") for i in columns.images if i not in numbers]
     problems.add("orphan", orphans, int((image < 0).sum()))
     table = Table.of(
         *(image, np.asarray(columns.box), np.asarray(columns.label, np.int64)),
@@ -194,7 +194,7 @@ def _load(path: Path, columns: _Columns) -> dict[str, list[Any]]:
         raise DataError(f"{path}: not COCO's JSON, which is an object with images and more")
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
-            has = few([str(name) for name in content]) or "nothing"
+            has = few([one_line(name) for name in content]) or "nothing"
             raise DataError(f"{path}: not COCO's JSON: no list of {key}; it has {has}")
     return content
 
@@ -202,9 +202,11 @@ def _load(path: Path, columns: _Columns) -> dict[str, list[Any]]:
 def _categories(entries: list[Any]) -> list[_Category]:
     """Those that have an id and a name, by id."""
     found = [
-        _Category(one["id"], str(one["name"]), str(one.get("supercategory") or ""))
+        _Category(one["id"], one_line(str(one["name"])), str(one.get("supercategory")))
         for one in entries
-        if isinstance(one, dict) and isinstance(one.get("id"), int | str) and one.get("name")
+        if isinstance(one, dict)
+        and isinstance(one.get("id"), int | str)
+        and one_line(str(one.get("name") or ""))
     ]
     return sorted(found, key=lambda category: natural_key(str(category.id)))
 
@@ -235,8 +237,8 @@ def _images(
     for entry in entries:
         one = entry if isinstance(entry, dict) else {}
         name, key = one.get("file_name"), one.get("id")
-        if not (isinstance(name, str) and name and isinstance(key, int | str)) or key in known:
-            bad.append(f"{name or 'id ' + str(key)} of {path.name}"[:80])
+        if not (_is_name(name) and isinstance(key, int | str)) or key in known:
+            bad.append(one_line(f"{name or 'id ' + str(key)} of {path.name}")[:80])
         else:
             known[key] = (name, (_side(one.get("width")), _side(one.get("height"))))
     problems.add("bad image", bad)
@@ -246,10 +248,17 @@ def _images(
     return placed, [size for _, size in known.values()], {key: i for i, key in enumerate(known)}
 
 
+def _is_name(value: Any) -> TypeGuard[str]:
+    """Whether a file can be called so: JSON may hold halves of characters."""
+    try:
+        return isinstance(value, str) and bool(value.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _side(value: Any) -> int:
     """A width or a height; 0 where it is none."""
-    number = value if isinstance(value, int | float) and math.isfinite(value) else 0
-    return int(number) if 0 < number < 2**31 else 0
+    return int(value) if isinstance(value, int | float) and 0 < value < 2**31 else 0
 
 
 def _placed(root: Path, path: Path, part: Part, names: list[str]) -> list[str]:

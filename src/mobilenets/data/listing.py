@@ -62,6 +62,11 @@ def count(n: int, one: str, many: str) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
+def one_line(text: str) -> str:
+    """`text` as it can be printed: without breaks, control characters or halves of characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def held_out(files: Sequence[str], fraction: float, seed: int) -> set[str]:
     """The share of `files` kept for validation: at least one, never all.
 

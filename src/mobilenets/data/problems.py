@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mobilenets.data.listing import count, few
+from mobilenets.data.listing import count, few, one_line
 
 KINDS: dict[str, tuple[str, str]] = {
     "broken": ("annotation file is broken, left out", "annotation files are broken, left out"),
@@ -108,9 +108,9 @@ class Problem:
 
     @property
     def sentence(self) -> str:
-        """What, how many, and the first names."""
+        """What, how many, and the first names, in one line."""
         text = count(self.count, *KINDS[self.kind])
-        return f"{text}: {few(self.names)}" if self.names else text
+        return one_line(f"{text}: {few(self.names)}") if self.names else text
 
 
 class Problems:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mobilenets.data.annotations import Annotations
 from mobilenets.data.boxes import Table, join
-from mobilenets.data.listing import Part, few, part_named
+from mobilenets.data.listing import Part, few, one_line, part_named
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key, walk_images
@@ -93,7 +93,7 @@ class _File:
 
     def add(self, item: ET.Element) -> None:
         """An <object>; one without name or corners is counted."""
-        name = " ".join((item.findtext("name") or "").split())
+        name = one_line(item.findtext("name") or "")
         box = item.find("bndbox")
         try:
             corners = [float(box.findtext(c) or "") for c in _CORNERS] if box is not None else []

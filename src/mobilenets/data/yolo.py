@@ -10,7 +10,7 @@ import numpy as np
 
 from mobilenets.data.annotations import Annotations
 from mobilenets.data.boxes import Table
-from mobilenets.data.listing import Part, count, part_named
+from mobilenets.data.listing import Part, count, one_line, part_named
 from mobilenets.data.problems import Problems
 from mobilenets.data.yolo_names import Value, find_yaml, listed_names, names_in, read_yaml
 from mobilenets.errors import DataError
@@ -44,7 +44,7 @@ def read_yolo(root: Path, yaml: Path | None = None) -> Annotations:
     yaml = yaml or find_yaml(root)
     content = read_yaml(yaml) if yaml else {}
     names = names_in(content, yaml) if yaml else []
-    names = names or listed_names(root)
+    names = [one_line(name) for name in names or listed_names(root)]
     problems = Problems()
     notes: list[str] = []
     parts = _declared(root, yaml, content, problems, notes) if yaml else {}
@@ -188,8 +188,9 @@ def _found(root: Path) -> dict[str, Part]:
     paths = [PurePosixPath(image.relative_to(root).as_posix()) for image in walk_images(root)]
     inner = [path for path in paths if "images" in path.parts[:-1]]
     parts = {path.as_posix(): _part_of(path.parts[:-1]) for path in inner or paths}
-    named = {image: part for image, part in parts.items() if part}
-    return parts if inner else named or parts
+    if inner or not any(parts.values()):
+        return parts
+    return {image: parts[image] for image in parts if parts[image]}
 
 
 def _part_of(folders: Iterable[str]) -> Part:
