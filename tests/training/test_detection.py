@@ -144,6 +144,7 @@ def test_a_detector_is_trained_from_a_classifier_and_then_from_itself(tmp_path, 
             "focal_gamma needs scores='sigmoid'",
         ),
         (Plan("ssdlite_mobilenet_v9"), {}, "did you mean 'ssdlite_mobilenet_v"),
+        (Plan("ssd300_vgg16"), {}, "ssd300_vgg16 is here for its cost and speed"),
     ],
 )
 def test_wrong_arguments_are_named(plan, options, message, tmp_path):

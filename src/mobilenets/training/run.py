@@ -62,6 +62,8 @@ def train(
     """
     if plan.model not in NETWORKS:
         raise ValueError(unknown_name(plan.model, NETWORKS))
+    if NETWORKS[plan.model].backbone == "vgg16":
+        raise ValueError(f"{plan.model} is here for its cost and speed; train a MobileNet's")
     task = TASKS[NETWORKS[plan.model].task]
     if plan.teacher and task.name != "classify":
         raise ValueError(f"teacher is for classification, {plan.model} is to {task.name}")
