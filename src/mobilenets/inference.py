@@ -31,6 +31,8 @@ CPU_PART = 4
 class TorchSession:
     """A torch module as a runtime session: numpy in, numpy out, on the module's device."""
 
+    note = ""
+
     def __init__(self, module: nn.Module, card: ModelCard) -> None:
         import torch
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mobilenets.cli import knobs
-from mobilenets.cli.console import err, out, print_json, progress
+from mobilenets.cli.console import out, print_json, progress, say
 
 if TYPE_CHECKING:
     from mobilenets.bench.figures import Comparison
@@ -60,7 +60,7 @@ def run(
     for one in result.skipped:
         which = "" if one.threads is None else f" on {one.threads}"
         note = f"left out: {one.side}{which}: {one.reason}"
-        err.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(note)
     if json:
         print_json(result.to_dict())
     else:

@@ -22,6 +22,11 @@ def fail(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def say(line: str) -> None:
+    """A line on standard error, just as it is."""
+    err.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """An answer for programs: JSON and nothing else on standard output."""
     print(json.dumps(value, indent=2))  # noqa: T201

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mobilenets.cli.console import err, out, print_json
+from mobilenets.cli.console import out, print_json, say
 
 
 def run(
@@ -26,9 +26,7 @@ def run(
     from mobilenets.errors import TrainingError
 
     began = time.monotonic()
-    outcome = run_demo(
-        output, lambda line: err.print(line, highlight=False, markup=False, soft_wrap=True)
-    )
+    outcome = run_demo(output, say)
     seconds = time.monotonic() - began
     if json:
         found = {

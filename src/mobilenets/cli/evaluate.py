@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mobilenets.cli.console import err, out, print_json, progress
+from mobilenets.cli.console import out, print_json, progress, say
 from mobilenets.runtime.session import Runtime
 
 Split = Literal["eval", "train", "val", "test", "all"]
@@ -45,17 +45,17 @@ def run(
     session = open_model(weights, threads=threads, runtime=runtime)
     task = task_of(session.card)
     dataset = task.open_data(data, split)
-    for note in dataset.notes:
-        err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    for note in filter(None, [session.note, *dataset.notes]):
+        say(f"note: {note}")
     indices = spread(len(dataset), limit)
     with progress("evaluating", len(indices)) as advance:
         found = evaluate(
             session, dataset, task, indices=indices, batch_size=batch_size, progress=advance
         )
     for note in found.evaluator.notes:
-        err.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {note}")
     for _, why in found.failures:
-        err.print(f"left out: {why}", highlight=False, markup=False, soft_wrap=True)
+        say(f"left out: {why}")
     if json:
         failures = [{"image": name, "error": why} for name, why in found.failures]
         print_json({**found.results, "failures": failures})

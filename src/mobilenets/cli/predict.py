@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mobilenets.cli.console import err, out, print_json, progress
+from mobilenets.cli.console import out, print_json, progress, say
 from mobilenets.runtime.session import Runtime
 
 
@@ -48,6 +48,8 @@ def run(
 
     files = find_images(images)
     session = open_model(weights, threads=threads, runtime=runtime)
+    if session.note:
+        say(f"note: {session.note}")
     task = task_of(session.card)
     with progress("predicting", len(files)) as advance:
         seen = list(
@@ -64,7 +66,7 @@ def run(
         )
     broken = [one for one in seen if one.error]
     for one in broken:
-        err.print(f"left out: {one.error}", highlight=False, markup=False, soft_wrap=True)
+        say(f"left out: {one.error}")
     if json:
         print_json(
             [

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mobilenets.cli import knobs
-from mobilenets.cli.console import err, out, print_json
+from mobilenets.cli.console import out, print_json, say
 
 
 def run(
@@ -81,7 +81,7 @@ def run(
             output=output,
             resume=resume,
             workers=workers,
-            say=lambda line: err.print(line, highlight=False, markup=False, soft_wrap=True),
+            say=say,
         )
     except InterruptedRunError as error:
         raise InterruptedRunError(f"{error}; the same command with --resume goes on") from None

@@ -168,9 +168,11 @@ def _locate(weights: str | Path) -> tuple[Path, Published | None]:
     if path.name != name or path.suffix in SUFFIXES:
         raise FileNotFoundError(f"{path}: no such file")
     if name in NAMES:
+        own = [one.name for one in PUBLISHED.values() if one.architecture == name]
+        such = f"; its published ones have names such as {own[0]}" if own else ""
         raise ValueError(
-            f"{name} is a network without weights; its published ones have names such as "
-            f"{name}_1.0_224.google, and `mobilenets models --pretrained` lists them"
+            f"{name} is a network without weights{such}; `mobilenets models --pretrained` lists "
+            "what is published"
         )
     near = difflib.get_close_matches(name, PUBLISHED, 1, cutoff=0.5)
     guess = f"; did you mean {near[0]!r}?" if near else ";"
