@@ -42,7 +42,7 @@ def held(program: Program) -> list[Held]:
     for index, entry in enumerate(program.entries):
         step = entry.step
         for name in (*step.inputs, step.output):
-            lives.setdefault(program.roots.get(name, name), []).append(index)
+            lives.setdefault(program.roots.get(name, (name, 0))[0], []).append(index)
         scratch = f"scratch of {step.name}"
         if scratch in offsets:
             size = step.scratch(program.target)

@@ -143,7 +143,7 @@ def test_a_shortcut_is_made_in_place():
     block = next(unit for unit in fuse(graph) if isinstance(unit, Block) and unit.shortcut)
     schedule = Schedule({block.name: Choice("rows", 144, 1)}, -1)
     program = prepare(graph, host(), 1, schedule)
-    assert program.roots == {block.output: block.source}
+    assert program.roots == {block.output: (block.source, 0)}
     assert block.output not in program.plan.offsets
     x = array(1, 3, 56, 56)
     with net_of(graph, 1, schedule) as net, net_of(graph, 2) as other:
@@ -155,7 +155,7 @@ def test_sums_and_activations_are_made_in_place():
     nodes += [node("Mul", "d c", "e"), node("Softmax", "e", "y", axis=1)]
     graph = read_graph(model(nodes, (1, 8, 9, 9), {"c": array(8, 1, 1)}, "y").SerializeToString())
     program = prepare(graph, host(), 2, Schedule())
-    assert set(program.roots.values()) == {"a"}
+    assert set(program.roots.values()) == {("a", 0)}
     assert {"b", "d", "e"} <= set(program.roots)
 
 

@@ -53,11 +53,9 @@ def _describe(program: Program, code: int) -> dict[str, Any]:
 def _block(program: Program, index: int) -> dict[str, Any]:
     entry = program.entries[index]
     scratch = entry.step.scratch(program.target)
-    written = (
-        0
-        if entry.step.output in program.lowered.outputs
-        else program.lowered.sizes[entry.step.output]
-    )
+    output = entry.step.output
+    root, _ = program.roots.get(output, (output, 0))
+    written = 0 if root in program.lowered.outputs else program.lowered.sizes[output]
     return {
         "name": " > ".join(entry.names),
         "kind": entry.step.kind,

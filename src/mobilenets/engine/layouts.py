@@ -34,11 +34,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Lowered:
-    """Steps in order, the size of every buffer in floats, and where the outputs end up."""
+    """Steps in order, the size of every buffer in floats, and where the outputs end up.
+
+    `within`: buffers that are part of another, from so many floats on.
+    """
 
     entries: tuple[Entry, ...]
     sizes: dict[str, int]
     outputs: tuple[str, ...]
+    within: dict[str, tuple[str, int]]
 
 
 class Layouts:
@@ -50,6 +54,7 @@ class Layouts:
         shape = graph.tensors[graph.input].shape
         self.places = {graph.input: Place(graph.input, tuple(range(len(shape))))}
         self.sizes = {graph.input: graph.tensors[graph.input].size}
+        self.within: dict[str, tuple[str, int]] = {}
 
     def tensor(self, name: str) -> Tensor:
         """A value's shape and type."""

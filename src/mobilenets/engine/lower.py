@@ -1,6 +1,6 @@
 """From fused units to steps: schedules, and which stages are streamed as one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ from mobilenets.engine.fuse import (
     Block,
     PooledConv,
     Unit,
-    fuse,
     inputs_of,
     multiply_adds,
     weights_of,
@@ -46,9 +45,8 @@ class Lowering(Layouts):
         self.readers: dict[str, int] = {}
         self._pending: _Pending | None = None
 
-    def run(self) -> Lowered:
-        """Lower every unit, then bring outputs into the order that the file promises."""
-        units = fuse(self.graph)
+    def run(self, units: Sequence[Unit]) -> Lowered:
+        """Lower the graph's units, then bring outputs into the order that the file promises."""
         self._check_schedule(units)
         for unit in units:
             for name in inputs_of(unit):
@@ -61,12 +59,12 @@ class Lowering(Layouts):
         held: list[str] = []
         for name in self.graph.outputs:
             buffer = self.plain(name)
-            if buffer in held or buffer == self.graph.input:
+            if buffer in (*held, *self.within, self.graph.input):
                 buffer = self.copied(name, self.places[name].order, fresh=True)
             held.append(buffer)
-        return Lowered(tuple(self.entries), self.sizes, tuple(held))
+        return Lowered(tuple(self.entries), self.sizes, tuple(held), self.within)
 
-    def _check_schedule(self, units: list[Unit]) -> None:
+    def _check_schedule(self, units: Sequence[Unit]) -> None:
         """InputError where the schedule names what is not there or cannot be done."""
         blocks = {unit.name: unit for unit in units if isinstance(unit, Block)}
         for name, choice in self.schedule.blocks.items():

@@ -111,6 +111,8 @@ def _copy(
 def _concat(low: Layouts, node: Concat) -> None:
     shape = low.tensor(node.output).shape
     order = low.places[node.inputs[0]].order
+    if _joins(low, node, order):
+        return
     made, at, parts = strides(shape, order), 0, []
     for index, name in enumerate(node.inputs):
         own = low.tensor(name).shape
@@ -118,6 +120,25 @@ def _concat(low: Layouts, node: Concat) -> None:
         parts.append((index, nest, at * made[node.axis], 0))
         at += own[node.axis]
     _copy(low, node, parts, order)
+
+
+def _joins(low: Layouts, node: Concat, order: tuple[int, ...]) -> bool:
+    """Have the inputs made where the output is, if they lie there one after the other."""
+    before = order[: order.index(node.axis)]
+    buffers = [low.places[name].buffer for name in node.inputs]
+    free = [b for b in buffers if b not in (*low.within, *low.graph.outputs, low.graph.input)]
+    one_by_one = all(low.tensor(node.output).shape[axis] == 1 for axis in before)
+    whole = [low.sizes[b] == low.tensor(n).size for n, b in zip(node.inputs, buffers, strict=True)]
+    in_order = all(low.lies(name, order) for name in node.inputs)
+    if not (one_by_one and in_order and all(whole) and len(set(free)) == len(buffers)):
+        return False
+    at = 0
+    for buffer in buffers:
+        low.within[buffer] = (node.output, at)
+        at += low.sizes[buffer]
+    low.sizes[node.output] = at
+    low.made(node.output, order)
+    return True
 
 
 def _slice(low: Layouts, node: Slice) -> None:

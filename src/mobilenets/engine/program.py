@@ -14,11 +14,13 @@ from llvmlite import ir
 from mobilenets.engine.codegen.emit import Emitter, Module
 from mobilenets.engine.codegen.steps import Frame, round_up, wait
 from mobilenets.engine.codegen.values import Value
+from mobilenets.engine.fuse import fuse
 from mobilenets.engine.graph import Array, Graph
 from mobilenets.engine.layouts import Entry, Lowered
 from mobilenets.engine.loader import FUNCTION
 from mobilenets.engine.lower import Lowering
 from mobilenets.engine.memory import Buffer, Plan, plan
+from mobilenets.engine.order import thrifty
 from mobilenets.engine.schedule import Schedule
 from mobilenets.engine.sync import declare_barrier
 from mobilenets.engine.target import Target
@@ -38,7 +40,8 @@ class Program:
     plan: Plan
     weight_offsets: tuple[int, ...]
     zeros: int
-    roots: dict[str, str]
+    roots: dict[str, tuple[str, int]]
+    """Where a buffer that has no place of its own is: in another, from so many floats on."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -62,40 +65,61 @@ class Program:
 
 
 def prepare(graph: Graph, target: Target, threads: int, schedule: Schedule) -> Program:
-    """Fuse, choose schedules and plan memory."""
-    lowered = Lowering(graph, target, threads, schedule).run()
-    buffers, roots = _buffers(graph, lowered, target)
+    """Fuse, choose schedules and plan memory, in the file's order or in one that needs less."""
+    units = fuse(graph)
+    other = thrifty(units, graph, schedule.stream)
+    ways = [units] if other == units else [units, other]
+    found = []
+    for way in ways:
+        lowered = Lowering(graph, target, threads, schedule).run(way)
+        buffers, roots = _buffers(graph, lowered, target)
+        found.append((lowered, plan(buffers), roots))
+    lowered, memory, roots = min(found, key=lambda one: one[1].size)
     offsets, at = [], 0
     for entry in lowered.entries:
         offsets.append(at)
         at += round_up(sum(part.size for part in entry.step.weights(target)))
-    return Program(graph, lowered, target, threads, plan(buffers), tuple(offsets), at, roots)
+    return Program(graph, lowered, target, threads, memory, tuple(offsets), at, roots)
 
 
-def _buffers(graph: Graph, lowered: Lowered, target: Target) -> tuple[list[Buffer], dict[str, str]]:
-    """What the arena holds, when; and which buffer each one really is, where made in place."""
-    last = {
-        name: index for index, entry in enumerate(lowered.entries) for name in entry.step.inputs
-    }
+def _buffers(
+    graph: Graph, lowered: Lowered, target: Target
+) -> tuple[list[Buffer], dict[str, tuple[str, int]]]:
+    """What the arena holds, when; and where each buffer is that is part of another."""
+    roots = {name: _root(lowered.within, name) for name in lowered.within}
+    last: dict[str, int] = {}
+    for index, entry in enumerate(lowered.entries):
+        last |= dict.fromkeys(entry.step.inputs, index)
+        last |= {roots[name][0]: index for name in entry.step.inputs if name in roots}
     outside = {graph.input, *lowered.outputs}
-    roots: dict[str, str] = {}
     life: dict[str, tuple[int, int]] = {}
     result = []
     for index, entry in enumerate(lowered.entries):
         step = entry.step
         if floats := step.scratch(target):
             result.append(Buffer(_SCRATCH + step.name, floats, index, index))
-        if step.output in outside:
+        name = roots.get(step.output, (step.output, 0))[0]
+        if name in outside:
             continue
-        end = last.get(step.output, index)
-        root = roots.get(step.inputs[0], step.inputs[0])
-        if step.in_place(target) and root in life and life[root][1] == index:
+        end = last.get(name, index)
+        root = roots.get(step.inputs[0], (step.inputs[0], 0))
+        alone = name == step.output and root[0] in life and life[root[0]][1] == index
+        if alone and step.in_place(target):
             roots[step.output] = root
-            life[root] = (life[root][0], end)
+            life[root[0]] = (life[root[0]][0], end)
             continue
-        life[step.output] = (index, end)
+        life[name] = (life.get(name, (index, 0))[0], end)
     result += [Buffer(name, lowered.sizes[name], *span) for name, span in life.items()]
     return result, roots
+
+
+def _root(within: dict[str, tuple[str, int]], name: str) -> tuple[str, int]:
+    """The buffer that is part of no other, and where in it `name` begins."""
+    at = 0
+    while name in within:
+        name, offset = within[name]
+        at += offset
+    return name, at
 
 
 def unfused_bytes(graph: Graph) -> int:
@@ -153,9 +177,10 @@ def _network(e: Emitter, program: Program, p: list[Value]) -> None:
         names = (*step.inputs, step.output)
         tensors = {}
         for name in names:
-            root = program.roots.get(name, name)
+            root, offset = program.roots.get(name, (name, 0))
             held = outside.get(root)
-            tensors[name] = held if held is not None else e.at(arena, program.plan.offsets[root])
+            start = e.at(arena, program.plan.offsets[root]) if held is None else held
+            tensors[name] = e.at(start, offset)
         scratch = program.plan.offsets.get(_SCRATCH + step.name, 0)
         frame = Frame(
             e, tensors, e.at(weights, program.weight_offsets[index]), e.at(arena, scratch),

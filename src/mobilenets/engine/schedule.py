@@ -21,6 +21,8 @@ _WORK = 160 * 1024  # floats of a group on the whole map, expanded and convolved
 _MOST_GROUP = 160
 _STRIP, _LONG_STRIP = 56, 196  # pixels
 _ROW_FLOATS = 2688  # of a row of a group: three of them and their outputs fit the first cache
+_WIDE_ROW, _WIDE_GROUP = 8192, 112
+"""A row of more floats is cut into groups of about so many channels, where nothing is expanded."""
 HEAVY = 64 * 1024
 """Weights, in floats, that are better read once an image than once for each strip of a chain."""
 _STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
@@ -122,10 +124,16 @@ def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
 
 
 def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
-    """Rows cost nothing twice here; the more weights are read for a strip, the longer it is."""
+    """Rows cost nothing twice here; the more weights are read for a strip, the longer it is.
+
+    Where the rows of a window are more than the first cache holds by far, as those of a detector's
+    heads, channels go in groups.
+    """
     pixels = _LONG_STRIP if shape.weights > HEAVY else _STRIP
     strip = min(shape.outputs, -(-pixels // shape.width))
-    return Choice("rows", shape.middle if len(sizes) == 1 else sizes[-1], strip)
+    wide = shape.width * shape.middle > _WIDE_ROW
+    group = min(sizes, key=lambda size: abs(size - _WIDE_GROUP)) if wide else sizes[-1]
+    return Choice("rows", group, strip)
 
 
 def group_sizes(middle: int, lanes: int) -> list[int]:

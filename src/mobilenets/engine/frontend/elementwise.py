@@ -151,6 +151,8 @@ def _with_constant(call: Call, kind: str, x: Tensor, constant: NDArray[np.float6
     shape = broadcast(x.shape, constant.shape)
     while constant.ndim and constant.shape[0] == 1 and constant.ndim <= len(x.shape):
         constant = constant[0]
+    if shape == x.shape and constant.size and (constant == constant.flat[0]).all():
+        constant = constant.flat[0]  # as a number it needs no loop of its own
     with np.errstate(all="ignore"):
         stored: Array = np.asarray(constant, np.float32)
     return call.emit(Binary, [x], shape, kind=kind, constant=stored)

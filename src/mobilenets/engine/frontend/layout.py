@@ -6,9 +6,12 @@ import numpy as np
 
 from mobilenets.engine.frontend.rewriter import Rewriter
 from mobilenets.engine.graph import (
+    LINEAR,
     Activate,
     Binary,
     Concat,
+    Conv,
+    Dense,
     Mean,
     Node,
     Pad,
@@ -71,6 +74,30 @@ def pad_later(graph: Rewriter, node: Node) -> list[Node] | None:
     return [replace(node, inputs=pad.inputs, output=between), padded]
 
 
+def activate_earlier(graph: Rewriter, node: Node) -> list[Node] | None:
+    """An activation goes towards the layers that may end in it, past reshapes and joints."""
+    if not isinstance(node, Activate) or not _ends_layers(graph, node.inputs[0]):
+        return None
+    view = graph.only(node.inputs[0], Reshape) or graph.only(node.inputs[0], Concat)
+    if view is None:
+        return None
+    made: list[Node] = []
+    for name in view.inputs:
+        between = graph.fresh(node.output, graph.shape(name))
+        made.append(replace(node, inputs=(name,), output=between))
+    inputs = tuple(one.output for one in made)
+    return [*made, replace(view, inputs=inputs, output=node.output)]
+
+
+def _ends_layers(graph: Rewriter, name: str) -> bool:
+    """Whether a value is made of what layers without activation make, and is all that reads it."""
+    layer = graph.only(name, Conv) or graph.only(name, Dense)
+    if layer is not None:
+        return layer.activation == LINEAR
+    view = graph.only(name, Reshape) or graph.only(name, Transpose) or graph.only(name, Concat)
+    return view is not None and all(_ends_layers(graph, source) for source in view.inputs)
+
+
 def _on_original(graph: Rewriter, node: Node, order: Axes) -> Node | None:
     """The node for values whose axes are not yet in `order`."""
     if isinstance(node, Concat | Softmax):
@@ -118,5 +145,5 @@ def reshapes(graph: Rewriter, node: Node) -> list[Node] | None:
     return None if first is None else [replace(node, inputs=first.inputs)]
 
 
-MOVES = (two_transposes, transpose_later, pad_later)
+MOVES = (two_transposes, transpose_later, pad_later, activate_earlier)
 TIDY = (two_transposes, unit_transpose, reshapes)

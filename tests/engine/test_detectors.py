@@ -1,0 +1,249 @@
+"""Detectors on the engine: the tapped expansion, heads that join, and orders that need less."""
+
+import numpy as np
+import pytest
+import torch
+
+from mobilenets.engine.codegen.simple import CopyStep
+from mobilenets.engine.frontend import read_graph
+from mobilenets.engine.fuse import Block, fuse, inputs_of
+from mobilenets.engine.graph import Concat
+from mobilenets.engine.order import thrifty
+from mobilenets.engine.program import Program, prepare
+from mobilenets.engine.schedule import BlockShape, Schedule, choose
+from mobilenets.engine.target import host
+from mobilenets.export.detector import without_background
+from mobilenets.export.source import settle
+from mobilenets.models.layers import fold_norms
+from mobilenets.models.ssd import Decoded
+from mobilenets.models.ssd_geometry import anchors_of
+from mobilenets.models.zoo import build
+from tests.engine.graphs import array, check, exported, ints, kinds, model, node, onnx_runtime
+from tests.engine.nets import agrees, mobilenet, net_of, outputs_of, same
+
+CASES = [
+    ("ssd_mobilenet_v1", (97, 65), {}),
+    ("ssd_mobilenet_v2", (64, 97), {"scores": "softmax"}),
+    ("ssdlite_mobilenet_v1", (33, 64), {"padding": "symmetric"}),
+    ("ssdlite_mobilenet_v2", (97, 129), {}),
+]
+
+
+def detector(name: str, size: tuple[int, int], lean: bool = True, **arguments) -> bytes:
+    """A small detector's file: boxes and scores decoded."""
+    torch.manual_seed(0)
+    network = build(name, **{"width": 0.25, "classes": 5, **arguments})
+    settle(network, 96)
+    anchors = anchors_of(name, size, arguments.get("padding", "same"))
+    decoded = Decoded(fold_norms(network), torch.from_numpy(anchors)).eval()
+    decoded = without_background(decoded) if lean else decoded
+    return exported(decoded, (1, 3, *size), dynamo=False, free=True)
+
+
+def images(count: int, *size: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (count, 3, *size)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("name", "size", "arguments"), CASES)
+def test_every_detector_gives_what_the_twin_and_onnx_runtime_give(name, size, arguments):
+    data = detector(name, size, **arguments)
+    check(data, images(1, *size), shape=(1, 3, *size))
+    for threads, stream in ((1, Schedule().stream), (2, 0)):
+        with net_of(data, threads, Schedule(stream=stream), shape=(1, 3, *size)) as net:
+            agrees(net, data, images(2, *size))
+
+
+def test_a_file_that_computes_the_backgrounds_scores_runs_too():
+    data = detector("ssdlite_mobilenet_v1", (48, 48), lean=False)
+    with net_of(data, 2, shape=(1, 3, 48, 48)) as net:
+        agrees(net, data, images(2, 48, 48))
+
+
+@pytest.fixture(scope="module")
+def lite() -> bytes:
+    """SSDLite on V2 at the paper's size; scores of 80 classes."""
+    return detector("ssdlite_mobilenet_v2", (320, 320), width=1.0, classes=80)
+
+
+def planned(data: bytes, threads: int = 1) -> Program:
+    return prepare(read_graph(data, shape=(1, 3, 320, 320)), host(), threads, Schedule())
+
+
+def test_the_tapped_expansion_is_by_itself_and_all_else_is_fused(lite):
+    blocks = [unit for unit in fuse(planned(lite).graph) if isinstance(unit, Block)]
+    alone = [unit.source for unit in blocks if unit.expand is None]
+    # Without expansion: V2's first block, the tapped one, and twelve heads.
+    assert len(alone) == 14
+    assert len(blocks) == 17 + 4 + 12
+    (tap,) = {source for source in alone if alone.count(source) == 3}
+    shape = planned(lite).graph.tensors[tap].shape
+    assert shape == (1, 576, 20, 20)
+
+
+def test_heads_write_where_they_are_joined(lite):
+    program = planned(lite)
+    graph, within = program.graph, program.lowered.within
+    joints = [one for one in graph.nodes if isinstance(one, Concat) and one.axis == 1]
+    assert {whole for whole, _ in within.values()} == {joint.output for joint in joints}
+    assert len(within) == 12
+    copied = [entry.names for entry in program.entries if isinstance(entry.step, CopyStep)]
+    # Centres and sides out of the codes, boxes out of corners, and both beside the scores.
+    assert len(copied) == 4
+
+
+def test_sigmoids_are_the_heads_own(lite):
+    blocks = [unit for unit in fuse(planned(lite).graph) if isinstance(unit, Block)]
+    for head, end in (("boxes", "none"), ("scores", "sigmoid")):
+        found = [unit for unit in blocks if unit.name.startswith(head)]
+        assert [unit.project.activation.kind for unit in found] == [end] * 6
+
+
+def test_the_tap_is_let_go_of_before_the_rest_is_made(lite):
+    program = planned(lite)
+    names = [name for entry in program.entries for name in entry.names]
+    assert names.index("scores.0") < names.index("blocks.14")
+    assert program.arena_bytes < 1_900_000
+
+
+def test_an_order_runs_everything_once_and_after_what_it_reads(lite):
+    for data, size in ((lite, 320), (mobilenet("mobilenet_v2", 0.35, 64), 64)):
+        graph = read_graph(data, shape=(1, 3, size, size))
+        units = fuse(graph)
+        order = thrifty(units, graph, Schedule().stream)
+        assert sorted(map(id, order)) == sorted(map(id, units))
+        made = {graph.input}
+        for unit in order:
+            assert set(inputs_of(unit)) <= made
+            made.add(unit.output)
+        if size == 64:
+            assert order == units  # a chain has one order
+
+
+def test_what_is_streamed_stays_together():
+    """The small map has two readers, but the large one's come first: they are one chain."""
+    weights = {"w": array(8, 3, 3, 3), "v": array(8, 8, 3, 3), "u": array(1, 8, 1, 1)}
+    nodes = [
+        node("Conv", "x w", "a", pads=[1] * 4),
+        node("MaxPool", "a", "p", kernel_shape=[8, 8], strides=[8, 8]),
+        node("Conv", "p v", "b", pads=[1] * 4),
+        node("Conv", "b v", "c", pads=[1] * 4),
+        node("Conv", "p u", "d"),
+        node("Concat", "c d", "y", axis=1),
+    ]
+    data = model(nodes, (1, 3, 64, 64), weights).SerializeToString()
+    graph = read_graph(data)
+    order = [unit.output for unit in thrifty(fuse(graph), graph, 100)]
+    assert order.index("c") == order.index("b") + 1
+    with net_of(data) as net:
+        agrees(net, data, array(1, 3, 64, 64))
+
+
+# Joining in place
+
+JOINED = {
+    "two maps": [node("Relu", "x", "a"), node("Sigmoid", "x", "b"), node("Concat", "a b", "c")],
+    "one is read besides": [
+        node("Relu", "x", "a"),
+        node("Sigmoid", "a", "b"),
+        node("Concat", "a b", "c"),
+    ],
+    "one is read later": [
+        node("Relu", "x", "a"),
+        node("Sigmoid", "x", "b"),
+        node("Concat", "a b", "d"),
+        node("Exp", "a", "e"),
+        node("Concat", "d e", "c"),
+    ],
+    "twice the same": [node("Relu", "x", "a"), node("Concat", "a a", "c")],
+    "the input": [node("Relu", "x", "a"), node("Concat", "a x", "c")],
+    "nested": [
+        node("Relu", "x", "a"),
+        node("Sigmoid", "x", "b"),
+        node("Concat", "a b", "d"),
+        node("Exp", "x", "e"),
+        node("Concat", "e d", "c"),
+    ],
+    "in two joints": [
+        node("Relu", "x", "a"),
+        node("Sigmoid", "x", "b"),
+        node("Concat", "a b", "d"),
+        node("Concat", "b a", "e"),
+        node("Add", "d e", "c"),
+    ],
+}
+
+
+@pytest.mark.parametrize("tail", ["", "Relu", "HardSwish"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("name", JOINED)
+def test_what_is_joined_is_right_whoever_else_reads_it(name, axis, tail):
+    nodes = [
+        node("Concat", " ".join(one.input), one.output[0], axis=axis)
+        if one.op_type == "Concat"
+        else one
+        for one in JOINED[name]
+    ]
+    nodes += [node(tail, "c", "t")] if tail else []
+    data = model(nodes, (1, 3, 21), outputs="t" if tail else "c").SerializeToString()
+    x = array(1, 3, 21)
+    for threads in (1, 2):
+        with net_of(data, threads) as net:
+            for found, expected in zip(outputs_of(net, x), onnx_runtime(data, x), strict=True):
+                same(found, expected)
+
+
+def test_parts_that_are_outputs_themselves_or_by_another_name():
+    nodes = [
+        node("Relu", "x", "a"),
+        node("Sigmoid", "x", "b"),
+        node("Exp", "x", "d"),
+        node("Concat", "a b d", "c", axis=1),
+        node("Reshape", "b s", "e"),
+    ]
+    proto = model(nodes, (1, 3, 4), {"s": ints(1, 12)}, outputs="c a e")
+    data, x = proto.SerializeToString(), array(1, 3, 4)
+    with net_of(data, 2) as net:
+        for found, expected in zip(outputs_of(net, x), onnx_runtime(data, x), strict=True):
+            same(found, expected)
+
+
+# What the front end does for them
+
+
+def test_an_activation_goes_to_the_layers_that_can_end_in_it():
+    weights = {"w": array(6, 3, 1, 1), "v": array(4, 3, 1, 1), "s": ints(1, -1, 2)}
+    nodes = [
+        node("Conv", "x w", "a"),
+        node("Transpose", "a", "b", perm=[0, 2, 3, 1]),
+        node("Reshape", "b s", "c"),
+        node("Conv", "x v", "d"),
+        node("Transpose", "d", "e", perm=[0, 2, 3, 1]),
+        node("Reshape", "e s", "f"),
+        node("Concat", "c f", "g", axis=1),
+        node("Sigmoid", "g", "y"),
+    ]
+    assert "Activate" not in kinds(check(model(nodes, (1, 3, 5, 4), weights)))
+    # Not where a layer's own end would be lost, nor where somebody reads what was there before.
+    ended = [*nodes[:1], node("Relu", "a", "r"), node("Transpose", "r", "b", perm=[0, 2, 3, 1])]
+    assert "Activate" in kinds(check(model([*ended, *nodes[2:]], (1, 3, 5, 4), weights)))
+    assert "Activate" in kinds(check(model(nodes, (1, 3, 5, 4), weights, outputs="y g")))
+
+
+@pytest.mark.parametrize("value", [0.2, np.nan])
+def test_a_constant_of_one_value_is_a_number(value):
+    constant = np.full((1, 5, 2), value, np.float32)
+    graph = read_graph(
+        model([node("Mul", "x c", "y")], (1, 5, 2), {"c": constant}).SerializeToString()
+    )
+    assert graph.nodes[0].constant.ndim == (2 if np.isnan(value) else 0)
+    # Where it makes the value larger, it keeps its shape.
+    check(model([node("Mul", "x c", "y")], (1, 1, 2), {"c": constant * 0 + 3}))
+
+
+def test_wide_rows_without_expansion_go_in_groups():
+    def chosen(width: int, middle: int) -> int:
+        return choose(BlockShape(width, width, middle, width, False, 10**5), 16, 1).group
+
+    assert chosen(20, 576) == 96
+    assert chosen(10, 1280) == 128
+    assert chosen(14, 512) == 512  # V1 at 224
