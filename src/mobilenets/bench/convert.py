@@ -15,10 +15,7 @@ ONNX, WEIGHTS, IMAGE = "model.onnx", "model.safetensors", "image.npy"
 
 
 def to_litert(folder: Path, threads: Sequence[int]) -> None:
-    """`model.tflite` by litert-torch, float32, the image's channels last.
-
-    Norms are folded first, as the converter's own passes may leave some of them behind.
-    """
+    """`model.tflite` by litert-torch, float32, the image's channels last."""
     _, network, image = _network(folder)
     converter = import_module("litert_torch")
     last = converter.to_channel_last_io(network, args=[0]).eval()
@@ -48,10 +45,18 @@ def warm_cache(folder: Path, threads: Sequence[int]) -> None:
         import_module("mobilenets").compile(folder / ONNX, threads=count, shape=shape)
 
 
+def load_network(weights: Path) -> Any:
+    """The torch network that the ONNX file was made of: norms folded, a detector's boxes decoded.
+
+    Converters' own passes may leave some norms behind.
+    """
+    model = import_module("mobilenets.weights").load(weights)
+    return import_module("mobilenets.export.onnx").deployable(model, model.card).eval()
+
+
 def _network(folder: Path) -> tuple[Any, Any, Any]:
-    """torch, the network with its norms folded, and an image for it."""
+    """torch, the network, and an image for it."""
     torch = import_module("torch")
     numpy = import_module("numpy")
-    network = import_module("mobilenets.weights").load(folder / WEIGHTS)
-    network = import_module("mobilenets.models.layers").fold_norms(network).eval()
+    network = load_network(folder / WEIGHTS)
     return torch, network, torch.from_numpy(numpy.load(folder / IMAGE))

@@ -154,11 +154,10 @@ def open_executorch(file: Path, threads: int, image: Array) -> Run:
 
 
 def open_torch(file: Path, threads: int, image: Array) -> Run:
-    """Eager, channels last, in inference mode."""
+    """Eager, norms folded, channels last, in inference mode."""
     torch = import_module("torch")
     torch.set_num_threads(threads)
-    load = import_module("mobilenets.weights").load
-    model = load(file).eval().to(memory_format=torch.channels_last)
+    model = convert.load_network(file).to(memory_format=torch.channels_last)
     values = torch.from_numpy(image).to(memory_format=torch.channels_last)
 
     def run() -> Sequence[Array]:
@@ -210,7 +209,7 @@ SIDES = {
     "torch": Side(
         open_torch,
         convert.WEIGHTS,
-        ("torch", "mobilenets.weights"),
+        ("torch", "mobilenets.export.onnx"),
         "torch",
         "torch",
         needs_weights=True,
