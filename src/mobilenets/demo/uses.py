@@ -60,7 +60,7 @@ USES = (
         "ssdlite_mobilenet_v2",
         128,
         "finetune_ssd",
-        {**COMMON, "epochs": 6, "batch_size": 16, "learning_rate": 0.02, "policy": "flip"},
+        {**COMMON, "epochs": 6, "batch_size": 16, "learning_rate": 0.002, "policy": "flip"},
         metric="ap50",
         threshold=0.5,
         guessing="guessing gives nearly 0",

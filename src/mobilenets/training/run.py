@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -87,7 +88,7 @@ def train(
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
     if plan.resolution is None and plan.weights is None:
         plan = replace(plan, resolution=getattr(train_set, "size", None))
-    model = start(plan, task, train_set.classes, quiet if resume else say)
+    model = start(plan, task, train_set.classes, quiet if resume else say, made.network)
     card = card_of(model)
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None
     folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
@@ -139,18 +140,28 @@ def check_knobs(plan: Plan, card: ModelCard) -> None:
             raise ValueError(f"{name} must be {found!r} as in {plan.weights}, got {value!r}")
 
 
-def start(plan: Plan, task: Task, labels: tuple[str, ...], say: Callable[[str], None]) -> nn.Module:
-    """The network at step 0: random, or from weights with a head for `labels`."""
+def start(
+    plan: Plan,
+    task: Task,
+    labels: tuple[str, ...],
+    say: Callable[[str], None] = quiet,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> nn.Module:
+    """The network at step 0: random, or from weights with a head for `labels`.
+
+    `defaults` are arguments of what is new in it, where the plan does not say.
+    """
+    knobs = {**defaults, **plan.knobs}
     size = (plan.resolution, plan.resolution) if plan.resolution is not None else None
     model: nn.Module
     if plan.weights is None:
-        model = task.build(plan.model, labels, plan.knobs)
+        model = task.build(plan.model, labels, knobs)
         size = size or (task.resolution, task.resolution)
     else:
         backbone = NETWORKS[plan.model].backbone
         loaded = load(plan.weights, backbone=backbone, width=plan.knobs.get("width"))
         check_knobs(plan, card_of(loaded))
-        model, new = task.adapt(plan.model, loaded, labels, plan.knobs)
+        model, new = task.adapt(plan.model, loaded, labels, knobs)
         if new:
             say(f"{new}; the rest as in {plan.weights}")
     if size is not None:
