@@ -190,13 +190,16 @@ def test_without_onnx_runtime_the_message_says_what_to_install(make, monkeypatch
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match=r"pip install 'mobilenets\[runtime\]'"):
         open_session(make(), runtime="onnxruntime")
-    assert open_session(make()).runs_on == "mobilenets"
+    session = open_session(make())
+    assert (session.runs_on, session.note) == ("mobilenets", "")
 
 
 def test_operators_that_the_engine_lacks_go_to_onnx_runtime(make, monkeypatch):
     path = make(tail=("Erf",))
     session = open_session(path)
     assert session.runs_on == "onnxruntime"
+    assert session.note.startswith(f"{path} runs on ONNX Runtime, not on the engine: node ")
+    assert session.note.endswith("operator Erf is not supported")
     from_other = open_session(path, runtime="onnxruntime")(BATCH)
     np.testing.assert_array_equal(session(BATCH), from_other)
     with pytest.raises(WeightsError, match="Erf"):
@@ -206,6 +209,41 @@ def test_operators_that_the_engine_lacks_go_to_onnx_runtime(make, monkeypatch):
         open_session(path)
     with pytest.raises(ValueError, match="runtime must be"):
         open_session(path, runtime="tensorrt")
+
+
+def rows(path: Path, tail: int, card: ModelCard | None = None) -> Path:
+    """The graph's outputs as (N, classes / tail, tail), as a detector's are."""
+    model = onnx.load(path)
+    shape = numpy_helper.from_array(np.array([0, -1, tail], np.int64), "rows")
+    model.graph.initializer.append(shape)
+    model.graph.node.append(helper.make_node("Reshape", ["y0", "rows"], ["out"]))
+    del model.graph.output[:]
+    sizes = ("N", None, None)
+    model.graph.output.append(helper.make_tensor_value_info("out", TensorProto.FLOAT, sizes))
+    if card is not None:
+        helper.set_model_props(model, {KEY: card.to_json()})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["mobilenets", "onnxruntime"])
+@pytest.mark.parametrize("fixed", ["N", 2])
+def test_a_detectors_rows_keep_their_shape(make, runtime, fixed):
+    size = Preprocessing((8, 6), "squash")
+    card = ModelCard("ssd", task="detect", labels=("a",), preprocessing=size, outputs="boxes")
+    session = open_session(rows(make((fixed, 3, 8, 6), 15), 5, card), runtime=runtime)
+    found = session(BATCH)
+    assert found.shape == (5, 3, 5)
+    np.testing.assert_allclose(found, wanted(BATCH, 15).reshape(5, 3, 5), rtol=1e-5, atol=1e-6)
+
+
+def test_a_foreign_file_with_rows_is_no_classifier(make):
+    with pytest.raises(
+        WeightsError, match=r"its output out \(1, 3, 5\) is no classifier's"
+    ):
+        open_session(rows(make(classes=15), 5))
+    path = rows(make(classes=15), 15)  # one row is a classifier's
+    assert open_session(path)(BATCH).shape == (5, 15)
 
 
 def test_the_whole_path_from_file_to_prediction_never_imports_torch(make):

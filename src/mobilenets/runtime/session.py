@@ -24,6 +24,9 @@ _DEFAULT_SIDE = 224
 class Session(Protocol):
     """A model ready to run."""
 
+    note: str
+    """What a person should know of how it runs; empty where there is nothing."""
+
     @property
     def card(self) -> ModelCard:
         """What the model is, and how to feed and read it."""
