@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from mobilenets.export import export_onnx
     from mobilenets.inference import open_model, predict
     from mobilenets.models.classifier import mobilenet_v1, mobilenet_v2
+    from mobilenets.models.ssd import (
+        ssd_mobilenet_v1,
+        ssd_mobilenet_v2,
+        ssdlite_mobilenet_v1,
+        ssdlite_mobilenet_v2,
+    )
     from mobilenets.runtime.session import open_session
     from mobilenets.tasks import task_of
     from mobilenets.training.run import Plan, train
@@ -36,6 +42,10 @@ _HOMES = {
     "predict": "inference",
     "profile": "cost",
     "save": "weights.own",
+    "ssd_mobilenet_v1": "models.ssd",
+    "ssd_mobilenet_v2": "models.ssd",
+    "ssdlite_mobilenet_v1": "models.ssd",
+    "ssdlite_mobilenet_v2": "models.ssd",
     "task_of": "tasks",
     "train": "training.run",
 }
@@ -56,6 +66,10 @@ __all__ = [
     "predict",
     "profile",
     "save",
+    "ssd_mobilenet_v1",
+    "ssd_mobilenet_v2",
+    "ssdlite_mobilenet_v1",
+    "ssdlite_mobilenet_v2",
     "task_of",
     "train",
 ]
