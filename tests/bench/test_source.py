@@ -1,10 +1,15 @@
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto
 
+from mobilenets.bench.convert import load_network
 from mobilenets.bench.source import input_shape, lay_out
 from mobilenets.errors import InputError
+from mobilenets.export.source import open_source
+from mobilenets.models.layers import ConvNormAct
+from mobilenets.weights.own import save
 from tests.bench.stand_ins import write_pool
 
 
@@ -74,3 +79,16 @@ def test_damage_and_knobs_are_named(tmp_path, pool):
         lay_out(str(broken), tmp_path)
     with pytest.raises(ValueError, match="width is for a network's name"):
         lay_out(str(pool), tmp_path, knobs={"width": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("mobilenet_v2", (2, 7)), ("ssdlite_mobilenet_v2", (2, 96, 4 + 7))]
+)
+def test_converters_get_the_network_that_the_onnx_file_has(tmp_path, name, shape):
+    save(open_source(name, resolution=64, knobs={"width": 0.25, "classes": 7}), tmp_path / "w")
+    network = load_network(tmp_path / "w")
+    norms = [m.norm for m in network.modules() if isinstance(m, ConvNormAct)]
+    assert {type(norm) for norm in norms} == {torch.nn.Identity}
+    assert not network.training
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 3, 64, 64)).shape == shape

@@ -12,12 +12,18 @@ from mobilenets.engine.order import thrifty
 from mobilenets.engine.program import Program, prepare
 from mobilenets.engine.schedule import BlockShape, Schedule, choose
 from mobilenets.engine.target import host
+from mobilenets.export import export_onnx
 from mobilenets.export.detector import without_background
 from mobilenets.export.source import settle
 from mobilenets.models.layers import fold_norms
 from mobilenets.models.ssd import Decoded
 from mobilenets.models.ssd_geometry import anchors_of
 from mobilenets.models.zoo import build
+from mobilenets.runtime.detect import decode
+from mobilenets.runtime.images import read_image
+from mobilenets.runtime.preprocess import preprocess
+from mobilenets.runtime.session import open_session
+from mobilenets.weights import load
 from tests.engine.graphs import array, check, exported, ints, kinds, model, node, onnx_runtime
 from tests.engine.nets import agrees, mobilenet, net_of, outputs_of, same
 
@@ -247,3 +253,27 @@ def test_wide_rows_without_expansion_go_in_groups():
     assert chosen(20, 576) == 96
     assert chosen(10, 1280) == 128
     assert chosen(14, 512) == 512  # V1 at 224
+
+
+# Published weights on photographs
+
+
+@pytest.mark.assets
+def test_the_same_objects_in_photographs_as_on_onnx_runtime(assets, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOBILENETS_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "model.onnx"
+    export_onnx(load(assets / "weights" / "ssd_mobilenet_v1_coco_quant.tflite"), path)
+    sessions = [open_session(path, runtime=runtime) for runtime in ("mobilenets", "onnxruntime")]
+    files = sorted((assets / "coco128" / "images").iterdir())[:12]
+    pictures = [read_image(file) for file in files]
+    card = sessions[0].card
+    x = np.stack([preprocess(picture, card.preprocessing) for picture in pictures])
+    found, expected = (session(x) for session in sessions)
+    same(found, expected)
+    sizes = [picture.size for picture in pictures]
+    ours, theirs = (decode(boxes, card, sizes, threshold=0.4) for boxes in (found, expected))
+    assert sum(map(len, ours)) > 10
+    for some, others in zip(ours, theirs, strict=True):
+        assert [one.label for one in some] == [one.label for one in others]
+        for one, other in zip(some, others, strict=True):
+            np.testing.assert_allclose(one.box, other.box, atol=0.5)
