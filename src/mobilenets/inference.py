@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobilenets.allocator import keep_memory
 from mobilenets.card import ModelCard, card_of
 from mobilenets.files import replace_file
 from mobilenets.runtime.batches import read_batches
@@ -79,6 +80,8 @@ def open_model(
     network = task_of(card_of(model)).deploy(model)
     if torch.cuda.is_available():
         network.to("cuda")
+    else:
+        keep_memory()
     return TorchSession(network, card_of(network))
 
 

@@ -75,6 +75,28 @@ def test_without_augmentation_boxes_are_shares_and_pixels_normalised():
     assert pixels[:, 48, 48].tolist() == pytest.approx(white)
 
 
+@pytest.mark.parametrize("policy", ["none", "flip"])
+@pytest.mark.parametrize("size", [(300, 300), (333, 500), (100, 101), (1999, 1501), (640, 480)])
+def test_objects_at_the_edges_and_thin_ones_are_kept(policy, size):
+    """Also where a side times the scale is a hair above the network's."""
+    width, height = size
+    boxes = [[width - 50, 10, width, 60], [10, height - 50, 60, height], [0, 0, 0.4, height]]
+    for label, box in enumerate(boxes):
+        _, target = transform(policy)(Image.new("RGB", size), Objects.of([box], [label]))
+        assert set(target[:, 0].tolist()) == {0.0, label + 1.0}
+
+
+def test_a_large_photograph_is_made_smaller_first():
+    """With its boxes; an image of three times the network's pixels or less stays as it is."""
+    step = transform("ssd")
+    for size, expected in [((1300, 900), (434, 300)), ((383, 2000), (383, 2000))]:
+        boxes = np.array([[0, 0, *size], [10, 20, 110, 220]], np.float32)
+        small, moved = step.reduced(Image.new("RGB", size), boxes)
+        assert small.size == expected
+        shares = np.array([*size, *size], np.float32)
+        np.testing.assert_allclose(moved / np.array([*small.size] * 2), boxes / shares, atol=1e-6)
+
+
 def test_colours_in_the_networks_order():
     bgr = Preprocessing((96, 128), "squash", mean=(0.3, 0.2, 0.1), std=(0.7, 0.6, 0.5), order="BGR")
     image = Image.new("RGB", (20, 20), (255, 0, 51))

@@ -18,6 +18,8 @@ from mobilenets.data.objects import Objects
 POLICIES = ("none", "flip", "ssd_crop", "ssd")
 SMALLEST = 4
 """Pixels of a side that can be cropped."""
+ENOUGH = 3
+"""Times the network's pixels along each side, of which the transforms need no more."""
 CHUNK = 4096
 """Objects that are matched at once: an image of a million must not take gigabytes."""
 
@@ -54,39 +56,58 @@ class DetectionTransform:
         )
         self.crop = v2.RandomIoUCrop() if augmentation.policy in ("ssd", "ssd_crop") else None
         self.flip = v2.RandomHorizontalFlip() if augmentation.policy != "none" else None
+        mean, std = (_rgb(preprocessing, v) for v in (preprocessing.mean, preprocessing.std))
         self.finish = v2.Compose(
             [
                 v2.Resize(self.size, InterpolationMode(preprocessing.interpolation)),
-                v2.SanitizeBoundingBoxes(min_size=1.0),
                 v2.ToImage(),
                 v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(
-                    _rgb(preprocessing, preprocessing.mean), _rgb(preprocessing, preprocessing.std)
-                ),
+                v2.Normalize(mean, std),
             ]
         )
         self.reverse = preprocessing.order == "BGR"
 
     def __call__(self, image: Image.Image, target: Objects) -> tuple[Tensor, Tensor]:  # noqa: D102
         keep = ~target.crowd
-        boxes = tv_tensors.BoundingBoxes(
-            torch.from_numpy(target.boxes[keep]), format="XYXY", canvas_size=image.size[::-1]
+        image, boxes = self.reduced(image, target.boxes[keep])
+        sample: Any = (
+            image,
+            {
+                "boxes": tv_tensors.BoundingBoxes(
+                    torch.from_numpy(boxes), format="XYXY", canvas_size=image.size[::-1]
+                ),
+                "labels": torch.from_numpy(target.labels[keep]),
+            },
         )
-        sample: Any = (image, {"boxes": boxes, "labels": torch.from_numpy(target.labels[keep])})
         for step in (self.colours, self.zoom):
             sample = step(*sample) if step else sample
         # A crop by overlap needs something to overlap with, and sides of which 0.3 is a pixel.
         if self.crop and len(sample[1]["boxes"]) and min(sample[0].size) >= SMALLEST:
             sample = self.crop(*sample)
-        sample = self.flip(*sample) if self.flip else sample
-        pixels, found = self.finish(*sample)
-        pixels = pixels.as_subclass(Tensor)
-        height, width = self.size
-        shares = found["boxes"].as_subclass(Tensor) / torch.tensor([width, height, width, height])
+        image, found = self.flip(*sample) if self.flip else sample
+        sides = torch.tensor([*image.size, *image.size])
+        shares = (found["boxes"].as_subclass(Tensor) / sides).clamp(0, 1)
+        inside = (shares[:, 2:] > shares[:, :2]).all(1)  # a crop leaves nothing of those outside
+        pixels = self.finish(image).as_subclass(Tensor)
         return (
             pixels.flip(0) if self.reverse else pixels,
-            match(shares, found["labels"], self.anchors, self.iou),
+            match(shares[inside], found["labels"][inside], self.anchors, self.iou),
         )
+
+    def reduced(
+        self, image: Image.Image, boxes: NDArray[np.float32]
+    ) -> tuple[Image.Image, NDArray[np.float32]]:
+        """The image and its boxes by a whole factor smaller, where it has many times our pixels.
+
+        A canvas of sixteen times a photograph of twelve million takes a gigabyte.
+        """
+        height, width = self.size
+        factor = min(image.width // (ENOUGH * width), image.height // (ENOUGH * height))
+        if factor < 2:
+            return image, boxes
+        small = image.reduce(factor)
+        ratio = (small.width / image.width, small.height / image.height)
+        return small, boxes * np.array([*ratio, *ratio], np.float32)
 
 
 def match(boxes: Tensor, labels: Tensor, anchors: Tensor, iou: float) -> Tensor:

@@ -139,6 +139,9 @@ class Task(Protocol):
     def criterion(self, card: ModelCard, objective: Objective) -> Callable[[Any, Tensor], Tensor]:
         """(outputs, targets) -> the mean loss over a batch."""
 
+    def weight(self, targets: Tensor) -> Tensor:
+        """What a batch's mean loss is a mean over: parts of a batch count in proportion to it."""
+
     def evaluator(
         self, card: ModelCard, dataset: Dataset, objective: Objective = PLAIN
     ) -> Evaluator:

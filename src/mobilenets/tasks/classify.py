@@ -165,6 +165,10 @@ class Classify:
 
         return CrossEntropyLoss(label_smoothing=objective.label_smoothing)
 
+    def weight(self, targets: Tensor) -> Tensor:
+        """The number of images."""
+        return targets.new_ones(len(targets)).sum()
+
     def evaluator(
         self, card: ModelCard, dataset: Dataset, objective: Objective = PLAIN
     ) -> Accuracy:

@@ -200,6 +200,10 @@ class Detect:
         scores = card.arguments.get("scores", "sigmoid")
         return DetectionLoss(torch.from_numpy(self.anchors(card)), scores, objective)
 
+    def weight(self, targets: Tensor) -> Tensor:
+        """The number of anchors with an object."""
+        return (targets[..., 0] > 0).sum().clamp_min(1)
+
     def evaluator(self, card: ModelCard, dataset: Dataset, objective: Objective = PLAIN) -> Measure:
         """Average precision over the data's classes."""
         raw = card.outputs == "logits"
