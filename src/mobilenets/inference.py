@@ -129,7 +129,7 @@ def predict(
             decoded = task.decode(
                 session(batch.inputs),
                 card,
-                [sizes[path] for path in batch.items],
+                [sizes.pop(path) for path in batch.items],
                 top=task.top if top is None else top,
                 threshold=task.threshold if threshold is None else threshold,
             )
@@ -142,9 +142,13 @@ def predict(
 
 
 def check_apart(files: Sequence[Path], folder: Path) -> None:
-    """Raise ValueError where a picture written to `folder` could replace one of `files`."""
+    """Raise ValueError where a picture written to `folder` could replace one of `files`.
+
+    Or a link to it: both the folder where a file is named and the one where it lies are meant.
+    """
+    target = folder.resolve()
     for path in files:
-        if path.resolve().parent == folder.resolve():
+        if target in (path.parent.resolve(), path.resolve().parent):
             raise ValueError(f"save_dir must be another folder than the images', {path} is in it")
 
 

@@ -71,6 +71,33 @@ def test_samples_are_drawn(call, pets):
     assert np.ptp(pixels[150, 210:], axis=0).max() < 20
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_no_image_of_the_data_is_drawn_over(call, pets, linked):
+    images = pets / "JPEGImages"
+    before = {path: path.read_bytes() for path in images.iterdir()}
+    folder = images
+    if linked:  # the same folder by another name
+        folder = pets / "seen"
+        folder.symlink_to(images)
+    done = call("data", "check", pets, "--save-dir", folder)
+    assert done.status == 2
+    assert "save_dir must be another folder than the images'" in done.err
+    assert done.err.strip().count("\n") == 0
+    assert {path: path.read_bytes() for path in images.iterdir()} == before
+
+
+def test_links_to_images_are_not_drawn_over(call, pets):
+    away = pets / "away"
+    (pets / "JPEGImages").rename(away)
+    (pets / "JPEGImages").mkdir()
+    for path in away.iterdir():
+        (pets / "JPEGImages" / path.name).symlink_to(path)
+    for folder in (away, pets / "JPEGImages"):
+        done = call("data", "check", pets, "--save-dir", folder)
+        assert done.status == 2, done.out
+    assert all(path.is_symlink() for path in (pets / "JPEGImages").iterdir())
+
+
 def test_the_built_in_data_has_no_problems(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = json.loads(call("data", "check", "shapes", "--split", "val", "--json").out)

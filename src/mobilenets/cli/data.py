@@ -59,11 +59,14 @@ def check(
     """
     from mobilenets.data.detection import open_detection, open_parts
     from mobilenets.data.survey import survey
+    from mobilenets.inference import check_apart
     from mobilenets.models.ssd_geometry import anchors_of
 
     side = side_of(model, resolution)
     anchors = anchors_of(model, (side, side))
     parts = open_parts(data) if split is None else {str(split): open_detection(data, split)}
+    if save_dir is not None:
+        check_apart(image_files(parts), save_dir)
     with progress("counting", sum(map(len, parts.values()))) as advance:
         surveys = {name: survey(part, anchors, advance) for name, part in parts.items()}
     drawn = save_samples(parts, save_dir, samples) if save_dir is not None else []
@@ -84,6 +87,18 @@ def side_of(model: str, resolution: int | None) -> int:
     if model not in detectors:
         raise ValueError(unknown_name(model, detectors, "model"))
     return NETWORKS[model].size if resolution is None else resolution
+
+
+def image_files(parts: "Mapping[str, ObjectDataset]") -> list[Path]:
+    """The images on disk of all parts; none of the built-in data."""
+    from mobilenets.data.annotations import AnnotatedImages
+
+    return [
+        part.root / file
+        for part in parts.values()
+        if isinstance(part, AnnotatedImages)
+        for file in part.files
+    ]
 
 
 def save_samples(parts: "Mapping[str, ObjectDataset]", folder: Path, most: int) -> list[Path]:
