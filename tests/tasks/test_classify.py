@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
+from sklearn.metrics import confusion_matrix, log_loss, recall_score, top_k_accuracy_score
 
 from mobilenets.card import ModelCard, Preprocessing, card_of
 from mobilenets.data.augmentation import Augmentation
@@ -49,6 +49,20 @@ def test_the_confusion_matrix_is_scikit_learns(outputs):
     logits, targets = outputs
     expected = confusion_matrix(targets, logits.argmax(1), labels=range(9))
     np.testing.assert_array_equal(counted(logits, targets).confusion[:, :9], expected)
+
+
+def test_each_class_has_its_recall(outputs):
+    logits, targets = outputs
+    targets = np.where(targets == 4, 5, targets)  # a class without images
+    found = counted(logits, targets).by_class()
+    names = [f"c{i}" for i in range(9) if i != 4]
+    assert list(found) == names
+    expected = recall_score(
+        targets, logits.argmax(1), labels=range(9), average=None, zero_division=0
+    )
+    for name, value in zip(names, np.delete(expected, 4), strict=True):
+        assert found[name]["top1"] == pytest.approx(value)
+    assert sum(one["images"] for one in found.values()) == 200
 
 
 def test_parts_merge_to_the_whole(outputs):

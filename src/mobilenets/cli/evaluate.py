@@ -1,5 +1,6 @@
 """`mobilenets eval`: how good a model is on labelled images."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import typer
@@ -8,6 +9,8 @@ from mobilenets.cli.console import out, print_json, progress, say
 from mobilenets.runtime.session import Runtime
 
 Split = Literal["eval", "train", "val", "test", "all"]
+MOST_CLASSES = 20
+"""Rows of the table of classes; JSON has all."""
 
 
 def run(
@@ -30,7 +33,8 @@ def run(
 ) -> None:
     """How good WEIGHTS are on DATA: its validation part, or all of it where it has none.
 
-    A classifier's accuracy; a detector's average precision, by COCO's protocol and VOC 2007's.
+    A classifier's accuracy; a detector's average precision, by COCO's protocol and VOC 2007's. Of
+    all classes together, and of each.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. Shares are 0 to 1 in JSON. Images that cannot be read are named
@@ -56,15 +60,46 @@ def run(
         say(f"note: {note}")
     for _, why in found.failures:
         say(f"left out: {why}")
+    by_class = found.evaluator.by_class()
     if json:
         failures = [{"image": name, "error": why} for name, why in found.failures]
-        print_json({**found.results, "failures": failures})
+        print_json({**found.results, "by_class": by_class, "failures": failures})
         return
+    show_results(found.results, len(found.failures))
+    show_classes(by_class, task.metric)
+
+
+def show_results(results: Mapping[str, float], failures: int) -> None:
+    """All classes together."""
     from rich.table import Table
 
     table = Table(show_header=False)
-    for name, value in found.results.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
-    if found.failures:
-        table.add_row("not readable", str(len(found.failures)))
+    for name, value in results.items():
+        table.add_row(name, figure(value))
+    if failures:
+        table.add_row("not readable", str(failures))
     out.print(table)
+
+
+def show_classes(by_class: Mapping[str, Mapping[str, float]], metric: str) -> None:
+    """Each class, the best first; the first of many."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not by_class:
+        return
+    names = sorted(by_class, key=lambda name: -by_class[name][metric])
+    table = Table("class")
+    for title in by_class[names[0]]:
+        table.add_column(title, justify="right")
+    for name in names[:MOST_CLASSES]:
+        table.add_row(escape(name), *map(figure, by_class[name].values()))
+    out.print(table)
+    if len(names) > MOST_CLASSES:
+        more = len(names) - MOST_CLASSES
+        out.print(f"and {more} classes more: --json has all", highlight=False, markup=False)
+
+
+def figure(value: float) -> str:
+    """A share with four digits, a number of images or objects as it is."""
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

@@ -75,6 +75,16 @@ class Accuracy:
         yield "loss", self.loss / max(images, 1)
         yield "images", images
 
+    def by_class(self) -> dict[str, dict[str, float]]:
+        """`top1`, the share that was recognised, and `images`, of each class that has any."""
+        images = self.confusion.sum(1).tolist()
+        right = self.confusion.diagonal().tolist()
+        return {
+            name: {"top1": right[k] / images[k], "images": images[k]}
+            for k, name in enumerate(self.classes)
+            if images[k]
+        }
+
     def figure(self) -> Figure:
         """The confusion matrix, each row as shares of its true class."""
         from mobilenets.tasks.figures import confusion_figure

@@ -1,0 +1,87 @@
+"""What `mobilenets eval` says of each class."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobilenets import inference
+from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.cli import evaluate
+from mobilenets.data.shapes import ShapeObjects
+
+
+class AllBut:
+    """A detector that finds every shape of the first validation images, but those of one class."""
+
+    note = ""
+
+    def __init__(self, missed: str) -> None:
+        self.data = ShapeObjects("val")
+        self.missed = self.data.classes.index(missed)
+        self.card = ModelCard(
+            "ssdlite_mobilenet_v2",
+            task="detect",
+            labels=self.data.classes,
+            preprocessing=Preprocessing((64, 64), "squash"),
+            outputs="detections",
+        )
+        self.image = 0
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(batch), 100, 6), np.float32)
+        for rows in found:
+            there = self.data.target(self.image)
+            self.image += 1
+            known = there.labels != self.missed
+            boxes = there.boxes[known] / self.data.size
+            columns = [boxes, np.full((len(boxes), 1), 0.9), there.labels[known, None]]
+            rows[: len(boxes)] = np.concatenate(columns, 1)
+        return found
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """`eval`'s model is one that does not see hearts; twelve images."""
+    monkeypatch.setattr(inference, "open_model", lambda *given, **options: AllBut("heart"))
+    monkeypatch.setattr("mobilenets.evaluation.spread", lambda length, limit: list(range(12)))
+    return ("eval", "x.onnx", "shapes")
+
+
+def test_a_detectors_precision_of_each_class(call, blind):
+    found = json.loads(call(*blind, "--json").out)
+    by_class = found["by_class"]
+    assert set(by_class) == set(ShapeObjects().classes)  # all are there, in twelve images
+    for name, figures in by_class.items():
+        expected = 0 if name == "heart" else 1
+        assert (figures["ap"], figures["ap50"]) == pytest.approx((expected, expected))
+    assert found["ap"] == pytest.approx(7 / 8)
+
+
+def test_a_person_reads_the_best_class_first(call, blind, monkeypatch):
+    lines = call(*blind).out.splitlines()
+    rows = [line for line in lines if any(name in line for name in ShapeObjects().classes)]
+    assert len(rows) == 8
+    assert "1.0000" in rows[0]
+    assert "heart" in rows[-1]
+    assert "0.0000" in rows[-1]
+    monkeypatch.setattr(evaluate, "MOST_CLASSES", 3)
+    out = call(*blind).out
+    assert "heart" not in out
+    assert "and 5 classes more: --json has all" in out
+
+
+def test_a_classifiers_accuracy_of_each_class(call, checkpoint, tmp_path):
+    """Folders of some classes, one of them empty of readable images."""
+    for name, count in {"heart": 3, "star": 2, "ring": 1}.items():
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            Image.new("RGB", (40, 40), (60 * i, 9, 90)).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "ring" / "0.png").write_bytes(b"nothing")
+    found = json.loads(call("eval", checkpoint, tmp_path, "--json").out)
+    by_class = found["by_class"]
+    assert {name: one["images"] for name, one in by_class.items()} == {"heart": 3, "star": 2}
+    right = sum(one["top1"] * one["images"] for one in by_class.values())
+    assert right / 5 == pytest.approx(found["top1"])
+    assert "star" in call("eval", checkpoint, tmp_path).out
