@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mobilenets.card import ModelCard, Preprocessing
-from mobilenets.data.shapes import Shapes
+from mobilenets.data.shapes import ShapeObjects, Shapes
 from mobilenets.models.zoo import build
 from mobilenets.weights.own import save
 
@@ -27,7 +28,7 @@ from importlib.abc import MetaPathFinder
 class Absent(MetaPathFinder):
     tried = []
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {ABSENT!r}:
+        if name.partition(".")[0] in [*{ABSENT!r}, *os.environ["WITHOUT"].split()]:
             self.tried.append(name)
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
@@ -55,11 +56,14 @@ class Ran(NamedTuple):
 
 @pytest.fixture
 def device(tmp_path) -> Callable[..., Ran]:
-    """Runs command lines one after another in a process where the libraries are absent."""
+    """Runs command lines one after another in a process where the libraries are absent.
 
-    def run(*lines: tuple[object, ...]) -> Ran:
+    And those named in `without`.
+    """
+
+    def run(*lines: tuple[object, ...], without: str = "") -> Ran:
         report = tmp_path / "report.json"
-        environment = {**os.environ, "REPORT": str(report), "COLUMNS": "100"}
+        environment = {**os.environ, "REPORT": str(report), "WITHOUT": without, "COLUMNS": "100"}
         given = json.dumps([list(map(str, line)) for line in lines])
         command = [sys.executable, "-c", DEVICE, given]
         done = subprocess.run(
@@ -115,6 +119,69 @@ def test_a_model_and_its_images(device, shipped, tmp_path):
     assert len(seen) == 8
     assert {len(one["predictions"]) for one in seen} == {2}
     assert (tmp_path / "seen" / "a.jpg").is_file()
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory) -> Path:
+    """A detector of the built-in shapes as ONNX, and two pictures."""
+    import torch
+
+    from mobilenets.export import export_onnx
+
+    folder = tmp_path_factory.mktemp("detector")
+    torch.manual_seed(0)
+    arguments = {"width": 0.25, "classes": 8}
+    model = build("ssdlite_mobilenet_v2", **arguments).eval()
+    model.card = ModelCard(
+        *("ssdlite_mobilenet_v2", arguments, "detect", ShapeObjects().classes),
+        preprocessing=Preprocessing((64, 64), "squash"),
+    )
+    export_onnx(model, folder / "model.onnx")
+    (folder / "photos").mkdir()
+    for index in range(2):
+        ShapeObjects().image(index).save(folder / "photos" / f"{index}.png")
+    return folder
+
+
+def test_a_detector(device, detector, tmp_path):
+    """Boxes, pictures and average precision."""
+    model, photos = detector / "model.onnx", detector / "photos"
+    ran = device(
+        ("eval", model, "shapes", "--limit", 8, "--json"),
+        ("predict", model, photos, "--threshold", 0.01, "--json", "--save-dir", tmp_path / "seen"),
+        ("eval", model, "shapes", "--limit", 8),
+    )
+    assert ran.statuses == [0] * 3, ran.err
+    assert ran.tried == []
+    decoder = json.JSONDecoder()
+    found, end = decoder.raw_decode(ran.out)
+    seen, _ = decoder.raw_decode(ran.out[end:].lstrip())
+    assert found["images"] == 8
+    assert 0 <= found["ap"] <= found["ap50"] < 0.5
+    assert [len(one["predictions"]) > 0 for one in seen] == [True, True]
+    assert {len(one["box"]) for one in seen[0]["predictions"]} == {4}
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["0.jpg", "1.jpg"]
+
+
+def test_what_measures_detectors_is_missed_before_the_first_image(device, detector, tmp_path):
+    """And what brings it is said; boxes need nothing of it."""
+    data = tmp_path / "data"
+    shutil.copytree(detector / "photos", data)
+    for index in range(2):
+        (data / f"{index}.txt").write_text("0 0.5 0.5 0.4 0.4\n")
+        image = data / f"{index}.png"
+        image.write_bytes(image.read_bytes()[:200])  # once they are read, they are the error
+    (data / "classes.txt").write_text("\n".join(ShapeObjects().classes))
+    model = detector / "model.onnx"
+    ran = device(
+        ("eval", model, data),
+        ("predict", model, detector / "photos", "--json"),
+        without="faster_coco_eval",
+    )
+    assert ran.statuses == [1, 0], ran.err
+    assert ran.err.strip().splitlines()[-1] == (
+        "error: faster_coco_eval is not installed; pip install 'mobilenets[runtime]' brings it"
+    )
 
 
 def test_what_a_data_set_holds(device):

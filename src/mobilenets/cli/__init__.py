@@ -48,6 +48,8 @@ app.command("demo")(demo.run)
 app.add_typer(data.app, name="data")
 
 
+RUNTIME = ("faster_coco_eval", "onnxruntime")
+"""What the extra of that name brings; all else comes with `train`."""
 UsageError: Any = typer.BadParameter.__base__
 """What the parser raises: an option that does not exist, a value that is no number."""
 
@@ -77,7 +79,8 @@ def main() -> None:
 def describe(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed; pip install 'mobilenets[train]' brings it"
+        extra = "runtime" if error.name in RUNTIME else "train"
+        return f"{error.name} is not installed; pip install 'mobilenets[{extra}]' brings it"
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror}"

@@ -43,9 +43,13 @@ class DetectionMetrics:
     Crowds are COCO's: a detection mostly inside one is neither right nor wrong. An object marked
     difficult is not counted either: COCO's protocol pairs it with one detection at most, as it
     does with an object of another size than asked for; VOC's forgives any number of them.
+
+    ImportError at once, not after the last image, where faster-coco-eval is not installed.
     """
 
     def __init__(self, classes: Sequence[str], outputs_of: Sequence[int]) -> None:
+        import faster_coco_eval  # noqa: F401
+
         self.classes = tuple(classes)
         self._class_of = np.full(max(outputs_of, default=-1) + 2, -1)  # the last: none of them
         for index, output in enumerate(outputs_of):
