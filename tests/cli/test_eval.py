@@ -85,3 +85,18 @@ def test_a_classifiers_accuracy_of_each_class(call, checkpoint, tmp_path):
     right = sum(one["top1"] * one["images"] for one in by_class.values())
     assert right / 5 == pytest.approx(found["top1"])
     assert "star" in call("eval", checkpoint, tmp_path).out
+
+
+def test_a_classifier_on_the_test_part(call, checkpoint, tmp_path):
+    for i, part in enumerate(("train", "val", "test")):
+        for name in ("heart", "star"):
+            for k in range(i + 1):
+                path = tmp_path / part / name / f"{k}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (40, 40), (60 * k, 9, 90)).save(path)
+    assert json.loads(call("eval", checkpoint, tmp_path, "--json").out)["images"] == 4
+    ran = call("eval", checkpoint, tmp_path, "--split", "test", "--json")
+    assert json.loads(ran.out)["images"] == 6
+    ran = call("eval", checkpoint, "shapes", "--split", "test")
+    assert ran.status == 1
+    assert "no images for test; it has train and val" in ran.err

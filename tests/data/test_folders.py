@@ -68,6 +68,40 @@ def test_both_val_and_test_validates_on_val_and_says_so(parts):
     assert data.notes == ["test is not used: val is there"]
 
 
+def test_a_test_part_is_opened_where_it_is_asked_for(parts):
+    put(parts, "test/a/5.png", "test/b/6.png")
+    data = open_classification(parts, "test")
+    assert pairs(data) == [("test/a/5.png", "a"), ("test/b/6.png", "b")]
+    assert data.notes == []
+    shutil.rmtree(parts / "val")
+    assert names(open_classification(parts, "test")) == names(open_classification(parts, "val"))
+
+
+def test_a_test_part_of_a_list(tmp_path):
+    put(tmp_path, "1.png", "2.png", "3.png", "4.png", "5.png")
+    rows = "1.png,a,train\n2.png,b,train\n3.png,a,val\n4.png,b,test\n5.png,a,test\n"
+    (tmp_path / "data.csv").write_text(f"image,label,split\n{rows}")
+    data = open_classification(tmp_path, "test")
+    assert pairs(data) == [("4.png", "b"), ("5.png", "a")]
+    assert data.notes == []
+
+
+def test_where_there_is_no_test_part_the_others_are_named(parts, tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="no images for test; it has 2 for train, 2 for val"):
+        open_classification(parts, "test")
+    put(parts, "test/5.png")
+    with pytest.raises(DataError, match="test: 1 image, none in class folders"):
+        open_classification(parts, "test")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="shapes: no images for test; it has train and val"):
+        open_classification("shapes", "test")
+
+
+def test_a_folder_without_parts_has_no_test_part(plain):
+    with pytest.raises(DataError, match="no images for test; it has 41 for all"):
+        open_classification(plain, "test")
+
+
 def test_an_unlabelled_test_folder_is_passed_over(parts):
     shutil.rmtree(parts / "val")
     put(parts, "test/5.png", *(f"train/{c}/{i}.png" for c in "ab" for i in range(10)))
@@ -178,8 +212,8 @@ def test_a_missing_folder_and_a_file_that_is_no_list_are_named(tmp_path):
 
 
 def test_wrong_arguments_are_named(plain):
-    with pytest.raises(ValueError, match="split must be train, val or all, got 'test'"):
-        open_classification(plain, "test")
+    with pytest.raises(ValueError, match="split must be train, val, test or all, got 'dev'"):
+        open_classification(plain, "dev")
     with pytest.raises(ValueError, match="val_fraction must be between 0 and 1, got 1"):
         open_classification(plain, "val", val_fraction=1)
 

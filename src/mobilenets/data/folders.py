@@ -22,7 +22,7 @@ from mobilenets.data.shapes import BUILT_IN, Shapes, is_built_in
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import is_image_name, natural_key, read_image, walk_images
 
-Split = Literal["train", "val", "all"]
+Split = Literal["train", "val", "test", "all"]
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,19 @@ def open_classification(
 
     Where the data does not say which images are for validation, `val_fraction` of each class is
     held out, at least one, by the rank of a hash of `seed` and file name: a file added later
-    moves at most one other. `all` is train and val together. Classes are sorted by name.
-    DataError for data that cannot be trained on; lesser things are said in `notes`.
+    moves at most one other. `all` is train and val together, `test` the part of that name. Classes
+    are sorted by name. DataError for data that cannot be used, or has no such part; lesser things
+    are said in `notes`.
     """
     if split not in get_args(Split):
-        raise ValueError(f"split must be train, val or all, got {split!r}")
+        raise ValueError(f"split must be train, val, test or all, got {split!r}")
     if not 0 < val_fraction < 1:
         raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction!r}")
     if is_built_in(path):
+        if split == "test":
+            raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
         return Shapes(split=split, seed=seed)
-    listing = _checked(_list(Path(path)))
+    listing = _checked(_list(Path(path), test=split == "test"))
     entries = _choose(listing, split, val_fraction, seed)
     if not entries:
         raise DataError(f"{path}: no images for {split}; it has {_sizes(listing)}")
@@ -89,7 +92,8 @@ def has_validation(path: str | Path) -> bool:
     return is_built_in(path) or _list(Path(path)).validation is not None
 
 
-def _list(path: Path) -> Listing:
+def _list(path: Path, *, test: bool = False) -> Listing:
+    """All that is on disk; with `test` also a test folder that nothing else needs."""
     if path.is_file():
         if path.suffix.lower() != ".csv":
             raise DataError(f"{path}: data is a folder, a .csv list or `{BUILT_IN}`")
@@ -98,7 +102,7 @@ def _list(path: Path) -> Listing:
         raise DataError(f"{path}: no such data folder or CSV file")
     parts = _part_folders(path)
     if parts:
-        return _list_parts(path, parts)
+        return _list_parts(path, parts, test=test)
     table = find_csv(path)
     return list_csv(table) if table else _list_parts(path, {"": path})
 
@@ -121,8 +125,8 @@ def _part_folders(path: Path) -> dict[Part, Path]:
     return parts
 
 
-def _list_parts(root: Path, folders: dict[Part, Path]) -> Listing:
-    notes = _drop_test(folders)
+def _list_parts(root: Path, folders: dict[Part, Path], *, test: bool = False) -> Listing:
+    notes = [] if test else _drop_test(folders)
     found = {part: _list_classes(root, folder, notes) for part, folder in folders.items()}
     own = found.get("train") or found.get("") or next(iter(found.values()))
     empty = [name for name, files in own.items() if not files]
@@ -183,6 +187,8 @@ def _checked(listing: Listing) -> Listing:
 
 def _choose(listing: Listing, split: Split, val_fraction: float, seed: int) -> list[Entry]:
     own = listing.parts.get("train", []) + listing.parts.get("", [])
+    if split == "test":
+        return listing.parts.get("test", [])
     held = listing.validation
     if held == "val" and listing.parts.get("test"):
         spare = count(len(listing.parts["test"]), "test image is", "test images are")

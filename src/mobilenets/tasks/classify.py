@@ -105,9 +105,7 @@ class Classify:
     finetune = "finetune"
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
-        """Folders of classes, a CSV list, or `shapes`; of a test part only if there is no val."""
-        if split == "test":
-            raise ValueError("split must be train, val or all for classification, got 'test'")
+        """Folders of classes, a CSV list, or `shapes`."""
         if split == "eval":
             split = "val" if has_validation(path) else "all"
         return open_classification(path, cast(Split, split), seed=seed)
