@@ -123,6 +123,13 @@ def test_training_images_have_the_size_and_order_of_the_card(policy, order):
     assert int(target) == 3
 
 
+@pytest.mark.parametrize("policy", ["ssd", "ssd_crop"])
+def test_a_policy_for_detectors_is_refused(policy):
+    allowed = f"one of none, flip, inception, trivial for classifiers, got '{policy}'"
+    with pytest.raises(ValueError, match=f"policy must be {allowed}"):
+        TASK.transform(ModelCard("mobilenet_v2"), Augmentation(policy))
+
+
 def test_without_augmentation_training_sees_what_inference_sees():
     from mobilenets.runtime.preprocess import preprocess
 

@@ -11,14 +11,22 @@ from torchvision.transforms import InterpolationMode, v2
 from mobilenets.card import Preprocessing
 from mobilenets.data.augmentation import Augmentation
 
+POLICIES = ("none", "flip", "inception", "trivial")
+
 
 class ClassificationTransform:
     """(PIL RGB, class) -> ((3, H, W) float32 normalised as the card says, class).
 
     An object and not a closure: where processes are spawned, it is pickled for the readers.
+    Raises ValueError for a policy that is not for classifiers.
     """
 
     def __init__(self, preprocessing: Preprocessing, augmentation: Augmentation) -> None:
+        if augmentation.policy not in POLICIES:
+            raise ValueError(
+                f"policy must be one of {', '.join(POLICIES)} for classifiers, "
+                f"got {augmentation.policy!r}"
+            )
         self.pipeline = v2.Compose(_steps(preprocessing, augmentation))
 
     def __call__(self, image: Image.Image, target: int) -> tuple[Tensor, Tensor]:  # noqa: D102
