@@ -12,10 +12,11 @@ from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.errors import WeightsError
 from mobilenets.export import detector, export_onnx
 from mobilenets.export import onnx as module
-from mobilenets.export.detector import LEAST_SCORE, add_suppression, without_background
+from mobilenets.export.detector import add_suppression, suppressed, without_background
 from mobilenets.export.source import open_source
 from mobilenets.models.ssd import Decoded
 from mobilenets.models.ssd_geometry import anchors_of
+from mobilenets.runtime.detect import LEAST_SCORE
 from mobilenets.runtime.session import open_session
 from tests.export.test_onnx import network as classifier
 
@@ -174,6 +175,7 @@ def test_scores_that_are_equal_or_too_low():
     assert found[0, 1, 0] == np.float32(0.9)
     assert not found[0, 3:].any()
     assert not found[1].any()
+    np.testing.assert_array_equal(suppressed(boxes), found)  # what an export is compared with
 
 
 # What is asked for

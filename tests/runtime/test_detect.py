@@ -96,7 +96,7 @@ def plain_suppress(decoded, threshold, iou, per_class, most):
     found = []
     for index in range(decoded.shape[1] - 4):
         score = torch.from_numpy(decoded[:, 4 + index].copy())
-        over = torch.nonzero(score > threshold)[:, 0]
+        over = torch.nonzero(score >= threshold)[:, 0]
         kept = ops.nms(torch.from_numpy(decoded[:, :4].copy())[over], score[over], iou)
         found += [(-float(score[i]), index, int(i)) for i in over[kept[:per_class]]]
     return [(index, anchor) for _, index, anchor in sorted(found, key=lambda row: row[0])[:most]]
@@ -112,6 +112,7 @@ def plain_suppress(decoded, threshold, iou, per_class, most):
         (0.5, 7, {"per_class": 3}),
         (0.5, 7, {"per_class": 3, "most": 7, "iou": 0.3}),
         (0.5, 7, {"threshold": 0.97, "most": 5}),
+        (0.1, 1, {"threshold": 0.5, "per_class": 999, "most": 9999}),  # many score just that
         (0.5, 7, {"threshold": 1.0}),
     ],
 )
@@ -174,6 +175,8 @@ def test_detections_are_taken_as_they_are():
         ("c", (0, 0, 50, 50)),
     ]
     assert len(decode(outputs, card, [(9, 9)] * 2, threshold=0.65)[0]) == 2
+    assert len(decode(outputs, card, [(9, 9)] * 2, threshold=0.7)[0]) == 2
+    assert len(decode(outputs, card, [(9, 9)] * 2, threshold=0.71)[0]) == 0
     assert len(decode(outputs, card, [(9, 9)] * 2, threshold=0, most=1)[0]) == 1
 
 

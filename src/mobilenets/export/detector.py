@@ -10,10 +10,7 @@ from torch import nn
 
 from mobilenets.models.ssd import Decoded, Head
 from mobilenets.models.ssd_geometry import MOST_DETECTIONS, NMS_IOU
-from mobilenets.runtime.detect import suppress
-
-LEAST_SCORE = 0.01
-"""What scores no more is no detection: evaluation looks at none of them either."""
+from mobilenets.runtime.detect import LEAST_SCORE, suppress
 
 _SUPPRESSION = """
 suppression (float[N, A, V] boxes) => (float[N, {most}, 6] detections) {{
@@ -87,7 +84,8 @@ def add_suppression(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The file with `boxes` (N, anchors, 4 + classes) as one with `detections` (N, 100, 6).
 
     A row is left, top, right, bottom, score, class, by falling score; rows that are not used are
-    0. In each class by itself a box goes where its overlap with a better one is above 0.6.
+    0. In each class by itself a box goes where its overlap with a better one is above 0.6. Only
+    scores above 0.01 count: ONNX's NonMaxSuppression leaves out one that is equal.
     """
     batch, anchors, _ = proto.graph.output[0].type.tensor_type.shape.dim
     text = _SUPPRESSION.format(
@@ -108,8 +106,9 @@ def add_suppression(proto: onnx.ModelProto) -> onnx.ModelProto:
 def suppressed(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """What a file with suppression makes of `boxes`, by the runtime's own: (N, 100, 6)."""
     result: NDArray[np.float32] = np.zeros((len(boxes), MOST_DETECTIONS, 6), np.float32)
+    above = float(np.nextafter(np.float32(LEAST_SCORE), np.float32(1)))
     for rows, image in zip(result, boxes, strict=True):
-        seen = suppress(image, threshold=LEAST_SCORE, iou=NMS_IOU, most=MOST_DETECTIONS)
+        seen = suppress(image, threshold=above, iou=NMS_IOU, most=MOST_DETECTIONS)
         columns = np.column_stack([seen.boxes, seen.scores, seen.classes])
         rows[: len(columns)] = columns
     return result

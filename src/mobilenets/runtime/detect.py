@@ -14,6 +14,8 @@ from mobilenets.runtime.preprocess import shown
 CODE_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 NMS_IOU = 0.6
 MOST = 100
+LEAST_SCORE = 0.01
+"""Where evaluation, and suppression in a file, begin: what scores less changes no figure of use."""
 _BLOCK = 64
 """Boxes that suppression looks at together: their overlaps with thousands stay in the cache."""
 
@@ -77,7 +79,7 @@ def locate(
     threshold: float,
     most: int = MOST,
 ) -> list[Seen]:
-    """What is seen in each image with a score above `threshold`, at most `most` objects.
+    """What is seen in each image with a score from `threshold` on, at most `most` objects.
 
     `outputs` are (N, anchors, 4 + classes) where the card says `boxes`, which go through
     `suppress`, or (N, any, 6) where it says `detections`. `sizes` are the images' (width, height)
@@ -106,12 +108,12 @@ def suppress(
 ) -> Seen:
     """Non-maximum suppression in each class by itself: (anchors, 4 + classes) -> what is left.
 
-    Of the scores above `threshold`, at most `per_class` of a class and `most` in all. Of equal
+    Of the scores from `threshold` on, at most `per_class` of a class and `most` in all. Of equal
     scores the lower class comes first, then the earlier anchor. Boxes stay in the units that
     they came in.
     """
     scores = decoded[:, 4:].T.ravel()  # class after class
-    candidates = np.flatnonzero(scores > threshold)
+    candidates = np.flatnonzero(scores >= threshold)
     considered = 4 * most
     # Whether a box stays depends only on those that score higher, so the first `most` are found
     # without a look at the thousands of anchors that hardly score at all.
@@ -207,8 +209,9 @@ def _rank(classes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _chosen(detections: Array, threshold: float, most: int) -> Seen:
-    """Rows (box, score, class) above the threshold, by falling score."""
-    rows = detections[detections[:, 4] > threshold]
+    """Rows (box, score, class) from the threshold on, by falling score; 0 is a row not used."""
+    scores = detections[:, 4]
+    rows = detections[(scores >= threshold) & (scores > 0)]
     rows = rows[np.argsort(-rows[:, 4], kind="stable")[:most]]
     return Seen(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))
 
