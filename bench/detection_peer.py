@@ -30,6 +30,11 @@ from mobilenets.training.loop import Trainer
 from mobilenets.training.recipes import recipe
 
 SIZE = 320
+SIDES = {
+    "mobilenets": "ssdlite_mobilenet_v2",
+    "torchvision": "ssdlite320_mobilenet_v3_large",
+}
+"""And the network of each."""
 
 
 class Theirs(nn.Module):
@@ -66,14 +71,36 @@ class TheirTask(Detect):
         return self.own
 
 
+def side(name: str, classes: tuple[str, ...]) -> tuple[nn.Module, Detect, ModelCard]:
+    """One of the two at random weights, how it is trained, and what it is."""
+    torch.manual_seed(0)
+    arguments = {"scores": "softmax", "classes": len(classes)}
+    card = ModelCard(
+        SIDES[name], arguments, "detect", classes, Preprocessing((SIZE, SIZE), "squash")
+    )
+    if name == "mobilenets":
+        return build(SIDES[name], **arguments), Detect(), card
+    model = Theirs(len(classes))
+    return model, TheirTask(model.anchors()), card
+
+
+def sides(text: str) -> list[str]:
+    """Names with commas between them."""
+    names = text.split(",")
+    unknown = [name for name in names if name not in SIDES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(SIDES)}, got {unknown[0]!r}")
+    return names
+
+
 def main() -> None:
     """Train both, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--learning-rate", type=float, default=0.02)
-    parser.add_argument("--sides", default="mobilenets,torchvision")
+    parser.add_argument("--learning-rate", type=float, help="the recipe's own if not given")
+    parser.add_argument("--sides", type=sides, default=list(SIDES), help="with commas between")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     train_set, val_set, test_set = (
@@ -81,35 +108,22 @@ def main() -> None:
     )
     classes = train_set.classes
     rows = {}
-    for side in options.sides.split(","):
-        torch.manual_seed(0)
-        arguments = {"scores": "softmax", "classes": len(classes)}
-        if side == "torchvision":
-            model: nn.Module = Theirs(len(classes))
-            task: Detect = TheirTask(model.anchors())
-        else:
-            model, task = build("ssdlite_mobilenet_v2", **arguments), Detect()
-        card = ModelCard(
-            "ssdlite_mobilenet_v2",
-            arguments,
-            "detect",
-            classes,
-            Preprocessing((SIZE, SIZE), "squash"),
-        )
+    for name in options.sides:
+        model, task, card = side(name, classes)
         made = recipe("finetune_ssd", epochs=options.epochs, learning_rate=options.learning_rate)
         began = time.monotonic()
-        trainer = Trainer(model, task, (train_set, val_set), made, options.output / side, card=card)
+        trainer = Trainer(model, task, (train_set, val_set), made, options.output / name, card=card)
         result = trainer.run()
         minutes = (time.monotonic() - began) / 60
         found = evaluate(TorchSession(trainer.evaluated(), card), test_set, task).results
-        rows[side] = {
+        rows[name] = {
             "minutes": minutes,
             "parameters": sum(p.numel() for p in model.parameters()),
             "test_ap": found["ap"],
             "test_ap50": found["ap50"],
             "best_val_ap": result.best["ap"],
         }
-        print(side, rows[side], flush=True)
+        print(name, rows[name], flush=True)
     table = json.dumps(rows, indent=2)
     replace_file(options.output / "detection_peer.json", lambda path: path.write_text(table))
 
