@@ -129,7 +129,7 @@ def predict(
             decoded = task.decode(
                 session(batch.inputs),
                 card,
-                [sizes.pop(path) for path in batch.items],
+                [sizes[path] for path in batch.items],
                 top=task.top if top is None else top,
                 threshold=task.threshold if threshold is None else threshold,
             )

@@ -107,7 +107,10 @@ def test_a_classifiers_backbone_is_taken():
 def test_a_backbone_that_is_another_is_refused():
     classifier = build("mobilenet_v2", width=0.35, expansion=4).eval()
     set_card(classifier, ModelCard("mobilenet_v2", {"width": 0.35, "expansion": 4}))
-    with pytest.raises((WeightsError, RuntimeError), match="backbone"):
+    with pytest.raises(WeightsError, match="has no backbone with expansion=4"):
+        TASK.adapt(NAME, classifier, ["a"], {})
+    set_card(classifier, ModelCard("mobilenet_v2", {"width": 0.35}))
+    with pytest.raises(WeightsError, match=r"not that of ssdlite_mobilenet_v2: backbone.* not fit"):
         TASK.adapt(NAME, classifier, ["a"], {})
 
 

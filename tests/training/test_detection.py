@@ -141,10 +141,15 @@ def test_a_detector_is_trained_from_a_classifier_and_then_from_itself(tmp_path, 
         (
             Plan("ssdlite_mobilenet_v2", resolution=32, knobs={"scores": "softmax"}),
             {"changes": {"focal_gamma": 2.0}},
-            "focal_gamma needs scores='sigmoid'",
+            "focal_gamma needs scores=sigmoid",
         ),
         (Plan("ssdlite_mobilenet_v9"), {}, "did you mean 'ssdlite_mobilenet_v"),
         (Plan("ssd300_vgg16"), {}, "ssd300_vgg16 is here for its cost and speed"),
+        (
+            Plan("ssdlite_mobilenet_v2", resolution=32, knobs={"width": 0.25}),
+            {"changes": {"batch_size": 1}},
+            "batch_size must be accumulate x 2 at least to detect, got 1 x 1",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(plan, options, message, tmp_path):

@@ -18,7 +18,7 @@ def test_the_first_paper_as_its_code_was_released():
     assert (made.optimizer, made.momentum) == ("rmsprop_tf", 0.9)
     assert (made.batch_size, made.learning_rate) == (64, 0.045)
     assert (made.schedule, made.decay_rate, made.decay_epochs) == ("staircase", 0.94, 2.5)
-    assert made.label_smoothing == 0
+    assert made.objective.label_smoothing == 0
     assert not made.decay_depthwise
     assert made.augmentation.policy == "flip"  # "little augmentation"
 
@@ -28,7 +28,7 @@ def test_the_second_paper_with_the_settings_of_its_code():
     assert (made.optimizer, made.momentum) == ("rmsprop_tf", 0.9)
     assert (made.batch_size, made.learning_rate, made.weight_decay) == (96, 0.045, 4e-5)
     assert (made.schedule, made.decay_rate, made.decay_epochs) == ("staircase", 0.98, 1.0)
-    assert (made.label_smoothing, made.ema_decay) == (0.1, 0.9999)
+    assert (made.objective.label_smoothing, made.ema_decay) == (0.1, 0.9999)
     assert not made.decay_depthwise
     assert made.augmentation.policy == "inception"
 
@@ -38,11 +38,25 @@ def test_modern_is_torchvisions_second_recipe():
     assert (made.optimizer, made.momentum, made.learning_rate) == ("sgd", 0.9, 0.5)
     assert (made.schedule, made.epochs, made.warmup_epochs) == ("cosine", 600, 5)
     assert (made.weight_decay, made.decay_depthwise) == (2e-5, True)
-    assert made.label_smoothing == 0.1
+    assert made.objective.label_smoothing == 0.1
     assert made.ema_decay > 0
     inner = made.augmentation
     assert (inner.policy, inner.erasing, inner.mixup, inner.cutmix) == ("trivial", 0.1, 0.2, 1.0)
     assert round(224 * inner.train_scale) == 176
+
+
+def test_the_authors_configuration_of_detectors():
+    """FACTS: batch 24, RMSProp 0.004 x 0.95 per 800,720 steps, decay 0.9, epsilon 1, 200k steps."""
+    made = recipe("paper_ssd")
+    assert (made.optimizer, made.momentum, made.learning_rate) == ("rmsprop_tf", 0.9, 0.004)
+    assert (made.batch_size, made.weight_decay, made.norm_momentum) == (24, 4e-5, 0.0003)
+    steps = 118_287 // made.batch_size  # of COCO's training images
+    assert made.epochs * steps == pytest.approx(200_000, rel=0.02)
+    assert made.decay_epochs * steps == pytest.approx(800_720, rel=0.01)
+    assert (made.schedule, made.decay_rate) == ("staircase", 0.95)
+    assert made.augmentation.policy == "ssd_crop"
+    assert (made.objective.negatives, made.objective.negative_nms) == (3.0, 0.99)
+    assert made.network == {}  # sigmoid scores, as the network has them by itself
 
 
 def test_settings_change_by_name_those_of_the_augmentation_too():
@@ -100,7 +114,7 @@ def test_a_small_data_set_halves_batch_and_rate_until_an_epoch_has_enough_steps(
         ({"schedule": "step"}, "schedule must be one of cosine, staircase, got 'step'"),
         ({"norm": "off"}, "norm must be one of train, frozen, got 'off'"),
         ({"precision": "int8"}, "precision must be one of no, bf16, fp16, got 'int8'"),
-        ({"policy": "auto"}, "policy must be one of none, flip, inception, trivial, got 'auto'"),
+        ({"policy": "auto"}, "policy must be one of none, flip, .*, ssd, got 'auto'"),
         ({"mixup": -1}, "mixup must be 0 or more, got -1"),
         ({"cutmix": "a"}, "cutmix must be a number, 0 or more, got 'a'"),
         ({"erasing": 3}, "erasing must be from 0 to 1, got 3"),
@@ -121,15 +135,20 @@ def test_an_unknown_setting_is_told_the_known_ones(setting):
 
 
 def test_an_unknown_recipe_is_told_the_known_ones():
-    names = "finetune, modern, paper_v1, paper_v2"
+    names = ", ".join(sorted(RECIPES))
     with pytest.raises(ValueError, match=f"recipe must be one of {names}, got 'modem'; .*'modern'"):
         recipe("modem")
 
 
 @pytest.mark.parametrize(
-    ("batch", "parts"), [(16, 1), (64, 1), (65, 5), (96, 2), (512, 8), (1000, 20)]
+    ("batch", "side", "parts"),
+    [
+        *((16, 224, 1), (64, 224, 1), (65, 224, 5), (96, 224, 2), (512, 224, 8), (1000, 224, 20)),
+        *((64, 320, 4), (16, 320, 1), (16, 512, 2), (4, 4096, 2), (67, 224, 1), (64, 32, 1)),
+    ],
 )
-def test_a_batch_is_split_evenly_into_parts_of_at_most_64(batch, parts):
-    made = split(recipe("modern", batch_size=batch))
+def test_a_batch_is_split_evenly_into_parts_of_at_most_64_images_of_224(batch, side, parts):
+    """Of larger ones fewer, but never one alone: a norm needs two values."""
+    made = split(recipe("modern", batch_size=batch), side * side)
     assert made.accumulate == parts
     assert made.batch_size == batch

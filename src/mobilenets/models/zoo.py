@@ -49,14 +49,16 @@ def build(name: str, **arguments: Any) -> nn.Module:
 
 def arguments_of(name: str) -> dict[str, Any]:
     """Every keyword argument of the network called `name`, with its default."""
-    network = NETWORKS[name]
-    own = _keywords(MODELS[name])
-    if network.backbone not in BACKBONES:
-        return own
-    inherited = _keywords(BACKBONES[network.backbone])
-    if network.task == "detect":
+    inherited = backbone_arguments(name)
+    if inherited and NETWORKS[name].task == "detect":
         inherited = {knob: inherited[knob] for knob in KNOBS}
-    return {**own, **inherited}
+    return {**_keywords(MODELS[name]), **inherited}
+
+
+def backbone_arguments(name: str) -> dict[str, Any]:
+    """Every keyword argument of the backbone that the network called `name` stands on."""
+    backbone = NETWORKS[name].backbone
+    return _keywords(BACKBONES[backbone]) if backbone in BACKBONES else {}
 
 
 def _keywords(constructor: Callable[..., nn.Module]) -> dict[str, Any]:

@@ -46,9 +46,9 @@ class Objective:
 
     def __post_init__(self) -> None:
         for name, most in (
-            ("label_smoothing", 1.0),
-            ("negative_nms", 1.0),
-            ("focal_alpha", 1.0),
+            ("label_smoothing", 1),
+            ("negative_nms", 1),
+            ("focal_alpha", 1),
             ("box_weight", math.inf),
             ("negatives", math.inf),
             ("focal_gamma", math.inf),
@@ -80,6 +80,9 @@ class Evaluator(Protocol):
         `loss` too where the outputs are those that a network is trained on.
         """
 
+    def by_class(self) -> dict[str, dict[str, float]]:
+        """The figures of each class of the data that has any."""
+
     def figure(self) -> Figure:
         """A picture of where the model is right and wrong."""
 
@@ -99,6 +102,8 @@ class Task(Protocol):
     """How many things are reported in an image unless someone says otherwise."""
     threshold: float
     """The score from which they are."""
+    smallest_batch: int
+    """Images that are normalised together at least, where norms learn."""
     scratch: str
     """The recipe without weights to start from."""
     finetune: str

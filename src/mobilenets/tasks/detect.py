@@ -14,6 +14,7 @@ from mobilenets.card import ModelCard, Preprocessing, card_of, set_card
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.detection import Split, open_detection
 from mobilenets.data.objects import Objects
+from mobilenets.errors import DataError
 from mobilenets.models.ssd_geometry import MATCH_IOU, anchors_of
 from mobilenets.runtime.classify import softmax
 from mobilenets.runtime.detect import Detection, decode, decode_boxes, locate
@@ -41,7 +42,8 @@ def as_boxes(
         values = softmax(logits)
     else:
         values = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
-    boxes = decode_boxes(outputs[..., :4], anchors)
+    # Of a network that diverges, sides beyond e^20 of an anchor's: its loss will tell.
+    boxes = decode_boxes(np.clip(outputs[..., :4], -1e4, 100), anchors)
     return np.concatenate([boxes, values[..., 1:]], -1).astype(np.float32)
 
 
@@ -102,11 +104,14 @@ class Measure:
 
     def results(self) -> Iterator[tuple[str, float]]:
         """COCO's average precisions and VOC 2007's; of a network in training the mean loss."""
-        found = dict(self.metrics.results())
+        yield from self.metrics.results()
         if self.criterion is not None:
-            found.setdefault("ap", 0.0)  # no objects at all: nothing was found
-            found["loss"] = self.loss / max(self.images, 1)
-        yield from found.items()
+            yield "loss", self.loss / max(self.images, 1)
+
+    def by_class(self) -> dict[str, dict[str, float]]:
+        """COCO's AP and AP at half overlap of each class that has objects."""
+        found = self.metrics.by_class()
+        return {name: {"ap": ap, "ap50": ap50} for name, (ap, ap50) in found.items()}
 
     def figure(self) -> Figure:
         """Average precision by class, and precision over recall."""
@@ -122,6 +127,7 @@ class Detect:
     resolution = 320
     top = 100
     threshold = 0.3
+    smallest_batch = 2  # the last map is one place: a norm needs two values
     scratch = "modern_ssd"
     finetune = "finetune_ssd"
 
@@ -134,8 +140,15 @@ class Detect:
         return anchors_of(card.architecture, card.preprocessing.size, padding)
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
-        """COCO JSON, VOC XML, YOLO text, or `shapes`."""
-        return open_detection(path, cast(Split, split), seed=seed)
+        """COCO JSON, VOC XML, YOLO text, or `shapes`.
+
+        DataError where nothing could be learned or measured: no object at all, but crowds.
+        """
+        dataset = open_detection(path, cast(Split, split), seed=seed)
+        targets = (dataset.target(i) for i in range(len(dataset)))
+        if all(target.crowd.all() for target in targets):
+            raise DataError(f"{path}: none of {len(dataset)} images for {split} has an object")
+        return dataset
 
     def build(self, name: str, labels: Sequence[str], arguments: dict[str, Any]) -> nn.Module:
         """A detector of random weights for `labels`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mobilenets.card import card_of, set_card
 from mobilenets.errors import WeightsError
-from mobilenets.models.zoo import arguments_of
+from mobilenets.models.zoo import arguments_of, backbone_arguments
 from mobilenets.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -25,17 +25,19 @@ def on_backbone(
     """
     theirs = card_of(loaded)
     allowed = arguments_of(name)
+    for key, default in backbone_arguments(theirs.architecture).items():
+        value = theirs.arguments.get(key, default)
+        if key not in allowed and _plain(value) != _plain(default):
+            raise WeightsError(f"{name} has no backbone with {key}={value!r}, as the weights have")
     shared = {k: v for k, v in theirs.arguments.items() if k in allowed and k != "classes"}
     model = task.build(name, labels, {**shared, **arguments})
     own = card_of(model)
-    state = {
-        key: value for key, value in loaded.state_dict().items() if key.startswith("backbone.")
-    }
-    missing = model.load_state_dict(state, strict=False)
-    lost = [key for key in missing.missing_keys if key.startswith("backbone.")]
-    if missing.unexpected_keys or lost or not state:
-        first = [*missing.unexpected_keys, *lost, "backbone"][0]
-        raise WeightsError(f"the weights' backbone is not that of {name}: {first} does not fit")
+    state = {k: v for k, v in loaded.state_dict().items() if k.startswith("backbone.")}
+    wanted = {k: v for k, v in model.state_dict().items() if k.startswith("backbone.")}
+    for key in state.keys() | wanted.keys():
+        if key not in state or key not in wanted or state[key].shape != wanted[key].shape:
+            raise WeightsError(f"the weights' backbone is not that of {name}: {key} does not fit")
+    model.load_state_dict(state, strict=False)
     preprocessing = replace(
         theirs.preprocessing,
         size=own.preprocessing.size,
@@ -44,3 +46,7 @@ def on_backbone(
     )
     set_card(model, own.replace(preprocessing=preprocessing, source=theirs.source))
     return model
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

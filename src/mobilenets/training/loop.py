@@ -92,6 +92,11 @@ class Trainer:
                 f"batch_size must be a multiple of processes x accumulate "
                 f"({world} x {recipe.accumulate}), got {batch}"
             )
+        if recipe.norm == "train" and task.smallest_batch > batch // recipe.accumulate:
+            raise ValueError(
+                f"batch_size must be accumulate x {task.smallest_batch} at least to {task.name}, "
+                f"got {recipe.accumulate} x {batch // recipe.accumulate}"
+            )
         if recipe.freeze_epochs and not hasattr(model, "backbone"):
             raise ValueError("freeze_epochs needs a network with a `backbone`, this one has none")
         if recipe.dropout is not None:
@@ -115,9 +120,7 @@ class Trainer:
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
         self.schedule = make_schedule(self.optimizer, recipe, len(self.batches))
         self.average = make_average(self.model, recipe)
-        self.fingerprint = fingerprint(
-            recipe, self.card, self.train_set, taught=teacher is not None
-        )
+        self.fingerprint = fingerprint(recipe, self.card, data, taught=teacher is not None)
         self.step = 0  # optimizer steps done
         self.loss_sum = 0.0  # of this epoch's steps
         self.history: list[Row] = []

@@ -297,17 +297,19 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     return replace(made, **changed, **outer)
 
 
-MICRO_BATCH = 64
+MICRO_BATCH, MICRO_SIDE = 64, 224
 
 
-def split(made: Recipe) -> Recipe:
-    """The recipe with its batches computed in parts of at most 64 images.
+def split(made: Recipe, pixels: int = MICRO_SIDE**2) -> Recipe:
+    """The recipe with its batches computed in parts of at most 64 images of 224 x 224 pixels.
 
-    A CPU is no faster with larger ones, and V2 at 224 pixels takes 80 MB an image in training.
+    And as many fewer of larger ones, `pixels` each. A CPU is no faster with more, and V2 at 224
+    pixels takes 80 MB an image in training.
     """
-    parts = -(-made.batch_size // MICRO_BATCH)
-    while made.batch_size % parts:
-        parts += 1
+    wanted = made.batch_size * pixels / (MICRO_BATCH * MICRO_SIDE**2)
+    batch = made.batch_size
+    even = [n for n in range(1, batch // 2 + 1) if batch % n == 0] or [1]  # two images or more each
+    parts = next((n for n in even if n >= wanted), even[-1])
     return replace(made, accumulate=parts)
 
 

@@ -115,7 +115,8 @@ class Reporter:
             if name not in ("epoch", "step"):
                 self.board.add(f"epoch/{name}", value, int(row["step"]))
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(row))
+        columns = list(dict.fromkeys(name for row in history for name in row))
+        writer = csv.DictWriter(text, fieldnames=columns)
         writer.writeheader()
         writer.writerows(history)
         replace_file(self.folder / "log.csv", lambda path: path.write_text(text.getvalue()))

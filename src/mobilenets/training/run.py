@@ -1,5 +1,6 @@
 """From names and paths to a finished run: what `mobilenets train` calls."""
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.errors import TrainingError
 from mobilenets.evaluation import spread
 from mobilenets.models.geometry import NETWORKS, unknown_name
-from mobilenets.models.zoo import arguments_of
+from mobilenets.models.zoo import arguments_of, backbone_arguments
 from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
 from mobilenets.training.loop import Result, Trainer
@@ -36,7 +37,8 @@ class Plan:
     """Any WEIGHTS to start from; None for random ones."""
     resolution: int | None = None
     """Pixels of the input's sides; None for those of the weights, else the data's own where it
-    has one (64 for the built-in shapes), else 224."""
+    has one (the built-in shapes), else the task's: 224, or 320 of a detector, which takes the
+    size from a detector's weights alone."""
     knobs: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the constructor, such as width."""
     teacher: str | None = None
@@ -56,7 +58,8 @@ def train(
 ) -> Result:
     """Train `plan` on `data` by a recipe, and leave the run in a folder.
 
-    The recipe is `finetune` from weights, else `modern`; `changes` are settings of it by name.
+    Without a recipe's name it is the task's own for starting from weights, or at random; `changes`
+    are settings of it by name.
     `output` is a new folder under `runs/` unless given; with `resume`, the run in it (or the
     newest of that name) goes on. `say` gets lines for a person. Raises ValueError for arguments,
     DataError, WeightsError and TrainingError for the rest; Ctrl-C ends in InterruptedRunError.
@@ -82,14 +85,14 @@ def train(
         say(f"note: {note}")
     if "batch_size" not in changes:
         made = fit(made, len(train_set), keep_rate="learning_rate" in changes)
-    alone = "WORLD_SIZE" not in os.environ
-    if "accumulate" not in changes and alone and not torch.cuda.is_available():
-        made = split(made)
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
     if plan.resolution is None and plan.weights is None:
         plan = replace(plan, resolution=getattr(train_set, "size", None))
     model = start(plan, task, train_set.classes, quiet if resume else say, made.network)
     card = card_of(model)
+    alone = "WORLD_SIZE" not in os.environ
+    if "accumulate" not in changes and alone and not torch.cuda.is_available():
+        made = split(made, math.prod(card.preprocessing.size))
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None
     folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
     if folded_norms(model) and not resume:
@@ -125,18 +128,18 @@ def quiet(line: str) -> None:
     """Say nothing."""
 
 
-def check_knobs(plan: Plan, card: ModelCard) -> None:
+def check_knobs(plan: Plan, card: ModelCard, labels: tuple[str, ...]) -> None:
     """Raise ValueError for a knob that is none, or not as the weights have it."""
     defaults = arguments_of(plan.model)
-    theirs = defaults if card.architecture == plan.model else arguments_of(card.architecture)
+    kept = set(backbone_arguments(plan.model))
+    if card.architecture == plan.model:  # a detector keeps its boxes, and scores of these classes
+        kept |= {"head_kernel"} | ({"scores"} if card.labels == labels else set())
     for name, value in plan.knobs.items():
         if name not in defaults:
             raise ValueError(unknown_name(name, defaults, "argument"))
-        if name not in theirs:  # of the head, which is new
-            continue
         found = card.arguments.get(name, defaults[name])
         found, value = (tuple(v) if isinstance(v, (list, tuple)) else v for v in (found, value))
-        if name not in ("classes", "dropout") and found != value:
+        if name in kept and found != value:
             raise ValueError(f"{name} must be {found!r} as in {plan.weights}, got {value!r}")
 
 
@@ -160,7 +163,7 @@ def start(
     else:
         backbone = NETWORKS[plan.model].backbone
         loaded = load(plan.weights, backbone=backbone, width=plan.knobs.get("width"))
-        check_knobs(plan, card_of(loaded))
+        check_knobs(plan, card_of(loaded), labels)
         model, new = task.adapt(plan.model, loaded, labels, knobs)
         if new:
             say(f"{new}; the rest as in {plan.weights}")

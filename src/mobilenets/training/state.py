@@ -19,10 +19,12 @@ NAME = "state.pt"
 
 
 def fingerprint(
-    recipe: Recipe, card: ModelCard, train_set: Dataset, *, taught: bool = False
+    recipe: Recipe, card: ModelCard, data: tuple[Dataset, Dataset], *, taught: bool = False
 ) -> dict[str, str]:
-    """What a resumed run must share with the one it continues, by name."""
-    names = hashlib.sha256("\n".join(train_set.name(i) for i in range(len(train_set))).encode())
+    """What a resumed run must share with the one it continues, by name.
+
+    `data` are the training and the validation images.
+    """
     settings = {key: json.dumps(value) for key, value in asdict(recipe).items()}
     settings["recipe"] = settings.pop("name")
     return {
@@ -32,8 +34,15 @@ def fingerprint(
         "preprocessing": json.dumps(asdict(card.preprocessing)),
         "teacher": "a teacher" if taught else "no teacher",
         "classes": json.dumps(card.labels),
-        "training images": f"{len(train_set)}, {names.hexdigest()[:12]}",
+        "training images": names(data[0]),
+        "validation images": names(data[1]),
     }
+
+
+def names(dataset: Dataset) -> str:
+    """How many images, and a hash of what they are called."""
+    text = "\n".join(dataset.name(i) for i in range(len(dataset)))
+    return f"{len(dataset)}, {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
