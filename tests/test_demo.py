@@ -10,6 +10,7 @@ from mobilenets.data import shapes
 from mobilenets.demo import Measured, Outcome, run_demo
 from mobilenets.demo import run as module
 from mobilenets.demo.uses import USES
+from mobilenets.errors import TrainingError
 
 STEPS = ("train", "evaluate", "export", "predict")
 
@@ -66,6 +67,44 @@ def test_the_detector_starts_from_the_classifier(outcome):
         "new extras and heads" in line and "classify/run/best.safetensors" in line
         for line in outcome[1]
     )
+
+
+def test_the_page_says_of_each_use_what_went_wrong(outcome):
+    """Networks that learned nothing are wrong about nearly every picture."""
+    page = outcome[0].page.read_text(encoding="utf-8")
+    classify, detect = page.split("<h2>")[1:]
+    for part, own, other in ((classify, *USES), (detect, *reversed(USES))):
+        assert own.mistake in part
+        assert other.mistake not in part
+        assert part.count(own.mistake) == part.count("class=wrong")
+
+
+@pytest.mark.parametrize(
+    ("values", "failed"),
+    [
+        ((0.7, 0.9), ["Classification: top1 must reach 0.75"]),
+        ((0.8, 0.1), ["Detection: ap50 must reach 0.5"]),
+        ((0.7, 0.1), ["Classification: top1 must reach 0.75", "Detection: ap50 must reach 0.5"]),
+        ((0.8, 0.9), []),
+    ],
+)
+def test_the_command_says_which_use_failed(tmp_path, monkeypatch, capsys, values, failed):
+    from mobilenets.cli.demo import run
+
+    measured = [Measured(use, v, v) for use, v in zip(USES, values, strict=True)]
+    ended = Outcome(tmp_path / "index.html", tuple(measured))
+    monkeypatch.setattr("mobilenets.demo.run_demo", lambda output, say: ended)
+    if not failed:
+        run(tmp_path)
+        assert "index.html" in capsys.readouterr().out
+        return
+    with pytest.raises(TrainingError) as caught:
+        run(tmp_path)
+    assert all(words in str(caught.value) for words in failed)
+    told = capsys.readouterr().out
+    for one in measured:
+        assert (one.use.title in str(caught.value)) == (not one.passed)
+        assert (one.use.guessing in told) == one.passed
 
 
 def test_the_page_has_all_its_pictures_inside(outcome):

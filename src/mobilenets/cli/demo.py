@@ -36,13 +36,15 @@ def run(
         page, rounded = str(outcome.page), round(seconds, 1)
         print_json({"passed": outcome.passed, **found, "page": page, "seconds": rounded})
     for one in outcome.measured:
-        metric = one.use.metric
-        if not one.passed:
-            raise TrainingError(
-                f"the demo failed: {metric} must reach {one.use.threshold} and be the same after "
-                f"export, got {one.value:.3f} and {one.exported:.3f}"
-            )
-        if not json:
-            out.print(f"{metric} {one.value:.3f} ({one.use.guessing})", highlight=False)
+        if one.passed and not json:
+            out.print(f"{one.use.metric} {one.value:.3f} ({one.use.guessing})", highlight=False)
+    failed = [
+        f"{one.use.title}: {one.use.metric} must reach {one.use.threshold} and be the same after "
+        f"export, got {one.value:.3f} and {one.exported:.3f}"
+        for one in outcome.measured
+        if not one.passed
+    ]
+    if failed:
+        raise TrainingError(f"the demo failed: {'; '.join(failed)}")
     if not json:
         out.print(f"in {seconds:.0f} seconds: {outcome.page}", highlight=False, soft_wrap=True)

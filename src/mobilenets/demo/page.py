@@ -40,6 +40,8 @@ class Chapter(NamedTuple):
     steps: Sequence[Step]
     pictures: Sequence[tuple[Image.Image, str, bool]]
     """(drawn prediction, what is there, right)."""
+    mistake: str
+    """What a picture that is not right is, in words."""
     run: Path
     """The run's folder."""
     picture: str
@@ -75,7 +77,7 @@ def chapter_part(chapter: Chapter) -> str:
     seen = "".join(
         f"<figure><img src='{data_uri(image)}' alt='{escape(truth)}'>"
         f"<figcaption{'' if right else ' class=wrong'}>"
-        f"{escape(truth)}{'' if right else ', taken for something else'}</figcaption></figure>"
+        f"{escape(truth)}{'' if right else escape(f', {chapter.mistake}')}</figcaption></figure>"
         for image, truth, right in chapter.pictures
     )
     images = "".join(

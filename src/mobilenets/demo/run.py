@@ -121,7 +121,8 @@ def run_use(
 
     pictures = [picture(session, task, val_set, index) for index in range(PICTURES)]
     cost = profile(use.model, resolution=use.resolution, classes=len(val_set.classes), **use.knobs)
-    chapter = Chapter(use.title, use.model, steps, pictures, folder / "run", task.picture, cost)
+    run = folder / "run"
+    chapter = Chapter(use.title, use.model, steps, pictures, use.mistake, run, task.picture, cost)
     return Measured(use, value, again), chapter
 
 

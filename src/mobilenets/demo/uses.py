@@ -22,6 +22,8 @@ class Use:
     """What `metric` must reach on images never trained on."""
     guessing: str
     """What one gets without learning, in words."""
+    mistake: str
+    """What it is to see other labels in a picture than those that are there, in words."""
     agreement: float = 0.002
     """Largest difference of `metric` between the checkpoint and its export."""
     continues: str = ""
@@ -53,6 +55,7 @@ USES = (
         metric="top1",
         threshold=0.75,
         guessing="guessing gives 0.125",
+        mistake="taken for something else",
     ),
     Use(
         "detect",
@@ -64,6 +67,7 @@ USES = (
         metric="ap50",
         threshold=0.5,
         guessing="guessing gives nearly 0",
+        mistake="not all found, or more than is there",
         continues="classify",
     ),
 )
