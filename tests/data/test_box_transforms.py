@@ -57,10 +57,21 @@ def test_every_object_has_an_anchor_however_odd_it_is():
     assert found[:, 0].long().bincount().tolist()[1:] == [1, 1]
 
 
-def test_a_million_objects_do_not_take_gigabytes():
-    boxes = random_boxes(20_000, 0)
-    found = match(boxes, torch.zeros(20_000, dtype=torch.long), torch.from_numpy(ANCHORS), 0.5)
-    assert found.shape == (len(ANCHORS), 5)
+def test_a_million_objects_do_not_take_gigabytes(monkeypatch):
+    """Overlaps of a million boxes with 2034 anchors would be 8 GB; of 10,000 they are 80 MB."""
+    handed = []
+
+    def recording(boxes, corners):
+        handed.append(len(boxes))
+        return box_iou(boxes, corners)
+
+    monkeypatch.setattr(box_transforms, "box_iou", recording)
+    count = 1_000_000
+    labels = torch.arange(count) % 7
+    found = match(random_boxes(count, 0), labels, torch.from_numpy(ANCHORS[::20]), 0.5)
+    assert max(handed) <= 10_000
+    assert sum(handed) == count
+    assert (found[:, 0] > 0).all()
 
 
 def test_without_augmentation_boxes_are_shares_and_pixels_normalised():
@@ -110,13 +121,12 @@ def test_colours_in_the_networks_order():
 def test_boxes_follow_their_objects(policy):
     image, objects = picture()
     step = transform(policy)
-    seen = set()
+    seen, unclear = set(), 0
     for seed in range(40):
         torch.manual_seed(seed)
         pixels, target = step(image, objects)
         found = target[target[:, 0] > 0]
-        if not len(found):
-            continue  # the object was cropped away
+        assert len(found)  # a crop keeps the centre of an object at least
         left, top, right, bottom = (found[0, 1:] * torch.tensor([128, 96, 128, 96])).tolist()
         seen.add((round(left), round(top)))
         inside = pixels[:, round((top + bottom) / 2), round((left + right) / 2)]
@@ -124,10 +134,12 @@ def test_boxes_follow_their_objects(policy):
         assert inside.mean() > pixels.mean()
         row = pixels.mean(0)[round((top + bottom) / 2)]
         if row.max() - row.min() < 0.5:
-            continue  # nothing but the object is left
+            unclear += 1  # nothing but the object is left
+            continue
         bright = torch.nonzero(row > (row.max() + row.min()) / 2).flatten()
         assert abs(bright[0] - left) <= 3
         assert abs(bright[-1] + 1 - right) <= 3
+    assert unclear <= 4
     assert len(seen) > (1 if policy == "flip" else 10)
 
 
