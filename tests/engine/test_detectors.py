@@ -15,9 +15,10 @@ from mobilenets.engine.target import host
 from mobilenets.export import export_onnx
 from mobilenets.export.detector import without_background
 from mobilenets.export.source import settle
+from mobilenets.models import vgg
 from mobilenets.models.layers import fold_norms
 from mobilenets.models.ssd import Decoded
-from mobilenets.models.ssd_geometry import anchors_of
+from mobilenets.models.ssd_geometry import anchors_of, vgg_layers
 from mobilenets.models.zoo import build
 from mobilenets.runtime.detect import decode
 from mobilenets.runtime.images import read_image
@@ -57,6 +58,39 @@ def test_every_detector_gives_what_the_twin_and_onnx_runtime_give(name, size, ar
     for threads, stream in ((1, Schedule().stream), (2, 0)):
         with net_of(data, threads, Schedule(stream=stream), shape=(1, 3, *size)) as net:
             agrees(net, data, images(2, *size))
+
+
+def test_the_comparator_gives_what_onnx_runtime_gives():
+    torch.manual_seed(0)
+    network = build("ssd300_vgg16", classes=5).eval()
+    decoded = Decoded(network, torch.from_numpy(anchors_of("ssd300_vgg16", (300, 300))))
+    data = exported(decoded.eval(), (1, 3, 300, 300), dynamo=False, free=True)
+    with net_of(data, 2, shape=(1, 3, 300, 300)) as net:
+        agrees(net, data, images(1, 300, 300))
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_vgg_with_a_sixteenth_of_its_channels(monkeypatch, dynamo):
+    slim = [one._replace(channels=one.channels // 16) for one in vgg_layers()]
+    monkeypatch.setattr(vgg, "vgg_layers", lambda: slim)
+    torch.manual_seed(0)
+    data = exported(Taps(), (1, 3, 76, 60), dynamo=dynamo, free=True)
+    x = images(2, 76, 60)
+    graph = check(data, x[:1], shape=(1, 3, 76, 60))
+    assert not {"Expand", "Transpose"} & set(kinds(graph))
+    with net_of(data, 2, shape=(1, 3, 76, 60)) as net:
+        agrees(net, data, x)
+
+
+class Taps(torch.nn.Module):
+    """The two maps that VGG's heads read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = vgg.VGG16()
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.trunk.taps(x, ["norm", "fc7"]).values())
 
 
 def test_a_file_that_computes_the_backgrounds_scores_runs_too():

@@ -256,8 +256,10 @@ ACTIVATIONS = {
     "at most": Activation("clip", high=0.25),
     "hardsigmoid": Activation("hardsigmoid", alpha=0.2, beta=0.4),
     "hardswish": Activation("hardswish"),
+    "reciprocal": Activation("reciprocal"),
     "sigmoid": Activation("sigmoid"),
     "silu": Activation("silu"),
+    "sqrt": Activation("sqrt"),
 }
 TINY = np.finfo(np.float32).tiny
 NUMBERS = np.concatenate([

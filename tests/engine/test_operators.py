@@ -7,7 +7,9 @@ from onnx import TensorProto
 from mobilenets.engine.frontend import read_graph
 from mobilenets.engine.graph import Resize
 from mobilenets.engine.reference import run_graph
+from mobilenets.errors import WeightsError
 from tests.engine.graphs import array, check, close, ints, kinds, model, node
+from tests.engine.nets import agrees, net_of
 
 ONE = {
     "relu": (node("Relu", "x", "y"), (1, 3, 5, 4)),
@@ -44,6 +46,11 @@ ONE = {
     "global maximum": (node("GlobalMaxPool", "x", "y"), (1, 3, 7, 5)),
     "mean": (node("ReduceMean", "x", "y", axes=[-1, 2], keepdims=0), (1, 3, 7, 5)),
     "mean of all": (node("ReduceMean", "x", "y"), (1, 3, 7, 5)),
+    "sum of all": (node("ReduceSum", "x", "y", keepdims=0), (1, 3, 7, 5)),
+    "length": (node("ReduceL2", "x", "y", axes=[-3]), (1, 3, 7, 5)),
+    "length of all": (node("ReduceL2", "x", "y", keepdims=0), (1, 3, 7, 5)),
+    "reciprocal": (node("Reciprocal", "x", "y"), (1, 9)),
+    "a value by itself": (node("Div", "x x", "y"), (1, 4, 3)),
     "flatten": (node("Flatten", "x", "y"), (1, 3, 7, 5)),
     "flatten at the end": (node("Flatten", "x", "y", axis=4), (1, 3, 7, 5)),
     "transpose": (node("Transpose", "x", "y", perm=[0, 2, 3, 1]), (1, 3, 7, 5)),
@@ -73,6 +80,13 @@ WEIGHTED = {
     "sub": (node("Sub", "x a", "y"), {"a": array(6, 1, 1)}),
     "sub from": (node("Sub", "a x", "y"), {"a": array(6, 1, 1)}),
     "div": (node("Div", "x a", "y"), {"a": np.float32([3, 2, 1, 4])}),
+    "div of a constant": (node("Div", "a x", "y"), {"a": array(6, 1, 1)}),
+    "square": (node("Pow", "x a", "y"), {"a": np.float32([2])}),
+    "sum": (node("ReduceSum", "x a", "y"), {"a": ints(1)}),
+    "sum over no axes": (
+        node("ReduceSum", "x a", "y", noop_with_empty_axes=1),
+        {"a": np.zeros(0, np.int64)},
+    ),
     "max": (node("Max", "a x", "y"), {"a": np.float32(0.1)}),
     "min": (node("Min", "x a", "y"), {"a": np.float32([0.1])}),
     "clip": (node("Clip", "x a b", "y"), {"a": np.float32(-0.5), "b": np.float32(0.4)}),
@@ -98,6 +112,7 @@ WEIGHTED = {
     "gather": (node("Gather", "x a", "y", axis=1), {"a": np.array(-2)}),
     "gather, kept": (node("Gather", "x a", "y", axis=3), {"a": ints(1)}),
     "expand": (node("Expand", "x a", "y"), {"a": ints(1, 1, 6, 1, 4)}),
+    "expand, repeating": (node("Expand", "x a", "y"), {"a": ints(3, 1, 6, 5, 1)}),
     "matmul": (node("MatMul", "x a", "y"), {"a": array(4, 3)}),
 }
 
@@ -105,6 +120,81 @@ WEIGHTED = {
 @pytest.mark.parametrize(("one", "weights"), WEIGHTED.values(), ids=WEIGHTED)
 def test_an_operator_with_constants(one, weights):
     check(model([one], (1, 6, 5, 4), weights, outputs=" ".join(one.output)))
+
+
+@pytest.mark.parametrize("root", [node("Sqrt", "s", "y"), node("Pow", "s half", "y")])
+def test_roots(root):
+    nodes = [node("Mul", "x x", "s"), root]
+    check(model(nodes, (1, 6, 5), {"half": np.float32(0.5)}))
+
+
+LENGTHS = {
+    "ReduceL2": [node("ReduceL2", "x", "n", axes=[1])],
+    "Sqrt": [node("Pow", "x two", "p"), node("ReduceSum", "p axis", "s"), node("Sqrt", "s", "n")],
+    "Pow": [
+        node("Mul", "x x", "p"),
+        node("ReduceSum", "p axis", "s"),
+        node("Pow", "s half", "n"),
+    ],
+}
+DIVISIONS = {
+    "Div": [node("Add", "n eps", "a"), node("Div", "x a", "q")],
+    "Expand": [
+        node("Clip", "n eps", "a"),
+        node("Expand", "a shape", "e"),
+        node("Div", "x e", "q"),
+    ],
+    "Reciprocal": [
+        node("Max", "n eps", "a"),
+        node("Reciprocal", "a", "r"),
+        node("Mul", "r x", "q"),
+    ],
+}
+
+
+@pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("division", DIVISIONS.values(), ids=DIVISIONS)
+@pytest.mark.parametrize("batch", ["n", 2])
+def test_channels_divided_by_their_length(length, division, batch):
+    nodes = [*length, *division, node("Mul", "q scale", "y")]
+    weights = {"two": np.float32(2), "half": np.float32(0.5), "eps": np.float32(1e-6)}
+    weights |= {"axis": ints(1), "scale": array(6, 1, 1), "shape": ints(1, 6, 5, 4)}
+    weights["shape"][0] = batch if isinstance(batch, int) else 1
+    data = model(nodes, (batch, 6, 5, 4), weights).SerializeToString()
+    graph = check(data)
+    assert "Expand" not in kinds(graph)
+    with net_of(graph, 2) as net:
+        agrees(net, data, array(2, 6, 5, 4))
+
+
+def test_what_is_repeated_and_stays_so():
+    nodes = [
+        node("Expand", "x shape", "e"),
+        node("Relu", "e", "r"),
+        node("Add", "r row", "y"),
+        node("Add", "r column", "z"),
+    ]
+    weights = {"shape": ints(1, 3, 4), "row": array(4), "column": array(3, 1)}
+    graph = check(model(nodes, (1, 3, 1), weights, outputs="y z r"))
+    assert kinds(graph) == ["Activate", "Expand", "Binary", "Binary"]
+    small = graph.nodes[0].output
+    assert {one.output: one.inputs[0] for one in graph.nodes[2:]} == {"y": small, "z": "r"}
+
+
+@pytest.mark.parametrize(
+    ("one", "message"),
+    [
+        (node("Pow", "x three", "y"), "its exponent must be 2 or 0.5"),
+        (node("Pow", "x pair", "y"), "its exponent must be 2 or 0.5"),
+        (node("Pow", "three x", "y"), "its exponent must be a constant"),
+        (node("ReduceL2", "x", "y", noop_with_empty_axes=1), "there must be axes"),
+    ],
+)
+def test_what_is_not_supported_is_named(one, message):
+    weights = {"three": np.float32(3), "pair": np.float32([2, 0.5])}
+    data = model([one], (1, 2), weights, opset=18).SerializeToString()
+    with pytest.raises(WeightsError, match=message):
+        read_graph(data)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +285,7 @@ OLD = {
     "slice": (node("Slice", "x", "y", axes=[2], starts=[1], ends=[-1]), 9),
     "split": (node("Split", "x", "y z", axis=1, split=[2, 1]), 11),
     "mean": (node("ReduceMean", "x", "y", axes=[2, 3]), 11),
+    "sum": (node("ReduceSum", "x", "y", axes=[2, 3]), 11),
 }
 
 
@@ -209,9 +300,10 @@ def test_newer_opsets():
         node("Softmax", "m", "y"),
         node("Split", "x", "a b", axis=1, num_outputs=2),
         node("Pad", "x pads - pad_axes", "p"),
+        node("ReduceL2", "x axes", "l"),
     ]
     weights = {"axes": ints(2, 3), "pads": ints(1, 2, 0, 1), "pad_axes": ints(3, -2)}
-    check(model(nodes, (1, 3, 5, 4), weights, outputs="y a b p", opset=18))
+    check(model(nodes, (1, 3, 5, 4), weights, outputs="y a b p l", opset=18))
 
 
 def test_sums_of_opset_6_say_where_a_vector_belongs():

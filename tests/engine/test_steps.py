@@ -74,9 +74,14 @@ def simple_nodes(c: int, h: int, w: int) -> list[tuple[Node, tuple[int, ...]]]:
         (g.Pool("p0", ("x",), "p0", "average", **pool), pooled),
         (g.Pool("p1", ("x",), "p1", "average", **pool, count_pads=True), pooled),
         (g.Pool("p2", ("x",), "p2", "max", **pool), pooled),
-        (g.Mean("m0", ("x",), "m0", (2, 3), False), (1, c)),
-        (g.Mean("m1", ("x",), "m1", (1,), True), (1, 1, h, w)),
-        (g.Mean("m2", ("x",), "m2", (1, 3), False), (1, h)),
+        (g.Reduce("m0", ("x",), "m0", "mean", (2, 3), False), (1, c)),
+        (g.Reduce("m1", ("x",), "m1", "mean", (1,), True), (1, 1, h, w)),
+        (g.Reduce("m2", ("x",), "m2", "mean", (1, 3), False), (1, h)),
+        (g.Reduce("m3", ("x",), "m3", "sum", (3,), True), (1, c, h, 1)),
+        (g.Reduce("m4", ("x",), "m4", "l2", (1,), True), (1, 1, h, w)),
+        (g.Reduce("m5", ("x",), "m5", "l2", (2, 3), False), (1, c)),
+        (g.Expand("n0", ("m3",), "n0"), (1, c, h, 3)),
+        (g.Expand("n1", ("m4",), "n1"), full),
         (g.Transpose("t0", ("x",), "t0", (0, 2, 3, 1)), (1, h, w, c)),
         (g.Transpose("t1", ("x",), "t1", (3, 2, 0, 1)), (w, h, 1, c)),
         (g.Reshape("r0", ("x",), "r0"), (1, c * h * w)),
@@ -118,7 +123,7 @@ def test_nodes_of_images_that_are_hardly_any(shape):
 
 def test_a_single_element_made_in_place_is_made_once():
     nodes = [
-        (g.Mean("m", ("x",), "m", (1,), False), (1,)),
+        (g.Reduce("m", ("x",), "m", "mean", (1,), False), (1,)),
         (g.Activate("a", ("m",), "a", Activation("sigmoid")), (1,)),
         (g.Binary("b", ("a",), "b", "add", np.float32([1])), (1,)),
         (g.Activate("y", ("b",), "y", Activation("sigmoid")), (1,)),
@@ -234,7 +239,7 @@ def test_a_block_by_rows_and_by_groups_is_its_twin(target, case):
 def test_a_projection_that_is_averaged_is_never_written():
     nodes = [
         (conv("x", "k", 12, 37, activation=RELU6), (1, 37, 5, 3)),
-        (g.Mean("m", ("k",), "m", (2, 3), False), (1, 37)),
+        (g.Reduce("m", ("k",), "m", "mean", (2, 3), False), (1, 37)),
     ]
     graph = graph_of(nodes, (1, 12, 5, 3))
     assert isinstance(fuse(graph)[0], PooledConv)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from mobilenets.engine.graph import Binary, Conv, Dense, Graph, Mean, Node, Tensor
+from mobilenets.engine.graph import Binary, Conv, Dense, Graph, Node, Reduce, Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,9 @@ def _common(names: list[str]) -> str:
 
 def _pooled(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
     mean = uses.only_reader(node.output)
-    if not node.pointwise or not isinstance(mean, Mean) or mean.axes != (2, 3):
+    if not node.pointwise or not isinstance(mean, Reduce):
+        return None
+    if (mean.kind, mean.axes) != ("mean", (2, 3)):
         return None
     return [node, mean], PooledConv(node.name, node, node.inputs[0], mean.output)
 

@@ -22,10 +22,12 @@ class Activation:
 
     clip: min(max(x, low), high), either of them infinite; exp: e to the x; hardsigmoid:
     clip(alpha x + beta, 0, 1); hardswish: x clip(x / 6 + 1/2, 0, 1); sigmoid: 1 / (1 + exp(-x));
-    silu: x sigmoid(x). NaN stays NaN.
+    silu: x sigmoid(x); reciprocal: 1 / x; sqrt: the square root. NaN stays NaN.
     """
 
-    kind: Literal["none", "clip", "exp", "hardsigmoid", "hardswish", "sigmoid", "silu"] = "none"
+    kind: Literal[
+        "none", "clip", "exp", "hardsigmoid", "hardswish", "reciprocal", "sigmoid", "silu", "sqrt"
+    ] = "none"
     low: float = -np.inf
     high: float = np.inf
     alpha: float = 1 / 6
@@ -119,9 +121,10 @@ class Pool(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Mean(Node):
-    """Mean over `axes` (none negative), kept as 1 or dropped."""
+class Reduce(Node):
+    """Mean, sum, or length (l2) over `axes` (none negative), kept as 1 or dropped."""
 
+    kind: Literal["mean", "sum", "l2"]
     axes: tuple[int, ...]
     keep: bool
 
@@ -129,6 +132,11 @@ class Mean(Node):
 @dataclass(frozen=True, eq=False)
 class Reshape(Node):
     """The same elements in row-major order under the output's shape."""
+
+
+@dataclass(frozen=True, eq=False)
+class Expand(Node):
+    """Repeated along axes of size 1 up to the output's shape, which has as many axes."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,10 +19,11 @@ from mobilenets.engine.graph import (
     ArgMax,
     Binary,
     Concat,
-    Mean,
+    Expand,
     Node,
     Pad,
     Pool,
+    Reduce,
     Reshape,
     Resize,
     Slice,
@@ -75,7 +76,7 @@ def _pool(low: Layouts, node: Pool) -> None:
     low.simple(step, node, order=CHANNELS_LAST)
 
 
-def _mean(low: Layouts, node: Mean) -> None:
+def _reduce(low: Layouts, node: Reduce) -> None:
     name = node.inputs[0]
     place, shape = low.places[name], low.tensor(name).shape
     own = strides(shape, place.order)
@@ -84,7 +85,9 @@ def _mean(low: Layouts, node: Mean) -> None:
     made = strides(sizes, range(len(sizes)))
     nest = Nest(sizes, (made, tuple(own[axis] for axis in kept)))
     axes = [(shape[axis], own[axis]) for axis in node.axes]
-    step = ReduceStep(low.next_name(), (place.buffer,), node.output, low.threads, nest, axes)
+    step = ReduceStep(
+        low.next_name(), (place.buffer,), node.output, low.threads, nest, axes, node.kind
+    )
     low.simple(step, node)
 
 
@@ -139,6 +142,12 @@ def _joins(low: Layouts, node: Concat, order: tuple[int, ...]) -> bool:
     low.sizes[node.output] = at
     low.made(node.output, order)
     return True
+
+
+def _expand(low: Layouts, node: Expand) -> None:
+    shape, order = low.tensor(node.output).shape, low.places[node.inputs[0]].order
+    nest = nest_of(shape, order, strides(shape, order), _spread(low, node.inputs[0], shape))
+    _copy(low, node, [(0, nest, 0, 0)], order)
 
 
 def _slice(low: Layouts, node: Slice) -> None:
@@ -214,9 +223,10 @@ NODES: dict[type[Node], Callable[[Layouts, Any], None]] = {
     ArgMax: _argmax,
     Binary: _binary,
     Concat: _concat,
-    Mean: _mean,
+    Expand: _expand,
     Pad: _pad,
     Pool: _pool,
+    Reduce: _reduce,
     Reshape: _reshape,
     Resize: _resize,
     Slice: _slice,

@@ -18,11 +18,12 @@ from mobilenets.engine.graph import (
     Concat,
     Conv,
     Dense,
+    Expand,
     Graph,
-    Mean,
     Node,
     Pad,
     Pool,
+    Reduce,
     Reshape,
     Resize,
     Slice,
@@ -79,11 +80,13 @@ def _activated(activation: Activation, x: NDArray[np.float64]) -> NDArray[np.flo
         return np.clip(activation.alpha * x + activation.beta, 0, 1)
     if kind == "hardswish":
         return x * np.clip(x / 6 + 0.5, 0, 1)
+    if kind == "reciprocal":
+        return 1 / x
     if kind == "sigmoid":
         return 1 / (1 + np.exp(-x))
     if kind == "silu":
         return x * (1 / (1 + np.exp(-x)))
-    return x
+    return np.sqrt(x) if kind == "sqrt" else x
 
 
 def _taps(padded: Value, kernel: Shape, strides: Shape, dilations: Shape, size: Shape) -> Any:
@@ -144,8 +147,16 @@ def _pool(node: Pool, inputs: tuple[Value, ...], shape: Shape) -> Value:
     return out if largest else out / count
 
 
-def _mean(node: Mean, inputs: tuple[Value, ...], shape: Shape) -> Value:
-    return np.asarray(inputs[0].mean(node.axes, dtype=np.float64, keepdims=node.keep))
+def _reduce(node: Reduce, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    x = inputs[0].astype(np.float64)
+    if node.kind == "l2":
+        return np.asarray(np.sqrt((x * x).sum(node.axes, keepdims=node.keep)))
+    function = np.mean if node.kind == "mean" else np.sum
+    return np.asarray(function(x, node.axes, keepdims=node.keep))
+
+
+def _expand(node: Expand, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    return np.broadcast_to(inputs[0], shape)
 
 
 def _reshape(node: Reshape, inputs: tuple[Value, ...], shape: Shape) -> Value:
@@ -213,9 +224,10 @@ _TWINS: Mapping[type[Node], Callable[[Any, tuple[Value, ...], Shape], Value]] = 
     Concat: _concat,
     Conv: _conv,
     Dense: _dense,
-    Mean: _mean,
+    Expand: _expand,
     Pad: _pad,
     Pool: _pool,
+    Reduce: _reduce,
     Reshape: _reshape,
     Resize: _resize,
     Slice: _slice,

@@ -21,6 +21,10 @@ def activate(e: Emitter, x: Value, activation: Activation) -> Value:
         return sigmoid(e, x)
     if activation.kind == "exp":
         return exp(e, x)
+    if activation.kind == "reciprocal":
+        return e.value(x.type, f"fdiv {e.splat(1.0)}, {x.text}")
+    if activation.kind == "sqrt":
+        return sqrt(e, x)
     if activation.kind == "silu":
         return e.fmul(x, sigmoid(e, x))
     inner = e.fma(x, e.splat(activation.alpha), e.splat(activation.beta))
@@ -32,6 +36,13 @@ def _clip(e: Emitter, x: Value, low: float, high: float) -> Value:
     if low > -math.inf:
         x = e.at_least(x, e.splat(low))
     return e.at_most(x, e.splat(high)) if high < math.inf else x
+
+
+def sqrt(e: Emitter, x: Value) -> Value:
+    """The square root of a vector or of a scalar."""
+    suffix = "f32" if x.type == "float" else f"v{e.lanes}f32"
+    e.module.declare(x.type, f"llvm.sqrt.{suffix}", x.type)
+    return e.value(x.type, f"call {x.type} @llvm.sqrt.{suffix}({x})")
 
 
 def sigmoid(e: Emitter, x: Value) -> Value:

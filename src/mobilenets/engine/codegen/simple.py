@@ -1,11 +1,11 @@
 """Steps besides convolutions: sums, activations, copies, pools, means, softmax, resizing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 
-from mobilenets.engine.codegen.activate import activate, exp
+from mobilenets.engine.codegen.activate import activate, exp, sqrt
 from mobilenets.engine.codegen.chain import share_rows
 from mobilenets.engine.codegen.convolution import fill
 from mobilenets.engine.codegen.emit import Emitter
@@ -105,19 +105,19 @@ class MapStep(Step):
 
 
 class ReduceStep(Step):
-    """Means over some axes. `outer` is a nest of (output, input), `inner` one of (input,)."""
+    """Mean, sum or length over some axes, each (size, step); a nest of (output, input)."""
 
-    kind = "mean"
+    kind = "reduce"
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
-        nest: Nest, axes: Sequence[tuple[int, int]],
+        nest: Nest, axes: Sequence[tuple[int, int]], operation: str,
     ) -> None:  # fmt: skip
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
-        self.nest, self.axes = nest, axes
+        self.nest, self.axes, self.operation = nest, axes, operation
 
     def emit(self, frame: Frame) -> None:
-        """For each output, or vector of outputs, sum over the axes and divide."""
+        """For each output, or vector of outputs, sum over the axes; then divide, or the root."""
         e = frame.e
         pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
         count = int(np.prod([size for size, _ in self.axes], dtype=np.int64))
@@ -125,8 +125,10 @@ class ReduceStep(Step):
         def body(p: list[Value], lanes: int) -> None:
             zero = e.splat(0.0) if lanes else Value("float", "0.0")
             total = self._sum(e, p[1], lanes, list(self.axes), zero)
-            factor = e.splat(1 / count) if lanes else Value("float", literal(1 / count))
-            write(e, e.fmul(total, factor), p[0], lanes)
+            if self.operation == "mean":
+                factor = e.splat(1 / count) if lanes else Value("float", literal(1 / count))
+                total = e.fmul(total, factor)
+            write(e, sqrt(e, total) if self.operation == "l2" else total, p[0], lanes)
 
         emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
 
@@ -135,7 +137,7 @@ class ReduceStep(Step):
     ) -> Value:
         if not axes:
             value = e.load_some(pointer, 0, lanes) if lanes else e.load(pointer, 0, "float")
-            return e.fadd(total, value)
+            return e.fma(value, value, total) if self.operation == "l2" else e.fadd(total, value)
         size, step = axes[0]
 
         def turn(i: Index, held: list[Value]) -> list[Value]:
@@ -158,48 +160,43 @@ class PoolStep(Step):
 
     def emit(self, frame: Frame) -> None:
         """Rows shared out; windows at the edges read fewer inputs."""
-        e = frame.e
-        for thread, (first, last) in enumerate(share_rows(self.target.height, self.threads)):
-            if first == last:
+        e, wide = frame.e, (0, self.target.width)
+        for thread, rows in enumerate(share_rows(self.target.height, self.threads)):
+            if rows[0] == rows[1]:
                 continue
             with e.when(e.compare("eq", frame.thread, thread)):
-                for y in range(first, last):
-                    self._row(frame, y)
+                for y, top, high in self._windows(e, 0, rows):
+                    for x, left, count in self._windows(e, 1, wide):
+                        self._window(frame, (y, x), (top, left), (high, count))
 
-    def _row(self, frame: Frame, y: int) -> None:
-        """Columns with a whole window in a loop, the others one by one."""
-        e = frame.e
-        pool, width = self.pool, self.source.width
-        rows = self._inside(y, 0, self.source.height)
-        whole = [
-            x for x in range(self.target.width) if len(self._inside(x, 1, width)) == pool.kernel[1]
-        ]
-        edges = [x for x in range(self.target.width) if x not in set(whole)]
-        for x in edges:
-            self._window(frame, (y, x), rows, self._inside(x, 1, width))
+    def _windows(
+        self, e: Emitter, axis: int, part: tuple[int, int]
+    ) -> Iterator[tuple[Index, Index, int]]:
+        """Where a window is, its first input and how many: edges one by one, the rest in a loop."""
+        size, pool = (self.source.height, self.source.width)[axis], self.pool
+        kernel, stride, pad = pool.kernel[axis], pool.strides[axis], pool.pads[axis]
+        whole = []
+        for at in range(*part):
+            first, last = at * stride - pad, at * stride - pad + kernel
+            if first >= 0 and last <= size:
+                whole.append(at)
+            else:
+                yield at, max(first, 0), min(last, size) - max(first, 0)
         if whole:
-            with e.repeat(whole[0], whole[-1] + 1) as column:
-                self._window(frame, (y, column), rows, None)
-
-    def _inside(self, at: int, axis: int, size: int) -> list[int]:
-        start = at * self.pool.strides[axis] - self.pool.pads[axis]
-        return [i for i in range(start, start + self.pool.kernel[axis]) if 0 <= i < size]
+            with e.repeat(whole[0], whole[-1] + 1) as index:
+                yield index, e.sub(e.mul(index, stride), pad), kernel
 
     def _window(
-        self, frame: Frame, place: tuple[int, Index], rows: list[int], columns: list[int] | None
-    ) -> None:
+        self, frame: Frame, place: tuple[Index, Index], first: tuple[Index, Index],
+        size: tuple[int, int],
+    ) -> None:  # fmt: skip
         e, pool, shape = frame.e, self.pool, self.source
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
-        y, x = place
-        wide = pool.kernel[1] if columns is None else len(columns)
-        start: Index = columns[0] if columns else 0
-        if columns is None:
-            start = e.sub(e.mul(x, pool.strides[1]), pool.pads[1])
-        taken = pool.kernel[0] * pool.kernel[1] if pool.count_pads else len(rows) * wide
-        to = e.at(out, e.add(y * self.target.row, e.mul(x, shape.channels)))
-        sources = [
-            e.at(source, e.add(row * shape.row, e.mul(start, shape.channels))) for row in rows
-        ]
+        (y, x), (top, left), (high, wide) = place, first, size
+        taken = pool.kernel[0] * pool.kernel[1] if pool.count_pads else high * wide
+        to = e.at(out, e.add(e.mul(y, self.target.row), e.mul(x, shape.channels)))
+        start = e.at(source, e.add(e.mul(top, shape.row), e.mul(left, shape.channels)))
+        sources = [e.at(start, row * shape.row) for row in range(high)]
 
         def body(p: list[Value], lanes: int) -> None:
             values = [

@@ -74,6 +74,26 @@ def exp(call: Call) -> Value:
     return _activated(call, Activation("exp"))
 
 
+def reciprocal(call: Call) -> Value:
+    """Reciprocal."""
+    return _activated(call, Activation("reciprocal"))
+
+
+def sqrt(call: Call) -> Value:
+    """Sqrt."""
+    return _activated(call, Activation("sqrt"))
+
+
+def power(call: Call) -> Value:
+    """Pow: a square or a square root."""
+    exponent, x = call.constant(1, "exponent"), call.tensor()
+    if exponent.size != 1 or exponent.ndim > len(x.shape) or exponent.flat[0] not in (0.5, 2):
+        raise call.fail("its exponent must be 2 or 0.5")
+    if exponent.flat[0] == 0.5:
+        return sqrt(call)
+    return _both(call, "mul", x, x)
+
+
 def hard_sigmoid(call: Call) -> Value:
     """HardSigmoid."""
     alpha, beta = call.number("alpha", 0.2), call.number("beta", 0.5)
@@ -114,10 +134,14 @@ def sub(call: Call) -> Value:
 
 
 def div(call: Call) -> Value:
-    """Div by a constant."""
-    divisor = _aligned(call)
+    """Div: a product with one over what divides."""
+    first, divisor = call.value(0), _aligned(call)
     if isinstance(divisor, Tensor):
-        raise call.fail("its divisor must be a constant")
+        x = call.tensor(1)
+        inverse = call.emit(Activate, [x], x.shape, activation=Activation("reciprocal"))
+        if isinstance(first, Tensor):
+            return _both(call, "mul", call.tensor(0), inverse)
+        return scale_by(call, inverse, _exact(call, first))
     with np.errstate(all="ignore"):
         return scale_by(call, call.tensor(0), 1 / _exact(call, divisor))
 

@@ -14,10 +14,10 @@ from mobilenets.engine.graph import (
     Binary,
     Conv,
     Dense,
-    Mean,
     Node,
     Pad,
     Pool,
+    Reduce,
     Reshape,
 )
 
@@ -183,18 +183,18 @@ def pad(graph: Rewriter, node: Node) -> list[Node] | None:
     return [replace(node, inputs=made.inputs, pads=pads, count_pads=count)]
 
 
-def mean_without_axes(graph: Rewriter, node: Node) -> list[Node] | None:
-    """A mean that keeps its axes, and a reshape that drops them."""
+def reduced_without_axes(graph: Rewriter, node: Node) -> list[Node] | None:
+    """A mean or a sum that keeps its axes, and a reshape that drops them."""
     if not isinstance(node, Reshape):
         return None
-    mean = graph.only(node.inputs[0], Mean)
-    if mean is None or not mean.keep:
+    made = graph.only(node.inputs[0], Reduce)
+    if made is None or not made.keep:
         return None
-    old = graph.shape(mean.inputs[0])
-    if graph.shape(node.output) != tuple(s for a, s in enumerate(old) if a not in mean.axes):
+    old = graph.shape(made.inputs[0])
+    if graph.shape(node.output) != tuple(s for a, s in enumerate(old) if a not in made.axes):
         return None
-    return [replace(mean, output=node.output, keep=False)]
+    return [replace(made, output=node.output, keep=False)]
 
 
 PATTERNS = (gate, hard_gate)
-FOLDS = (no_change, two_clips, scale_and_shift, activation, pad, mean_without_axes)
+FOLDS = (no_change, two_clips, scale_and_shift, activation, pad, reduced_without_axes)

@@ -12,9 +12,9 @@ from mobilenets.engine.graph import (
     Binary,
     Conv,
     Dense,
-    Mean,
     Pads,
     Pool,
+    Reduce,
     Resize,
     Tensor,
     Transpose,
@@ -144,7 +144,7 @@ def _ceil_pads(shape: Shape, kernel: Shape, strides: tuple[int, ...], pads: Pads
 def global_average_pool(call: Call) -> Value:
     """GlobalAveragePool."""
     x = call.image()
-    return call.emit(Mean, [x], (*x.shape[:2], 1, 1), axes=(2, 3), keep=True)
+    return call.emit(Reduce, [x], (*x.shape[:2], 1, 1), kind="mean", axes=(2, 3), keep=True)
 
 
 def global_max_pool(call: Call) -> Value:
@@ -156,16 +156,33 @@ def global_max_pool(call: Call) -> Value:
 
 def reduce_mean(call: Call) -> Value:
     """ReduceMean, over any axes."""
+    return _reduced(call, "mean", since=18)
+
+
+def reduce_sum(call: Call) -> Value:
+    """ReduceSum, over any axes."""
+    return _reduced(call, "sum", since=13)
+
+
+def reduce_l2(call: Call) -> Value:
+    """ReduceL2, over any axes."""
+    return _reduced(call, "l2", since=18)
+
+
+def _reduced(call: Call, kind: str, since: int) -> Value:
+    """`since`: the opset from which on the axes are an input."""
     x = call.tensor()
-    listed = call.listed("axes", 1, since=18)
+    listed = call.listed("axes", 1, since)
     if not listed and call.integer("noop_with_empty_axes", 0):
+        if kind == "l2":
+            raise call.fail("noop_with_empty_axes must be 0, or there must be axes")
         return x
     rank = len(x.shape)
     axes = call.axes(listed or range(rank), rank)
     keep = call.integer("keepdims", 1) != 0
     kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     shape = kept if keep else tuple(s for axis, s in enumerate(x.shape) if axis not in axes)
-    return call.emit(Mean, [x], shape, axes=axes, keep=keep)
+    return call.emit(Reduce, [x], shape, kind=kind, axes=axes, keep=keep)
 
 
 def batch_norm(call: Call) -> Value:

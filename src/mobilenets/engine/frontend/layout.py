@@ -12,9 +12,10 @@ from mobilenets.engine.graph import (
     Concat,
     Conv,
     Dense,
-    Mean,
+    Expand,
     Node,
     Pad,
+    Reduce,
     Reshape,
     Softmax,
     Transpose,
@@ -38,7 +39,7 @@ def two_transposes(graph: Rewriter, node: Node) -> list[Node] | None:
 
 def transpose_later(graph: Rewriter, node: Node) -> list[Node] | None:
     """What works on transposed values works on those before."""
-    if not isinstance(node, Activate | Binary | Concat | Mean | Softmax):
+    if not isinstance(node, Activate | Binary | Concat | Reduce | Softmax):
         return None
     sources = [graph.maker(name, Transpose) for name in node.inputs]
     first = sources[0]
@@ -51,7 +52,7 @@ def transpose_later(graph: Rewriter, node: Node) -> list[Node] | None:
         return None
     inputs = tuple(source.inputs[0] for source in sources if source)
     order = first.order
-    if isinstance(node, Mean) and not node.keep:
+    if isinstance(node, Reduce) and not node.keep:
         order = _without(order, node.axes)
     shape = graph.shape(node.output)
     original = tuple(shape[order.index(axis)] for axis in range(len(order)))
@@ -72,6 +73,29 @@ def pad_later(graph: Rewriter, node: Node) -> list[Node] | None:
     before, after = (tuple(sizes[a] for a in node.order) for sizes in (pad.before, pad.after))
     padded = Pad(pad.name, (between,), node.output, before, after, pad.value)
     return [replace(node, inputs=pad.inputs, output=between), padded]
+
+
+def expand_later(graph: Rewriter, node: Node) -> list[Node] | None:
+    """Activations come before values are repeated; sums and products repeat them by themselves."""
+    if isinstance(node, Activate):
+        made = graph.only(node.inputs[0], Expand)
+        if made is None:
+            return None
+        between = graph.fresh(node.output, graph.shape(made.inputs[0]))
+        less = replace(node, inputs=made.inputs, output=between)
+        return [less, Expand(made.name, (between,), node.output)]
+    if not isinstance(node, Binary):
+        return None
+    for name in node.inputs:
+        made = graph.maker(name, Expand)
+        if made is None:
+            continue
+        inputs = tuple(made.inputs[0] if other == name else other for other in node.inputs)
+        shapes = [graph.shape(other) for other in inputs]
+        shapes += [] if node.constant is None else [node.constant.shape]
+        if np.broadcast_shapes(*shapes) == graph.shape(node.output):
+            return [replace(node, inputs=inputs)]
+    return None
 
 
 def activate_earlier(graph: Rewriter, node: Node) -> list[Node] | None:
@@ -102,7 +126,7 @@ def _on_original(graph: Rewriter, node: Node, order: Axes) -> Node | None:
     """The node for values whose axes are not yet in `order`."""
     if isinstance(node, Concat | Softmax):
         return replace(node, axis=order[node.axis])
-    if isinstance(node, Mean):
+    if isinstance(node, Reduce):
         return replace(node, axes=tuple(sorted(order[axis] for axis in node.axes)))
     if isinstance(node, Binary):
         return _binary(graph, node, order)
@@ -145,5 +169,5 @@ def reshapes(graph: Rewriter, node: Node) -> list[Node] | None:
     return None if first is None else [replace(node, inputs=first.inputs)]
 
 
-MOVES = (two_transposes, transpose_later, pad_later, activate_earlier)
+MOVES = (two_transposes, transpose_later, pad_later, expand_later, activate_earlier)
 TIDY = (two_transposes, unit_transpose, reshapes)

@@ -16,6 +16,7 @@ from mobilenets.engine.frontend.builder import (
 from mobilenets.engine.graph import (
     ArgMax,
     Concat,
+    Expand,
     Pad,
     Reshape,
     Slice,
@@ -269,9 +270,13 @@ def gather(call: Call) -> Value:
 
 
 def expand(call: Call) -> Value:
-    """Expand, where it only adds axes."""
-    x = call.any_tensor()
-    shape = broadcast(x.shape, call.indices(1, "shape"))
-    if math.prod(shape) != math.prod(x.shape):
-        raise call.fail(f"only constants can be expanded, got {x.shape} to {shape}")
-    return _reshaped(call, x, shape)
+    """Expand; a fixed batch in front becomes 1."""
+    x, wanted = call.any_tensor(), call.indices(1, "shape")
+    if x.shape[:1] == (1,) and len(wanted) == len(x.shape) and wanted[0] == call.builder.batch:
+        wanted = (1, *wanted[1:])
+    shape = broadcast(x.shape, wanted)
+    if math.prod(shape) == math.prod(x.shape):
+        return _reshaped(call, x, shape)
+    x = call.tensor()
+    wide = (1,) * (len(shape) - len(x.shape)) + x.shape
+    return call.emit(Expand, [_reshaped(call, x, wide)], shape)
