@@ -20,7 +20,7 @@ def run(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least score: 0, or 0.3 of a detector."),
+        typer.Option(min=0, max=1, help="Least score: 0, or 0.4 of a detector."),
     ] = None,
     save_dir: Annotated[
         Path | None, typer.Option(help="Also write each image with what is seen drawn on it here.")

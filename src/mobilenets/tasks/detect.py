@@ -126,7 +126,7 @@ class Detect:
     picture = "precision"
     resolution = 320
     top = 100
-    threshold = 0.3
+    threshold = 0.4
     smallest_batch = 2  # the last map is one place: a norm needs two values
     scratch = "modern_ssd"
     finetune = "finetune_ssd"
