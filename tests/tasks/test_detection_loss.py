@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -55,6 +57,19 @@ def test_softmax_with_hard_negatives_is_torchvisions_loss(seed):
     torch.testing.assert_close(found, theirs(outputs, targets), rtol=1e-4, atol=1e-4)
 
 
+def slow_boxes(output: Tensor, wanted: Tensor, anchor: Tensor) -> float:
+    """Smooth L1 of one matched anchor's codes."""
+    left, top, right, bottom = wanted[1:]
+    code = [
+        ((left + right) / 2 - anchor[0]) / anchor[2] * 10,
+        ((top + bottom) / 2 - anchor[1]) / anchor[3] * 10,
+        torch.log((right - left) / anchor[2]) * 5,
+        torch.log((bottom - top) / anchor[3]) * 5,
+    ]
+    offs = [abs(float(a - b)) for a, b in zip(output[:4], code, strict=True)]
+    return sum(off**2 / 2 if off < 1 else off - 0.5 for off in offs)
+
+
 def slow_loss(outputs: Tensor, targets: Tensor, objective: Objective) -> float:
     """Sigmoid scores, one anchor at a time."""
     total, count = 0.0, 0
@@ -71,17 +86,7 @@ def slow_loss(outputs: Tensor, targets: Tensor, objective: Objective) -> float:
                 negatives.append(entropy)
                 continue
             positives += 1
-            left, top, right, bottom = wanted[1:]
-            code = [
-                ((left + right) / 2 - anchor[0]) / anchor[2] * 10,
-                ((top + bottom) / 2 - anchor[1]) / anchor[3] * 10,
-                torch.log((right - left) / anchor[2]) * 5,
-                torch.log((bottom - top) / anchor[3]) * 5,
-            ]
-            for a, b in zip(out[:4], code, strict=True):
-                off = abs(float(a - b))
-                total += objective.box_weight * (off**2 / 2 if off < 1 else off - 0.5)
-            total += entropy
+            total += objective.box_weight * slow_boxes(out, wanted, anchor) + entropy
         keep = max(int(objective.negatives * positives), 3)
         total += sum(sorted(negatives, reverse=True)[:keep])
         count += positives
@@ -106,9 +111,42 @@ def test_negatives_on_each_other_count_once():
 
     codes = encode_boxes(box, ANCHORS)
     kept = loss.mine(losses, matched, codes, ANCHORS)
-    assert int((kept & ~matched).sum()) <= 1
+    hardest = int(losses.masked_fill(matched, 0).argmax())
+    assert torch.nonzero((kept & ~matched)[0]).flatten().tolist() == [hardest]
+    assert kept[matched].all()
     apart = loss.mine(losses, matched, torch.zeros_like(codes), ANCHORS)
     assert int((apart & ~matched).sum()) == 3 * int(matched.sum())
+
+
+def slow_focal(outputs: Tensor, targets: Tensor, objective: Objective) -> float:
+    """RetinaNet's loss (arXiv 1708.02002, equation 5), one logit of one anchor at a time."""
+    total, count = 0.0, 0
+    for output, target in zip(outputs.double(), targets.double(), strict=True):
+        for out, wanted, anchor in zip(output, target, ANCHORS.double(), strict=True):
+            label = int(wanted[0])
+            for index, logit in enumerate(out[4:]):
+                share = float(torch.sigmoid(logit))
+                there = index == label and label > 0
+                right = share if there else 1 - share
+                weight = objective.focal_alpha if there else 1 - objective.focal_alpha
+                total -= weight * (1 - right) ** objective.focal_gamma * math.log(right)
+            if label:
+                count += 1
+                total += objective.box_weight * slow_boxes(out, wanted, anchor)
+    return total / count
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Objective(focal_gamma=2.0),
+        Objective(focal_gamma=0.5, focal_alpha=0.6, box_weight=3.0, negatives=1.0),
+    ],
+)
+def test_the_focal_loss_is_its_formula_over_all_anchors(objective):
+    outputs, targets, _ = scene(5, images=2)
+    found = DetectionLoss(ANCHORS, "sigmoid", objective)(outputs, targets)
+    assert float(found) == pytest.approx(slow_focal(outputs, targets, objective), rel=1e-4)
 
 
 def test_focal_loss_is_small_for_what_is_easy():
