@@ -24,7 +24,7 @@ class DetectionLoss:
 
     def __init__(self, anchors: Tensor, scores: Scores, objective: Objective) -> None:
         if objective.focal_gamma and scores != "sigmoid":
-            raise ValueError(f"focal_gamma needs scores='sigmoid', the network has {scores!r}")
+            raise ValueError(f"focal_gamma needs scores=sigmoid (--knob), the network has {scores}")
         self.anchors, self.scores, self.objective = anchors, scores, objective
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
