@@ -2,14 +2,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import one_hot
 
 from mobilenets.card import ModelCard, Preprocessing, card_of, set_card
+from mobilenets.data.box_transforms import match
 from mobilenets.data.objects import Objects
 from mobilenets.errors import WeightsError
+from mobilenets.models.ssd import decode_boxes, encode_boxes
 from mobilenets.models.zoo import build
 from mobilenets.runtime.detect import Detection
 from mobilenets.tasks import TASKS
-from mobilenets.tasks.detect import as_boxes
+from mobilenets.tasks.detect import Measure, as_boxes
 
 TASK = TASKS["detect"]
 NAME = "ssdlite_mobilenet_v2"
@@ -56,26 +59,99 @@ def test_the_network_in_training_and_as_deployed_see_the_same(scores):
     np.testing.assert_allclose(found, decoded, rtol=1e-4, atol=1e-5)
 
 
+SIZE = (64, 48)
+THERE = [
+    Objects.of([[4, 4, 30, 40], [34, 10, 60, 44]], [1, 0]),
+    Objects.of([], []),
+    Objects.of([[10, 6, 50, 42]], [0]),
+    Objects.of([[2, 2, 20, 20], [40, 2, 62, 20], [20, 24, 50, 46]], [1, 1, 0]),
+]
+"""What is in four pictures of that size."""
+
+
+def seeing(seen: list[Objects], card: ModelCard, sure: float = 8.0) -> np.ndarray:
+    """The raw outputs (N, anchors, 4 + 1 + 2) of a network that sees just that, so surely.
+
+    In each picture a little surer: of equal scores the earlier picture's would come first.
+    """
+    anchors = torch.from_numpy(TASK.anchors(card))
+    outputs = []
+    for number, objects in enumerate(seen):
+        shares = torch.from_numpy(objects.boxes) / torch.tensor([*SIZE, *SIZE])
+        target = match(shares, torch.from_numpy(objects.labels), anchors, 0.5)
+        classes = target[:, 0].long()
+        codes = torch.zeros(len(anchors), 4)
+        codes[classes > 0] = encode_boxes(target[classes > 0, 1:], anchors[classes > 0])
+        logits = (sure + number / 4) * (2 * one_hot(classes, 1 + len(Two.classes)) - 1)
+        outputs.append(torch.cat([codes, logits], 1))
+    return torch.stack(outputs).numpy()
+
+
+def measured(card: ModelCard, outputs: np.ndarray, there: list[Objects]) -> Measure:
+    evaluator = TASK.evaluator(card, Two())
+    evaluator.update(outputs, there, [SIZE] * len(there))
+    return evaluator
+
+
+@pytest.mark.parametrize("scores", ["sigmoid", "softmax"])
+def test_who_sees_all_has_a_precision_of_one_and_hardly_a_loss(scores):
+    card = card_of(tiny(scores=scores))
+    found = measured(card, seeing(THERE, card), THERE)
+    results = dict(found.results())
+    for name in ("ap", "ap50", "ap75", "ar100", "ap50_voc07"):
+        assert results[name] == pytest.approx(1), name
+    assert results["loss"] < 0.05
+    assert results["images"] == 4
+    assert found.by_class() == {name: pytest.approx({"ap": 1, "ap50": 1}) for name in Two.classes}
+    others = [objects._replace(labels=1 - objects.labels) for objects in THERE]
+    results = dict(measured(card, seeing(others, card), THERE).results())
+    assert results["ap50"] < 0.1
+    assert results["loss"] > 5
+
+
+def some(card: ModelCard) -> np.ndarray:
+    """The raw outputs of a network that sees some of it: one object in the first picture is
+    missed, the third is a little off, in the second is one too many.
+    """
+    first, _, third, last = THERE
+    seen = [
+        Objects.of(first.boxes[:1], first.labels[:1]),
+        Objects.of([[5, 5, 40, 40]], [0]),
+        Objects.of(third.boxes + np.float32([3, 2, 0, 0]), third.labels),
+        last,
+    ]
+    return seeing(seen, card, 3.0)
+
+
 def test_the_loss_of_raw_outputs_is_measured_and_of_decoded_ones_not():
-    model, data = tiny(), Two()
-    images = torch.randn(2, 3, 64, 96)
-    targets = [data.target(0), data.target(1)]
-    sizes = [(64, 48)] * 2
-    with torch.inference_mode():
-        raw, decoded = model(images).numpy(), TASK.deploy(model)(images).numpy()
-    one, two = (TASK.evaluator(card_of(network), data) for network in (model, TASK.deploy(model)))
-    one.update(raw, targets, sizes)
-    two.update(decoded, targets, sizes)
-    results = dict(one.results())
+    card = card_of(tiny())
+    raw = torch.from_numpy(some(card))
+    boxes = decode_boxes(raw[..., :4], torch.from_numpy(TASK.anchors(card)))
+    decoded = torch.cat([boxes, raw[..., 5:].sigmoid()], -1).numpy()
+    results = dict(measured(card, raw.numpy(), THERE).results())
     assert results.pop("loss") > 0
-    assert results == pytest.approx(dict(two.results()))
-    half = TASK.evaluator(card_of(model), data)
-    half.update(raw[:1], targets[:1], sizes[:1])
-    rest = TASK.evaluator(card_of(model), data)
-    rest.update(raw[1:], targets[1:], sizes[1:])
-    half.merge(rest)
-    assert half.images == 2
-    assert dict(half.results())["ap"] == pytest.approx(results["ap"])
+    assert 0.2 < results["ap"] < 0.9
+    theirs = measured(card.replace(outputs="boxes"), decoded, THERE)
+    assert results == pytest.approx(dict(theirs.results()))
+
+
+def test_parts_merge_to_the_whole():
+    """Each of two processes has counted batches of its own."""
+    card = card_of(tiny())
+    raw, sizes = some(card), [SIZE] * 4
+    whole = TASK.evaluator(card, Two())
+    parts = [TASK.evaluator(card, Two()) for _ in range(2)]
+    for start, end, part in ((0, 1, 0), (1, 2, 1), (2, 4, 0)):
+        for evaluator in (whole, parts[part]):
+            evaluator.update(raw[start:end], THERE[start:end], sizes[start:end])
+    expected = dict(whole.results())
+    assert 0.2 < expected["ap"] < 0.9
+    assert dict(parts[0].results()) != pytest.approx(expected)
+    parts[0].merge(parts[1])
+    assert dict(parts[0].results()) == pytest.approx(expected)
+    assert parts[0].by_class() == {
+        name: pytest.approx(figures) for name, figures in whole.by_class().items()
+    }
 
 
 def test_a_classifiers_backbone_is_taken():
