@@ -211,7 +211,7 @@ def modern_ssd() -> Recipe:
     """From scratch: AdamW, cosine with warm-up, softmax scores, SSD's augmentation, an average.
 
     For data sets of some thousand images and more. Not run on COCO here; docs/reproduction.md has
-    what its settings give on blood cells from scratch, beside torchvision's network.
+    what `finetune_ssd`, the same but for its length, gives from scratch beside torchvision's.
     """
     return Recipe(
         "modern_ssd",
