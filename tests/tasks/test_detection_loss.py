@@ -156,7 +156,7 @@ def test_focal_loss_is_small_for_what_is_easy():
     shares[..., 0] = 0
     right = torch.cat([outputs[..., :4], 8.0 * (2 * shares - 1)], -1)
     assert focal(right, targets) < 1e-4 < focal(-right, targets)
-    with pytest.raises(ValueError, match="focal_gamma needs scores='sigmoid'"):
+    with pytest.raises(ValueError, match="focal_gamma needs scores=sigmoid"):
         DetectionLoss(ANCHORS, "softmax", Objective(focal_gamma=2.0))
 
 

@@ -101,6 +101,7 @@ class Classify:
     resolution = 224
     top = 5
     threshold = 0.0
+    smallest_batch = 1
     scratch = "modern"
     finetune = "finetune"
 
