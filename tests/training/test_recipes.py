@@ -134,6 +134,19 @@ def test_an_unknown_setting_is_told_the_known_ones(setting):
         recipe("modern", **{setting: 1})
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("finetune_ssd", {"mixup": 0.2}),
+        ("paper_ssd", {"dropout": 0.1}),
+        ("modern", {"negatives": 5.0}),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(name, changes):
+    with pytest.raises(ValueError, match=rf"{next(iter(changes))} is a setting to .*{name} is to"):
+        recipe(name, **changes)
+
+
 def test_an_unknown_recipe_is_told_the_known_ones():
     names = ", ".join(sorted(RECIPES))
     with pytest.raises(ValueError, match=f"recipe must be one of {names}, got 'modem'; .*'modern'"):

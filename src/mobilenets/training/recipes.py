@@ -17,6 +17,17 @@ SHARES = (
     *("dropout", "norm_momentum", "teacher_weight"),
 )
 """Settings from 0 to 1."""
+ALONE = {
+    "classify": {
+        *("crop_scale", "erasing", "mixup", "cutmix", "train_scale"),
+        *("dropout", "teacher_weight", "teacher_temperature"),
+    },
+    "detect": {
+        *("zoom_out", "box_weight", "negatives", "negative_nms"),
+        *("focal_gamma", "focal_alpha"),
+    },
+}
+"""Settings that do something in recipes of one task alone."""
 
 
 @dataclass(frozen=True)
@@ -286,6 +297,11 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     for key in given:
         if key not in allowed:
             raise ValueError(unknown_name(key, allowed, "setting"))
+        for task, names in ALONE.items():
+            if key in names and task != made.task:
+                raise ValueError(
+                    f"{key} is a setting to {task}, the recipe {name} is to {made.task}"
+                )
     batch_size = given.get("batch_size", made.batch_size)
     if "learning_rate" not in given and isinstance(batch_size, int) and batch_size > 0:
         given["learning_rate"] = made.learning_rate * (batch_size / made.batch_size)
