@@ -238,9 +238,7 @@ def test_a_detectors_rows_keep_their_shape(make, runtime, fixed):
 
 
 def test_a_foreign_file_with_rows_is_no_classifier(make):
-    with pytest.raises(
-        WeightsError, match=r"its output out \(1, 3, 5\) is no classifier's"
-    ):
+    with pytest.raises(WeightsError, match=r"its output out \(1, 3, 5\) is no classifier's"):
         open_session(rows(make(classes=15), 5))
     path = rows(make(classes=15), 15)  # one row is a classifier's
     assert open_session(path)(BATCH).shape == (5, 15)
