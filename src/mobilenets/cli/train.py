@@ -55,7 +55,7 @@ def run(
 
     The run's folder gets `best.safetensors` and `last.safetensors`, `log.csv`, TensorBoard
     files, `curves.png` and a picture of what is right and wrong. Ctrl-C keeps it all; the same
-    command with `--resume` goes on. On several processes: `accelerate launch -m mobilenets train`.
+    command with `--resume` goes on. On several processes: docs/training.md.
 
     Example: `mobilenets train mobilenet_v2 --from mobilenet_v2_1.0_224.google --data photos`
     """

@@ -47,6 +47,11 @@ def as_boxes(
     return np.concatenate([boxes, values[..., 1:]], -1).astype(np.float32)
 
 
+def matched(targets: Tensor) -> Tensor:
+    """The number of anchors with an object in targets (N, anchors, 5), 1 at least."""
+    return (targets[..., 0] > 0).sum().clamp_min(1)
+
+
 class Measure:
     """A detector's average precision over a data set; its loss too where outputs are raw.
 
@@ -64,7 +69,7 @@ class Measure:
         outputs_of, note = match_detection_classes(classes, card.labels)
         self.notes = [note] if note else []
         self.metrics = DetectionMetrics(classes, outputs_of)
-        self.loss, self.images = 0.0, 0
+        self.loss, self.weight = 0.0, 0
 
     def update(
         self, outputs: NDArray[np.float32], targets: Sequence[Objects], sizes: Sequence[Size]
@@ -72,16 +77,15 @@ class Measure:
         """Count a batch: raw, decoded or suppressed outputs, and what is in the images."""
         card = self.card
         if self.criterion is not None:
-            self.loss += len(outputs) * self.batch_loss(outputs, targets, sizes)
+            self.add_loss(outputs, targets, sizes)
             outputs = as_boxes(outputs, self.anchors, card.arguments.get("scores", "sigmoid"))
             card = card.replace(outputs="boxes")
         self.metrics.add(locate(outputs, card, sizes, threshold=LEAST_SCORE), targets)
-        self.images += len(outputs)
 
-    def batch_loss(
+    def add_loss(
         self, outputs: NDArray[np.float32], targets: Sequence[Objects], sizes: Sequence[Size]
-    ) -> float:
-        """The training loss, without augmentation."""
+    ) -> None:
+        """Count the training loss, without augmentation."""
         import torch
 
         from mobilenets.data.box_transforms import match
@@ -94,19 +98,22 @@ class Measure:
             shares = objects.boxes[keep] / np.array([width, height, width, height], np.float32)
             labels = torch.from_numpy(objects.labels[keep])
             wanted.append(match(torch.from_numpy(shares), labels, anchors, MATCH_IOU))
-        return float(self.criterion(torch.from_numpy(outputs), torch.stack(wanted)))
+        stacked = torch.stack(wanted)
+        weight = int(matched(stacked))
+        self.loss += weight * float(self.criterion(torch.from_numpy(outputs), stacked))
+        self.weight += weight
 
     def merge(self, other: Measure) -> None:
         """Add what another process has counted."""
         self.metrics.merge(other.metrics)
         self.loss += other.loss
-        self.images += other.images
+        self.weight += other.weight
 
     def results(self) -> Iterator[tuple[str, float]]:
         """COCO's average precisions and VOC 2007's; of a network in training the mean loss."""
         yield from self.metrics.results()
         if self.criterion is not None:
-            yield "loss", self.loss / max(self.images, 1)
+            yield "loss", self.loss / max(self.weight, 1)
 
     def by_class(self) -> dict[str, dict[str, float]]:
         """COCO's AP and AP at half overlap of each class that has objects."""
@@ -142,11 +149,13 @@ class Detect:
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
         """COCO JSON, VOC XML, YOLO text, or `shapes`.
 
-        DataError where nothing could be learned or measured: no object at all, but crowds.
+        DataError where nothing could be learned or measured: no object but crowds, and for
+        measuring such as are marked difficult.
         """
         dataset = open_detection(path, cast(Split, split), seed=seed)
         targets = (dataset.target(i) for i in range(len(dataset)))
-        if all(target.crowd.all() for target in targets):
+        measured = split != "train"
+        if all((t.crowd | (t.difficult & measured)).all() for t in targets):
             raise DataError(f"{path}: none of {len(dataset)} images for {split} has an object")
         return dataset
 
@@ -215,7 +224,7 @@ class Detect:
 
     def weight(self, targets: Tensor) -> Tensor:
         """The number of anchors with an object."""
-        return (targets[..., 0] > 0).sum().clamp_min(1)
+        return matched(targets)
 
     def evaluator(self, card: ModelCard, dataset: Dataset, objective: Objective = PLAIN) -> Measure:
         """Average precision over the data's classes."""

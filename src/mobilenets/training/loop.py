@@ -81,6 +81,8 @@ class Trainer:
         self.train_set, self.val_set = data
         self.card = card or card_of(model)
         AcceleratorState._reset_state()  # an earlier run here may have had another precision
+        # Told that there is no accelerator, it sees the other processes of `torchrun`; else not.
+        cpu = cpu or not torch.accelerator.is_available()
         self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=cpu)
         world, images = self.accelerator.num_processes, len(self.train_set)
         parts = world * recipe.accumulate
