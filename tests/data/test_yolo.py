@@ -231,8 +231,15 @@ def plain(value):
     return [plain(one) for one in value] if isinstance(value, list) else str(value)
 
 
+def test_words_that_mean_something_else_in_yaml_are_names(tmp_path):
+    path = write(tmp_path / "data.yaml", "names: [no, 1e3, null, 2024-01-01]\nx: {y: {z: [1]}}\n")
+    content = read_yaml(path)
+    assert names_in(content, path) == ["no", "1e3", "null", "2024-01-01"]
+    assert "x" not in content
+
+
 @pytest.mark.parametrize("text", YAMLS)
-def test_a_yaml_file_is_read_as_its_own_library_does(tmp_path, text):
+def test_a_yaml_file_says_what_it_says(tmp_path, text):
     assert read_yaml(write(tmp_path / "data.yaml", text)) == plain(yaml.safe_load(text))
 
 
@@ -254,11 +261,15 @@ def test_names_survive_a_library_that_writes_them(tmp_path_factory, words, flow,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("names: [cat, dog\n", "has no end"),
-        ("names:\n  cat\n  dog: x\n", "expected a list or a mapping"),
+        ("names: [cat, dog\n", r"not YAML \(line 2: expected"),
+        ("names:\n  cat\n  dog: x\n", r"not YAML \(line 3: mapping values are not allowed"),
         ("names: cat\n", "names must be a list"),
         ("names: {cat: 0}\n", "names must be a list"),
-        ("names: [a]\nnonsense\n", "expected `name: value`, got 'nonsense'"),
+        ("names: [a]\nnonsense\n", r"not YAML \(line 3: could not find expected"),
+        ("names: [[a]]\n", "names must be a text, a list or a mapping of texts"),
+        ("names: [a]\ntrain: {x: [y]}\n", "train must be a text"),
+        ("names: " + "[" * 5000, "not YAML"),
+        ("names: [a]\x00\n", "not YAML"),
     ],
 )
 def test_a_yaml_file_that_is_not_understood_is_named(pets, text, message):

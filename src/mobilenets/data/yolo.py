@@ -210,7 +210,9 @@ def _declared(
         for entry in [value] if isinstance(value, str) else value:
             found = _images_at(bases, entry)
             if not found:
-                notes.append(f"{yaml.name} has {part} in {entry}, where there are no images")
+                notes.append(
+                    f"{yaml.name} has {part} in {one_line(entry)}, where there are no images"
+                )
             said[part] += [Path(relpath(image, root)).as_posix() for image in found]
     if not said["train"]:
         return {}

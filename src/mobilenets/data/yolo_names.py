@@ -2,11 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from mobilenets.data.listing import one_line
 from mobilenets.errors import DataError
 
 _LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "data/obj.names", "_darknet.labels")
-_ITEM = re.compile(r"""\s*(?:'((?:[^']|'')*)'|"((?:[^"\\]|\\.)*)"|([^,\[\]{}]*))\s*(?:,|$)""")
+_WANTED = {"names", "path", "train", "val", "test"}
 
 Value = str | list[str] | dict[str, str]
 
@@ -27,30 +31,32 @@ def listed_names(folder: Path) -> list[str]:
 
 
 def read_yaml(path: Path) -> dict[str, Value]:
-    """The top level of a simple YAML file: texts, lists and mappings of texts.
+    """The texts, and the lists and mappings of texts, at the top level of a YAML file.
 
-    Comments, quotes, and lists and mappings over several lines are understood; what is nested
-    deeper is not. DataError where a line is neither.
+    Every value is a text, as it is written: a class may be called `no` or `1e3`. What is nested
+    deeper is left out, but DataError where it is what we look for, or the file is no YAML.
     """
-    found: dict[str, Value] = {}
-    lines = [line for line in map(_uncommented, _text(path).splitlines()) if line.strip()]
-    at = 0
-    while at < len(lines):
-        key, colon, rest = lines[at].partition(":")
-        if lines[at][0].isspace() or not colon:
-            if lines[at].strip() in ("---", "..."):
-                at += 1
-                continue
-            raise DataError(f"{path}: expected `name: value`, got {lines[at].strip()[:60]!r}")
-        at += 1
-        block = [rest]
-        while at < len(lines) and (lines[at][0].isspace() or lines[at][0] in "-]}"):
-            if lines[at].startswith("---"):
-                break
-            block.append(lines[at])
-            at += 1
-        found[_unquoted(key)] = _value(block, path)
+    try:
+        content = yaml.load(_text(path), Loader=yaml.BaseLoader)  # makes nothing but texts
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        what = getattr(error, "problem", None) or "it cannot be read"
+        raise DataError(f"{path}: not YAML ({where}{one_line(what)[:100]})") from error
+    if content in (None, ""):
+        return {}
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected `name: value`, got {one_line(str(content))[:60]!r}")
+    found = {key: value for key, value in content.items() if _is_flat(value)}
+    for key in _WANTED - found.keys():
+        if key in content:
+            raise DataError(f"{path}: {key} must be a text, a list or a mapping of texts")
     return found
+
+
+def _is_flat(value: Any) -> bool:
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    return isinstance(value, str) or all(isinstance(one, str) for one in parts)
 
 
 def names_in(content: dict[str, Value], path: Path) -> list[str]:
@@ -71,51 +77,3 @@ def _text(path: Path) -> str:
         raise DataError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not text in UTF-8 ({error})") from error
-
-
-def _uncommented(line: str) -> str:
-    """Without what follows a # that begins a word outside quotes."""
-    quoted = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|(?:^|\s)(#)""")
-    start = next((m.start(1) for m in quoted.finditer(line) if m[1]), len(line))
-    return line[:start].rstrip()
-
-
-def _value(block: list[str], path: Path) -> Value:
-    first, rest = block[0].strip(), [line.strip() for line in block[1:]]
-    if first[:1] in ("[", "{"):
-        return _inline(" ".join([first, *rest]), path)
-    if first or not rest:
-        return _unquoted(" ".join([first, *rest]))
-    if all(line.startswith("-") for line in rest):
-        return [_unquoted(line[1:]) for line in rest]
-    pairs = [line.partition(":") for line in rest]
-    if not all(colon for _, colon, _ in pairs):
-        raise DataError(f"{path}: expected a list or a mapping, got {rest[0][:60]!r}")
-    return {_unquoted(key): _unquoted(value) for key, _, value in pairs}
-
-
-def _inline(text: str, path: Path) -> Value:
-    """`[a, 'b']` or `{0: a, 1: b}`."""
-    if text[-1:] != {"[": "]", "{": "}"}[text[0]]:
-        raise DataError(f"{path}: {text[:60]!r} has no end")
-    inner, items = text[1:-1].strip().removesuffix(","), []
-    at = 0
-    if text[0] == "{":
-        parts = [part.partition(":") for part in re.split(r",\s*(?=[\w'\"]+\s*:)", inner) if part]
-        return {_unquoted(key): _unquoted(value) for key, _, value in parts}
-    while at < len(inner):
-        match = _ITEM.match(inner, at)
-        if not match or match.end() == at:
-            raise DataError(f"{path}: a list that cannot be read at {inner[at : at + 40]!r}")
-        items.append(_unquoted(match[0].strip().removesuffix(",")))
-        at = match.end()
-    return items
-
-
-def _unquoted(text: str) -> str:
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] == "'":
-        return text[1:-1].replace("''", "'")
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
-    return text

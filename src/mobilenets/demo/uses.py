@@ -67,6 +67,7 @@ USES = (
         metric="ap50",
         threshold=0.4,
         guessing="guessing gives nearly 0",
+        agreement=0.01,
         mistake="not all found, or more than is there",
         continues="classify",
     ),
