@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import settings
 
-
 # The same examples every time, however slow the machine: what fails is the change's own doing.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
