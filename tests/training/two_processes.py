@@ -55,6 +55,7 @@ def main() -> None:
     if run.accelerator.is_main_process:
         told = {"processes": run.accelerator.num_processes, "losses": losses}
         (folder / "told.json").write_text(json.dumps(told))
+    run.accelerator.end_training()  # a process that leaves its group open may abort
 
 
 if __name__ == "__main__":

@@ -109,7 +109,9 @@ def train(
         f"classes at {card.preprocessing.size[0]} pixels, batch {made.batch_size}, "
         f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
     )
-    return trainer.run(resume=resume)
+    result = trainer.run(resume=resume)
+    trainer.accelerator.end_training()  # a process that leaves its group open may abort at its end
+    return result
 
 
 def measure_norms(model: nn.Module, samples: Samples, most: int = 256) -> None:
