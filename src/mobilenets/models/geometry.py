@@ -28,6 +28,8 @@ NETWORKS = {
     "ssdlite_mobilenet_v2": Network("detect", "mobilenet_v2", 320),
     "ssd300_vgg16": Network("detect", "vgg16", 300),
     "ssd512_vgg16": Network("detect", "vgg16", 512),
+    "deeplabv3_mobilenet_v1": Network("segment", "mobilenet_v1", 513),
+    "deeplabv3_mobilenet_v2": Network("segment", "mobilenet_v2", 513),
 }
 NAMES = tuple(NETWORKS)
 """Every network that a command accepts by name."""

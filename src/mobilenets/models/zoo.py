@@ -8,6 +8,7 @@ from torch import nn
 
 from mobilenets.models.backbone import Backbone
 from mobilenets.models.classifier import mobilenet_v1, mobilenet_v2
+from mobilenets.models.deeplab import deeplabv3_mobilenet_v1, deeplabv3_mobilenet_v2
 from mobilenets.models.geometry import NETWORKS, unknown_name
 from mobilenets.models.ssd import (
     KNOBS,
@@ -29,6 +30,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "ssdlite_mobilenet_v2": ssdlite_mobilenet_v2,
     "ssd300_vgg16": ssd300_vgg16,
     "ssd512_vgg16": ssd512_vgg16,
+    "deeplabv3_mobilenet_v1": deeplabv3_mobilenet_v1,
+    "deeplabv3_mobilenet_v2": deeplabv3_mobilenet_v2,
 }
 BACKBONES: dict[str, type[Backbone]] = {
     "mobilenet_v1": MobileNetV1,
@@ -50,7 +53,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
 def arguments_of(name: str) -> dict[str, Any]:
     """Every keyword argument of the network called `name`, with its default."""
     inherited = backbone_arguments(name)
-    if inherited and NETWORKS[name].task == "detect":
+    if inherited and NETWORKS[name].task != "classify":
         inherited = {knob: inherited[knob] for knob in KNOBS}
     return {**_keywords(MODELS[name]), **inherited}
 

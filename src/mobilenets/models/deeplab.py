@@ -1,0 +1,175 @@
+"""DeepLabv3 and Mobile DeepLabv3 on a MobileNet (paper 2, section 6.3; arXiv 1706.05587)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mobilenets.card import ModelCard
+from mobilenets.models.backbone import Backbone
+from mobilenets.models.deeplab_geometry import (
+    DROPOUT,
+    HEAD_CHANNELS,
+    HEAD_NORM_EPS,
+    HEAD_NORM_MOMENTUM,
+    SCALES,
+    atrous_rates,
+    scaled_side,
+)
+from mobilenets.models.geometry import OutputStride, check, unknown_name
+from mobilenets.models.layers import ConvNormAct, Norm, initialise
+from mobilenets.models.v1 import MobileNetV1
+from mobilenets.models.v2 import MobileNetV2
+
+KNOBS = ("width", "padding", "norm_eps", "norm_momentum")
+"""The backbone's arguments that a segmentation network takes, beside its output stride."""
+
+
+class DeepLab(nn.Module):
+    """(N, 3, H, W) images -> (N, classes, H, W) logits of every pixel, H and W at least 2.
+
+    The head reads the backbone's last feature map, of V2 that of 320 channels (the last
+    convolution is not there): a branch that is the whole map's mean, a 1x1 branch, and with ASPP
+    three 3x3 branches that are dilated; side by side they become 256 channels, then logits, and
+    those are brought to the image's size bilinearly, corners on corners. `card` says what the
+    weights are and how to feed them; None for a network just built.
+    """
+
+    card: ModelCard | None = None
+
+    def __init__(
+        self, backbone: Backbone, classes: int, rates: Sequence[int], dropout: float
+    ) -> None:
+        super().__init__()
+        channels = backbone.channels
+        self.backbone = backbone
+        self.pool = _unit(channels)
+        self.branches = nn.ModuleList([_unit(channels), *(_unit(channels, r) for r in rates)])
+        self.project = _unit(HEAD_CHANNELS * (1 + len(self.branches)))
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Conv2d(HEAD_CHANNELS, classes, 1)
+
+    def coarse(self, x: Tensor) -> Tensor:
+        """(N, classes, h, w): the logits of the feature map's places."""
+        features = self.backbone(x)
+        mean = self.pool(F.adaptive_avg_pool2d(features, 1)).expand(-1, -1, *features.shape[2:])
+        joined = torch.cat([mean, *(branch(features) for branch in self.branches)], 1)
+        out: Tensor = self.classifier(self.dropout(self.project(joined)))
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return resize(self.coarse(x), x.shape[2], x.shape[3])
+
+
+class Labelled(nn.Module):
+    """A network with the choice of the best class behind it: (N, 3, H, W) -> (N, H, W) int64."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        out: Tensor = self.network(x)
+        return out.argmax(1)
+
+
+class MultiScale(nn.Module):
+    """The mean of a network's probabilities over sizes and flips: (N, classes, H, W).
+
+    The paper's MF: scales 0.5 to 1.75 in steps of 0.25, each also mirrored. The input is scaled
+    with corners on corners (513 becomes 257 to 897), and the logits are brought back to (H, W)
+    before their softmax.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, scales: Sequence[float] = SCALES, flip: bool = True
+    ) -> None:
+        if not scales or not all(0 < scale <= 4 for scale in scales):
+            raise ValueError(f"scales must be numbers above 0 and at most 4, got {scales!r}")
+        super().__init__()
+        self.network, self.scales, self.flip = network, tuple(scales), flip
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        height, width = x.shape[2:]
+        total: Tensor | None = None
+        for scale in self.scales:
+            seen = resize(x, scaled_side(height, scale), scaled_side(width, scale))
+            for mirrored in (False, True) if self.flip else (False,):
+                logits = self.network(seen.flip(3) if mirrored else seen)
+                logits = logits.flip(3) if mirrored else logits
+                share = resize(logits, height, width).softmax(1)
+                total = share if total is None else total + share
+        assert total is not None
+        return total / (len(self.scales) * (2 if self.flip else 1))
+
+
+def resize(x: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear, the corners' centres on each other, as TensorFlow's `align_corners`."""
+    if x.shape[2:] == (height, width):
+        return x
+    return F.interpolate(x, (height, width), mode="bilinear", align_corners=True)
+
+
+def deeplabv3_mobilenet_v1(
+    *,
+    classes: int = 21,
+    aspp: bool = False,
+    output_stride: OutputStride = 16,
+    dropout: float = DROPOUT,
+    **knobs: Any,
+) -> DeepLab:
+    """DeepLabv3 on MobileNetV1; the arguments are `segmenter`'s."""
+    return segmenter("mobilenet_v1", classes, aspp, output_stride, dropout, **knobs)
+
+
+def deeplabv3_mobilenet_v2(
+    *,
+    classes: int = 21,
+    aspp: bool = False,
+    output_stride: OutputStride = 16,
+    dropout: float = DROPOUT,
+    **knobs: Any,
+) -> DeepLab:
+    """DeepLabv3 on MobileNetV2 (paper 2, Table 7); the arguments are `segmenter`'s."""
+    return segmenter("mobilenet_v2", classes, aspp, output_stride, dropout, **knobs)
+
+
+def segmenter(
+    backbone: str,
+    classes: int,
+    aspp: bool,
+    output_stride: OutputStride,
+    dropout: float,
+    **knobs: Any,
+) -> DeepLab:
+    """DeepLabv3 on the backbone of that name: Mobile DeepLabv3, or the full head with `aspp`.
+
+    `classes` has the background among them, where the data has one. The atrous rates are 6, 12
+    and 18 at output stride 16, twice that at 8, half at 32. `knobs` are KNOBS, the backbone's.
+    Raises ValueError for a knob out of range or of another name.
+    """
+    for knob in knobs:
+        if knob not in KNOBS:
+            raise ValueError(unknown_name(knob, KNOBS, "argument"))
+    check(classes=classes, output_stride=output_stride, dropout=dropout, aspp=aspp)
+    made = {"mobilenet_v1": MobileNetV1, "mobilenet_v2": MobileNetV2}[backbone]
+    trunk: Backbone = made(output_stride=output_stride, **knobs)
+    if backbone == "mobilenet_v2":
+        block = trunk.blocks[-1]
+        trunk.channels = block.project.conv.out_channels  # type: ignore[union-attr,assignment]
+        trunk.last = nn.Identity()
+    network = DeepLab(trunk, classes, atrous_rates(output_stride) if aspp else (), dropout)
+    for part in (network.pool, network.branches, network.project, network.classifier):
+        initialise(part)
+    return network
+
+
+def _unit(c_in: int, rate: int = 0) -> ConvNormAct:
+    """Convolution, norm and ReLU to 256 channels: 1x1, or 3x3 dilated by `rate`."""
+    norm = Norm(HEAD_NORM_EPS, HEAD_NORM_MOMENTUM)
+    kernel = 3 if rate else 1
+    unit = ConvNormAct(c_in, HEAD_CHANNELS, kernel, dilation=rate or 1, norm=norm)
+    unit.act = nn.ReLU()
+    return unit
