@@ -132,6 +132,7 @@ def test_tables_have_the_papers_blocks():
         ({"norm_momentum": 2}, "norm_momentum must be above 0 and at most 1, got 2"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
         ({"expansion": 0}, "expansion must be a positive integer, got 0"),
+        ({"divisor": 0}, "divisor must be a positive integer, got 0"),
         (
             {"shortcut": "all"},
             "shortcut must be 'bottleneck', 'expansion' or 'none', got 'all'",

@@ -58,17 +58,27 @@ def mobilenet_v2(
     expansion: int = 6,
     shortcut: Shortcut = "bottleneck",
     early_strides: Sequence[int] = (2, 2),
+    divisor: int = 8,
+    last: bool = True,
 ) -> str:
-    """V2 up to the average pool."""
-    x = layers.conv("backbone.stem", IMAGE, v2_stem(width), 3, stride=early_strides[0])
+    """V2 up to the average pool, or without `last` up to the convolution before it."""
+    stem = v2_stem(width, divisor=divisor)
+    x = layers.conv("backbone.stem", IMAGE, stem, 3, stride=early_strides[0])
     blocks = v2_blocks(
-        width, output_stride=output_stride, expansion=expansion, early_strides=early_strides
+        width,
+        output_stride=output_stride,
+        expansion=expansion,
+        early_strides=early_strides,
+        divisor=divisor,
     )
     carried = ""
     for index, block in enumerate(blocks):
         name = f"backbone.blocks.{index}"
         x, carried = inverted_residual(layers, name, x, block, shortcut, carried)
-    return layers.conv("backbone.last", x, v2_last(width, finegrained=finegrained))
+    if not last:
+        return x
+    channels = v2_last(width, finegrained=finegrained, divisor=divisor)
+    return layers.conv("backbone.last", x, channels)
 
 
 def inverted_residual(

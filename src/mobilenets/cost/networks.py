@@ -71,6 +71,7 @@ def mobilenet_v2(
     linear_bottleneck: bool = True,
     shortcut: Shortcut = "bottleneck",
     early_strides: Sequence[int] = (2, 2),
+    divisor: int = 8,
 ) -> list[LayerCost]:
     """V2's layers, for the same knobs as `mobilenets.models.classifier.mobilenet_v2`."""
     check(
@@ -84,6 +85,7 @@ def mobilenet_v2(
         expansion=expansion,
         shortcut=shortcut,
         early_strides=early_strides,
+        divisor=divisor,
     )
     layers = Layers(image, padding)
     last = backbones.mobilenet_v2(
@@ -94,6 +96,7 @@ def mobilenet_v2(
         expansion=expansion,
         shortcut=shortcut,
         early_strides=early_strides,
+        divisor=divisor,
     )
     layers.classifier(last, classes)
     return layers.found

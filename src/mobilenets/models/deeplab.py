@@ -130,10 +130,16 @@ def deeplabv3_mobilenet_v2(
     aspp: bool = False,
     output_stride: OutputStride = 16,
     dropout: float = DROPOUT,
+    divisor: int = 8,
     **knobs: Any,
 ) -> DeepLab:
-    """DeepLabv3 on MobileNetV2 (paper 2, Table 7); the arguments are `segmenter`'s."""
-    return segmenter("mobilenet_v2", classes, aspp, output_stride, dropout, **knobs)
+    """DeepLabv3 on MobileNetV2 (paper 2, Table 7); the arguments are `segmenter`'s.
+
+    Channels are multiples of `divisor`, 1 in the released networks of width 0.5.
+    """
+    return segmenter(
+        "mobilenet_v2", classes, aspp, output_stride, dropout, divisor=divisor, **knobs
+    )
 
 
 def segmenter(
@@ -147,12 +153,14 @@ def segmenter(
     """DeepLabv3 on the backbone of that name: Mobile DeepLabv3, or the full head with `aspp`.
 
     `classes` has the background among them, where the data has one. The atrous rates are 6, 12
-    and 18 at output stride 16, twice that at 8, half at 32. `knobs` are KNOBS, the backbone's.
+    and 18 at output stride 16, twice that at 8, half at 32. `knobs` are KNOBS, the backbone's, and
+    V2's `divisor`.
     Raises ValueError for a knob out of range or of another name.
     """
+    known = (*KNOBS, "divisor") if backbone == "mobilenet_v2" else KNOBS
     for knob in knobs:
-        if knob not in KNOBS:
-            raise ValueError(unknown_name(knob, KNOBS, "argument"))
+        if knob not in known:
+            raise ValueError(unknown_name(knob, known, "argument"))
     check(classes=classes, output_stride=output_stride, dropout=dropout, aspp=aspp)
     made = {"mobilenet_v1": MobileNetV1, "mobilenet_v2": MobileNetV2}[backbone]
     trunk: Backbone = made(output_stride=output_stride, **knobs)

@@ -159,14 +159,14 @@ def v1_blocks(
     )
 
 
-def v2_stem(width: float = 1.0) -> int:
+def v2_stem(width: float = 1.0, *, divisor: int = 8) -> int:
     """Channels of V2's first convolution."""
-    return round_channels(V2_STEM * width)
+    return round_channels(V2_STEM * width, divisor)
 
 
-def v2_last(width: float = 1.0, *, finegrained: bool = True) -> int:
+def v2_last(width: float = 1.0, *, finegrained: bool = True, divisor: int = 8) -> int:
     """Channels of V2's last convolution: 1280 at least, unless `finegrained` is False."""
-    return round_channels(V2_LAST * (max(width, 1.0) if finegrained else width))
+    return round_channels(V2_LAST * (max(width, 1.0) if finegrained else width), divisor)
 
 
 def v2_blocks(
@@ -175,14 +175,19 @@ def v2_blocks(
     output_stride: OutputStride = 32,
     expansion: int = 6,
     early_strides: Sequence[int] = (2, 2),
+    divisor: int = 8,
 ) -> list[Block]:
-    """V2's seventeen blocks; `expansion` replaces the 6 of Table 2."""
+    """V2's seventeen blocks; `expansion` replaces the 6 of Table 2.
+
+    Channels are multiples of `divisor`: 8, but 1 in the released segmentation networks of
+    width 0.5, whose blocks have 12 channels where others of that width have 16.
+    """
     table = [row._replace(t=expansion if row.t > 1 else 1) for row in V2_TABLE]
     table[1] = table[1]._replace(s=early_strides[1])
     return unroll(
         table,
-        v2_stem(width),
-        channels=round_channels,
+        v2_stem(width, divisor=divisor),
+        channels=lambda channels: round_channels(channels, divisor),
         width=width,
         stride=early_strides[0],
         output_stride=output_stride,
@@ -227,6 +232,7 @@ def check(
     norm_momentum: float = 0.01,
     dropout: float = 0.0,
     expansion: int = 6,
+    divisor: int = 8,
     shortcut: str = "bottleneck",
     early_strides: Sequence[int] = (2, 2),
     **switches: object,
@@ -254,6 +260,8 @@ def check(
         raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}")
     if not (isinstance(expansion, int) and expansion > 0):
         raise ValueError(f"expansion must be a positive integer, got {expansion!r}")
+    if not (isinstance(divisor, int) and divisor > 0):
+        raise ValueError(f"divisor must be a positive integer, got {divisor!r}")
     if shortcut not in get_args(Shortcut):
         raise ValueError(f"shortcut must be 'bottleneck', 'expansion' or 'none', got {shortcut!r}")
     if len(early_strides) != 2 or not set(early_strides) <= {1, 2}:

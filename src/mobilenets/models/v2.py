@@ -22,6 +22,7 @@ class MobileNetV2(Backbone):
     The ablations of Figure 6: `linear_bottleneck=False` puts ReLU6 after the projection;
     `shortcut` joins bottlenecks, expansions or nothing. Joining expansions, a block that would
     have had a shortcut hands its expanded tensor on, and the next block adds it to its own.
+    Channels are multiples of `divisor`.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class MobileNetV2(Backbone):
         linear_bottleneck: bool = True,
         shortcut: Shortcut = "bottleneck",
         early_strides: Sequence[int] = (2, 2),
+        divisor: int = 8,
     ) -> None:
         check(
             width=width,
@@ -47,6 +49,7 @@ class MobileNetV2(Backbone):
             expansion=expansion,
             shortcut=shortcut,
             early_strides=early_strides,
+            divisor=divisor,
             finegrained=finegrained,
             linear_bottleneck=linear_bottleneck,
         )
@@ -56,10 +59,12 @@ class MobileNetV2(Backbone):
             output_stride=output_stride,
             expansion=expansion,
             early_strides=early_strides,
+            divisor=divisor,
         )
-        last = v2_last(width, finegrained=finegrained)
+        stem = v2_stem(width, divisor=divisor)
+        last = v2_last(width, finegrained=finegrained, divisor=divisor)
         super().__init__(
-            ConvNormAct(3, v2_stem(width), 3, stride=early_strides[0], padding=padding, norm=norm),
+            ConvNormAct(3, stem, 3, stride=early_strides[0], padding=padding, norm=norm),
             [
                 InvertedResidual(
                     block, padding=padding, norm=norm, linear=linear_bottleneck, shortcut=shortcut
