@@ -92,7 +92,8 @@ def test_torch_is_imported_only_where_it_may_be(module):
 
 
 def test_geometry_is_free_of_torch_for_cost_to_stand_on():
-    geometry = {"mobilenets.models.geometry", "mobilenets.models.ssd_geometry"}
+    names = ("geometry", "ssd_geometry", "deeplab_geometry")
+    geometry = {f"mobilenets.models.{name}" for name in names}
     for module in geometry:
         assert not {name.split(".")[0] for name in IMPORTS[module]} & TORCH
         assert OURS[module] <= geometry

@@ -15,6 +15,9 @@ DESCRIPTIONS = {
     "ssdlite_mobilenet_v2": "separable SSD on V2 (Sandler et al. 2018)",
     "ssd300_vgg16": "SSD on VGG-16, to compare with (Liu et al. 2016)",
     "ssd512_vgg16": "the same, larger",
+    "deeplabv3_mobilenet_v1": "DeepLabv3 on V1 (Sandler et al. 2018)",
+    "deeplabv3_mobilenet_v2": "Mobile DeepLabv3 on V2 (Sandler et al. 2018)",
+    "deeplabv3_resnet101": "to compare costs with (Chen et al. 2017)",
 }
 
 

@@ -25,6 +25,12 @@ def run(
         int | None, typer.Option(help="Outputs; of a detector, kinds of objects.")
     ] = None,
     output_stride: Annotated[int | None, typer.Option(help="8, 16 or 32.")] = None,
+    aspp: Annotated[
+        bool, typer.Option("--aspp", help="DeepLabv3: three dilated branches too.")
+    ] = False,
+    multi_scale: Annotated[
+        bool, typer.Option("--multi-scale", help="DeepLabv3: six scales, each also mirrored.")
+    ] = False,
     padding: Annotated[str | None, typer.Option(help="same, symmetric or keras.")] = None,
     head_kernel: Annotated[
         int | None, typer.Option(help="SSD: 1 or 3, of its heads' convolutions.")
@@ -37,6 +43,7 @@ def run(
     ] = False,
     shallow: Annotated[bool, typer.Option("--shallow", help="V1: without five blocks.")] = False,
     expansion: Annotated[int | None, typer.Option(help="V2: expansion factor.")] = None,
+    divisor: Annotated[int | None, typer.Option(help="V2: of channels, 8.")] = None,
     shortcut: Annotated[str | None, typer.Option(help="V2: bottleneck, expansion or none.")] = None,
     no_linear_bottleneck: Annotated[
         bool, typer.Option("--no-linear-bottleneck", help="V2: ReLU6 after a block.")
@@ -60,12 +67,15 @@ def run(
         "width": width,
         "classes": classes,
         "output_stride": output_stride,
+        "aspp": aspp or None,
+        "multi_scale": multi_scale or None,
         "padding": padding,
         "head_kernel": head_kernel,
         "early_strides": pair(early_strides, ",", "early-strides") if early_strides else None,
         "separable": False if no_separable else None,
         "shallow": shallow or None,
         "expansion": expansion,
+        "divisor": divisor,
         "shortcut": shortcut,
         "linear_bottleneck": False if no_linear_bottleneck else None,
         "finegrained": False if no_finegrained else None,
@@ -149,9 +159,10 @@ def show(cost: "Cost") -> None:
 
     height, width = cost.resolution
     size = f"{cost.bytes_per_element} byte{'s' if cost.bytes_per_element > 1 else ''} a value"
-    totals = Table(
-        title=f"{cost.name}, {height} x {width}", show_header=False, title_justify="left"
-    )
+    title = f"{cost.name}, {height} x {width}"
+    if cost.arguments.get("multi_scale"):
+        title += ", at six scales, each also mirrored"
+    totals = Table(title=title, show_header=False, title_justify="left")
     totals.add_column()
     totals.add_column(justify="right")
     totals.add_column(style="dim")
@@ -182,8 +193,10 @@ def show_layers(cost: "Cost") -> None:
         table.add_column(title, justify="right")
     for layer in cost.layers:
         table.add_row(
-            layer.name.removeprefix("backbone."),
-            layer.kind + (f" /{layer.stride}" if layer.stride > 1 else ""),
+            layer.name.replace("backbone.", "", 1),
+            layer.kind
+            + (f" /{layer.stride}" if layer.stride > 1 else "")
+            + (f" rate {layer.dilation}" if layer.dilation > 1 else ""),
             "x".join(map(str, layer.output)),
             f"{layer.parameters + layer.norm:,}",
             f"{layer.madds / 1e6:.2f}",

@@ -223,6 +223,7 @@ class Walk:
                 conv_kind(weight, number.get("group", 1)),
                 kernel=weight[-1],
                 stride=numbers.get("strides", [1])[0],
+                dilation=numbers.get("dilations", [1])[0],
                 parameters=self.weights(node, places),
                 madds=elements(pixels[1:]) * elements(weight[1:]),
                 **common,

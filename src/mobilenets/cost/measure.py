@@ -26,11 +26,13 @@ class LayerCost:
     name: str
     """The module's path in the network, or the output's name in an ONNX file."""
     kind: str
-    """`conv1x1`, `conv3x3`, `depthwise`, `fc`, `pool`, `norm`, or an ONNX operator's name."""
+    """`conv1x1`, `conv3x3`, `depthwise`, `fc`, `pool`, `norm`, `concat`, `resize`, `flip`, or an
+    ONNX operator's name."""
     input: Shape
     output: Shape
     kernel: int = 1
     stride: int = 1
+    dilation: int = 1
     parameters: int = 0
     """Weights and biases of the convolution or the fully connected layer."""
     norm: int = 0

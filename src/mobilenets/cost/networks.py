@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from mobilenets.cost import backbones, detectors
+from mobilenets.cost import backbones, detectors, segmenters
 from mobilenets.cost.layers import Layers
 from mobilenets.cost.measure import IMAGE, Cost, LayerCost, Shape
 from mobilenets.models import geometry
@@ -111,6 +112,9 @@ NETWORKS: dict[str, Callable[..., list[LayerCost]]] = {
     "ssdlite_mobilenet_v2": detectors.ssdlite_mobilenet_v2,
     "ssd300_vgg16": detectors.ssd300_vgg16,
     "ssd512_vgg16": detectors.ssd512_vgg16,
+    "deeplabv3_mobilenet_v1": segmenters.deeplabv3_mobilenet_v1,
+    "deeplabv3_mobilenet_v2": segmenters.deeplabv3_mobilenet_v2,
+    "deeplabv3_resnet101": segmenters.deeplabv3_resnet101,
 }
 
 
@@ -119,13 +123,15 @@ def profile(
     *,
     resolution: int | tuple[int, int] | None = None,
     bytes_per_element: int = 4,
+    multi_scale: bool = False,
     **knobs: Any,
 ) -> Cost:
     """The cost of the network called `name` for one RGB image, with any knob of its constructor.
 
     `resolution` is in pixels, one side or (height, width), the network's paper's unless given:
-    224 to classify, 320 to detect. Raises ValueError for an unknown name, a knob that this
-    network does not have, or a value out of range.
+    224 to classify, 320 to detect, 513 to segment. `multi_scale` is for a segmentation network:
+    the image seen at six scales, each also mirrored. Raises ValueError for an unknown name, a
+    knob that this network does not have, or a value out of range.
     """
     if name not in NETWORKS:
         raise ValueError(unknown_name(name, NETWORKS))
@@ -141,8 +147,16 @@ def profile(
         if knob not in known:
             raise ValueError(f"a knob of {name} must be one of {', '.join(known)}, got {knob!r}")
     image = (3, height, width)
-    layers = NETWORKS[name](image, **knobs)
-    return Cost(name, tuple(layers), {IMAGE: image}, {**known, **knobs}, bytes_per_element)
+    arguments = {**known, **knobs}
+    if multi_scale:
+        task = geometry.NETWORKS[name].task
+        if task != "segment":
+            raise ValueError(f"multi_scale is for networks to segment, {name} is to {task}")
+        layers = segmenters.multi_scale(image, partial(NETWORKS[name], **knobs))
+        arguments["multi_scale"] = True
+    else:
+        layers = NETWORKS[name](image, **knobs)
+    return Cost(name, tuple(layers), {IMAGE: image}, arguments, bytes_per_element)
 
 
 def image_size(resolution: int | Sequence[int]) -> tuple[int, int]:

@@ -30,6 +30,7 @@ NETWORKS = {
     "ssd512_vgg16": Network("detect", "vgg16", 512),
     "deeplabv3_mobilenet_v1": Network("segment", "mobilenet_v1", 513),
     "deeplabv3_mobilenet_v2": Network("segment", "mobilenet_v2", 513),
+    "deeplabv3_resnet101": Network("segment", "resnet101", 513),
 }
 NAMES = tuple(NETWORKS)
 """Every network that a command accepts by name."""

@@ -41,8 +41,6 @@ BACKBONES: dict[str, type[Backbone]] = {
 
 def build(name: str, **arguments: Any) -> nn.Module:
     """The network called `name`, with random weights; ValueError for a bad name or argument."""
-    if name not in MODELS:
-        raise ValueError(unknown_name(name, MODELS))
     allowed = arguments_of(name)
     for argument in arguments:
         if argument not in allowed:
@@ -51,7 +49,14 @@ def build(name: str, **arguments: Any) -> nn.Module:
 
 
 def arguments_of(name: str) -> dict[str, Any]:
-    """Every keyword argument of the network called `name`, with its default."""
+    """Every keyword argument of the network called `name`, with its default.
+
+    ValueError for a name that cannot be built.
+    """
+    if name in NETWORKS and name not in MODELS:
+        raise ValueError(f"{name} is here for its cost alone, which `mobilenets profile` says")
+    if name not in MODELS:
+        raise ValueError(unknown_name(name, MODELS))
     inherited = backbone_arguments(name)
     if inherited and NETWORKS[name].task != "classify":
         inherited = {knob: inherited[knob] for knob in KNOBS}
