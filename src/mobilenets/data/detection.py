@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from mobilenets.data.annotations import Annotations, gather
 from mobilenets.data.coco import find_coco, read_coco
 from mobilenets.data.dataset import Dataset
-from mobilenets.data.listing import Part, count, held_out
 from mobilenets.data.objects import Objects
 from mobilenets.data.problems import Problem
 from mobilenets.data.shapes import BUILT_IN, ShapeObjects, is_built_in
 from mobilenets.data.shapes import Split as ShapeSplit
+from mobilenets.data.splits import Split, check_split, choose, present, sizes
 from mobilenets.data.voc import find_voc, read_voc
 from mobilenets.data.yolo import find_yolo, read_yolo
 from mobilenets.errors import DataError
-
-Split = Literal["train", "val", "test", "all", "eval"]
 
 
 class ObjectDataset(Dataset, Protocol):
@@ -64,17 +62,13 @@ def open_detection(
     Boxes, files and images that cannot be used are left out, and counted and named in `problems`
     and `notes`. DataError where nothing is left, or a file that all depends on is damaged.
     """
-    if split not in get_args(Split):
-        raise ValueError(f"split must be train, val, test, all or eval, got {split!r}")
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction!r}")
+    check_split(split, val_fraction)
     if is_built_in(path):
         return _shapes(split, seed)
     found = _read(Path(path))
-    chosen, note = _choose(found, split, val_fraction, seed)
+    chosen, note = choose(found.files, found.parts, split, val_fraction, seed)
     if not chosen:
-        sizes = [f"{found.parts.count(part)} for {part or 'all'}" for part in _parts(found)]
-        raise DataError(f"{path}: no images for {split}; it has {', '.join(sizes) or 'none'}")
+        raise DataError(f"{path}: no images for {split}; it has {sizes(found.parts)}")
     found.notes += note
     return gather(found, chosen, split)
 
@@ -87,7 +81,7 @@ def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:
     every = range(len(found.files))
     return {
         part or "all": gather(found, [i for i in every if found.parts[i] == part], part or "all")
-        for part in _parts(found)
+        for part in present(found.parts)
     }
 
 
@@ -96,10 +90,6 @@ def _shapes(split: str, seed: int) -> ShapeObjects:
         raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
     parts: dict[str, ShapeSplit] = {"train": "train", "val": "val", "eval": "val", "all": "all"}
     return ShapeObjects(parts[split], seed=seed)
-
-
-def _parts(found: Annotations) -> list[Part]:
-    return [part for part in get_args(Part) if part in found.parts]
 
 
 def _read(path: Path) -> Annotations:
@@ -123,25 +113,3 @@ def _read(path: Path) -> Annotations:
         f"{path}: no boxes found; expected COCO (annotations/instances_*.json), "
         "VOC (Annotations/*.xml) or YOLO (images/ and labels/*.txt)"
     )
-
-
-def _choose(
-    found: Annotations, split: Split, val_fraction: float, seed: int
-) -> tuple[list[int], list[str]]:
-    """The numbers of the split's images, and a note on images held out."""
-    every = range(len(found.files))
-    of = {part: [i for i in every if found.parts[i] == part] for part in ("val", "test")}
-    own = [i for i in every if found.parts[i] in ("train", "")]
-    if split == "all":
-        return list(every), []
-    if split == "eval":
-        return of["val"] or of["test"] or list(every), []
-    if split == "test" or (split == "val" and of["val"]):
-        return of[split], []
-    if of["val"]:
-        return own, []
-    chosen = held_out([found.files[i] for i in own], val_fraction, seed)
-    what = count(len(chosen), "image is", "images are")
-    note = f"{what} held out for validation: the data has no val part of its own"
-    kept = [i for i in own if (found.files[i] in chosen) == (split == "val")]
-    return kept, [note] if chosen else []

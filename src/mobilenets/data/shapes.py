@@ -154,7 +154,11 @@ class ShapeObjects:
 
     def image(self, i: int) -> Image.Image:
         """The picture, RGB, size x size."""
-        return _scene(*self._locate(i)).image.copy()
+        return self.scene(i).image.copy()
+
+    def scene(self, i: int) -> Scene:
+        """Picture i with its boxes and mask, which are kept and not to be written to."""
+        return _scene(*self._locate(i))
 
     def image_size(self, i: int) -> tuple[int, int]:
         """(width, height) in pixels."""
@@ -162,7 +166,7 @@ class ShapeObjects:
 
     def target(self, i: int) -> Objects:
         """Every shape's box and class."""
-        scene = _scene(*self._locate(i))
+        scene = self.scene(i)
         return Objects.of(scene.boxes.copy(), scene.labels.copy())
 
     def name(self, i: int) -> str:
@@ -181,6 +185,66 @@ class ShapeObjects:
             raise IndexError(f"index must be in 0 .. {len(self) - 1}, got {i}")
         first, *rest = self._parts()
         return (first, i) if i < len(first) else (rest[0], i - len(first))
+
+
+@dataclass(frozen=True)
+class ShapeMasks:
+    """The built-in shapes to segment: those of `ShapeObjects`; implements `MaskDataset`.
+
+    Class 0 is the background; a shape's pixels are those of which it covers at least half.
+    """
+
+    split: Split = "train"
+    size: int = 128
+    seed: int = 0
+
+    kind = "built-in shapes"
+    named = True
+    classes = ("background", *CLASSES)
+
+    def __post_init__(self) -> None:
+        len(self)  # wrong arguments are named at once
+
+    @property
+    def notes(self) -> list[str]:
+        """Nothing to say."""
+        return []
+
+    @property
+    def problems(self) -> list[Problem]:
+        """None: nothing was found wrong."""
+        return []
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def image(self, i: int) -> Image.Image:
+        """The picture, RGB, size x size."""
+        return self._objects.image(i)
+
+    def image_size(self, i: int) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.size, self.size
+
+    def target(self, i: int) -> NDArray[np.uint8]:
+        """(size, size): the class of each pixel, 0 for the background; none is void."""
+        return np.array(self._objects.scene(i).mask)
+
+    def name(self, i: int) -> str:
+        """`shapes/train/17`."""
+        return self._objects.name(i)
+
+    def pixels_of(self, i: int) -> NDArray[np.int64]:
+        """(10,): pixels of each class in a picture; the last is void, of which there is none."""
+        return np.bincount(self.target(i).ravel(), minlength=len(self.classes) + 1)
+
+    def pixels(self) -> NDArray[np.int64]:
+        """(10,): pixels of each class in all pictures, every one of which is drawn for it."""
+        return np.asarray(np.sum([self.pixels_of(i) for i in range(len(self))], axis=0))
+
+    @property
+    def _objects(self) -> ShapeObjects:
+        return ShapeObjects(self.split, self.size, self.seed)
 
 
 @lru_cache(maxsize=16)

@@ -12,18 +12,12 @@ import numpy as np
 
 from mobilenets.data.annotations import Annotations
 from mobilenets.data.boxes import Table, join
+from mobilenets.data.image_sets import read_image_sets
 from mobilenets.data.listing import Part, few, one_line, part_named
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key, walk_images
 
-LISTS: tuple[tuple[str, Part], ...] = (
-    ("trainval", ""),
-    ("train", "train"),
-    ("val", "val"),
-    ("test", "test"),
-)
-"""Files of `ImageSets/Main` and the part of the images that they name; a later one overrides."""
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -125,33 +119,12 @@ def _annotation_files(root: Path) -> dict[str, str]:
 
 def _parts(root: Path, files: dict[str, str], problems: Problems) -> dict[str, Part]:
     """Name -> part: by the lists in `ImageSets/Main` where there are any, else by folder."""
-    lists = {
-        part: _names(root / "ImageSets" / "Main" / f"{name}.txt", files) for name, part in LISTS
-    }
-    if not any(lists.values()):
+    parts = read_image_sets(root / "ImageSets" / "Main", files, problems)
+    if not parts:
         return {name: _folder_part(path) for name, path in files.items()}
-    if lists["val"] and not lists["train"]:  # then the rest of trainval is for training
-        lists["train"] = [name for name in lists[""] if name not in set(lists["val"])]
-    parts: dict[str, Part] = {}
-    for _, part in LISTS:
-        twice = [name for name in lists[part] if parts.get(name)]
-        problems.add("overlap", twice)
-        parts.update(dict.fromkeys(lists[part], part))
     problems.add("absent", [name for name in parts if name not in files])
     problems.add("unlisted", [path for name, path in files.items() if name not in parts])
     return {name: parts[name] for name in files if name in parts}
-
-
-def _names(path: Path, files: dict[str, str]) -> list[str]:
-    """The images that a list names; behind a name there may be a 1, 0 or -1."""
-    if not path.is_file():
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a list of names in UTF-8 ({error})") from error
-    lines = [line.strip() for line in lines if line.strip()]
-    return list(dict.fromkeys(line if line in files else line.split()[0] for line in lines))
 
 
 def _folder_part(path: str) -> Part:

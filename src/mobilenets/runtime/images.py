@@ -5,6 +5,7 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,10 +61,17 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
 
     A file that cannot be read, whatever the reason, is a DataError of one line that names it.
     """
+    with opened(path) as image:
+        image.load()
+        return _to_rgb(upright(image))
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """The file as Pillow opens it; what fails inside is a DataError of one line that names it."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            image.load()
-            return _to_rgb(_upright(image))
+            yield image
     except Exception as error:  # Pillow's decoders raise anything on damaged files
         raise DataError(f"{os.fspath(path)}: {_reason(path, error)}") from error
 
@@ -79,14 +87,11 @@ class Header(NamedTuple):
 
 def read_header(path: str | os.PathLike[str]) -> Header:
     """An image's size and turn, without decoding it; DataError as from `read_image`."""
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            turn = _turn(image)
-            # Pillow turns a TIFF when it loads it, and newer ones say its size as if they had.
-            tags = getattr(image, "tag_v2", None)
-            width, height = (tags[256], tags[257]) if tags else image.size
-    except Exception as error:  # as in read_image
-        raise DataError(f"{os.fspath(path)}: {_reason(path, error)}") from error
+    with opened(path) as image:
+        turn = _turn(image)
+        # Pillow turns a TIFF when it loads it, and newer ones say its size as if they had.
+        tags = getattr(image, "tag_v2", None)
+        width, height = (tags[256], tags[257]) if tags else image.size
     return Header((height, width) if turn in SIDEWAYS else (width, height), turn)
 
 
@@ -154,7 +159,8 @@ def _reason(path: str | os.PathLike[str], error: Exception) -> str:
     return f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__})"
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """A picture that was loaded, turned as its EXIF says."""
     turn = _turn(image)
     return image if turn is None else image.transpose(turn)
 

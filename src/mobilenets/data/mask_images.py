@@ -1,0 +1,238 @@
+"""Images with masks, each looked at once, and the data set that is made of them."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobilenets.data.listing import count, few
+from mobilenets.data.mask_files import Pairs
+from mobilenets.data.mask_names import Naming
+from mobilenets.data.masks import Storage, has_voc_colours, read_mask
+from mobilenets.data.problems import Problem, Problems
+from mobilenets.errors import DataError
+from mobilenets.runtime.images import SIDEWAYS, Header, read_header, read_image
+
+Turn = Image.Transpose
+
+
+class Look(NamedTuple):
+    """What is known of an image and its mask."""
+
+    wrong: str = ""
+    """A kind of problem for which the pair is left out."""
+    why: str = ""
+    size: tuple[int, int] = (0, 0)
+    """(width, height) of the upright image."""
+    turn: Turn | None = None
+    """What makes the mask upright; None where it is."""
+    unsure: bool = False
+    """Whether EXIF turns the image and the mask's size does not say how the mask lies."""
+    storage: Storage = "grey"
+    is_voc: bool = False
+    ids: NDArray[np.uint16] = np.zeros(0, np.uint16)
+    """What the mask's file has, sorted."""
+    counts: NDArray[np.int64] = np.zeros(0, np.int64)
+    """Pixels of each of `ids`."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedImages:
+    """Images on disk with their masks; implements `MaskDataset`."""
+
+    kind: str
+    root: Path
+    classes: tuple[str, ...]
+    named: bool
+    files: tuple[str, ...]
+    """The images, relative to the root, with `/`."""
+    masks: tuple[str, ...]
+    sizes: NDArray[np.int64]
+    """(images, 2): width and height of the upright images."""
+    turns: tuple[Turn | None, ...]
+    """What makes each mask upright."""
+    table: NDArray[np.uint8]
+    """(65536,): id in a mask -> class, or 255."""
+    counted: NDArray[np.int64]
+    """(images, classes + 1): pixels of each class in each image, void last."""
+    notes: list[str]
+    problems: list[Problem]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def image(self, i: int) -> Image.Image:
+        """The picture, RGB and upright; DataError names a file that cannot be read."""
+        return read_image(self.root / self.files[i])
+
+    def image_size(self, i: int) -> tuple[int, int]:
+        """(width, height) of the upright picture, without reading it."""
+        width, height = self.sizes[i].tolist()
+        return width, height
+
+    def target(self, i: int) -> NDArray[np.uint8]:
+        """(H, W) of the upright picture: the class of each pixel, 255 for void."""
+        path = self.root / self.masks[i]
+        target = self.table[read_mask(path).ids]
+        turn = self.turns[i]
+        if turn is not None:
+            target = np.asarray(Image.fromarray(target).transpose(turn))
+        if target.shape != self.image_size(i)[::-1]:
+            raise DataError(f"{path}: it has changed since the data was opened")
+        return target
+
+    def name(self, i: int) -> str:
+        """The file's path in the data set."""
+        return self.files[i]
+
+    def pixels_of(self, i: int) -> NDArray[np.int64]:
+        """(classes + 1,): pixels of each class in a picture; the last is void."""
+        return np.asarray(self.counted[i])
+
+    def pixels(self) -> NDArray[np.int64]:
+        """(classes + 1,): pixels of each class in all pictures; the last is void."""
+        return np.asarray(self.counted.sum(0))
+
+
+def look_at(found: Pairs, images: Sequence[int]) -> list[Look]:
+    """Read the masks of some images, by their numbers, and the images' headers.
+
+    A process looks at a file once: what was seen is kept until the file changes.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(
+            pool.map(
+                lambda i: _look(found.root / found.files[i], found.root / found.masks[i]), images
+            )
+        )
+
+
+def _look(image: Path, mask: Path) -> Look:
+    try:
+        stamps = [(stat.st_mtime_ns, stat.st_size) for stat in (image.stat(), mask.stat())]
+    except (OSError, ValueError) as error:  # a link to nowhere
+        return Look("missing", str(error))
+    return _looked(image, mask, tuple(stamps))
+
+
+@lru_cache(maxsize=2**17)
+def _looked(image: Path, mask: Path, stamps: tuple[tuple[int, int], ...]) -> Look:
+    try:
+        header = read_header(image)
+    except DataError:
+        return Look("unreadable")
+    if min(header.size) < 2:
+        return Look("narrow")
+    try:
+        return _read(header, mask)
+    except DataError as error:
+        return Look("bad mask", str(error).removeprefix(f"{mask}: "))
+
+
+def _read(header: Header, path: Path) -> Look:
+    size = read_header(path).size
+    stored = header.size[::-1] if header.turn in SIDEWAYS else header.size
+    if size not in (header.size, stored):
+        said = " instead of ".join(f"{width} x {height}" for width, height in (size, header.size))
+        return Look("other size", said)
+    mask = read_mask(path)
+    counts = np.bincount(mask.ids.ravel())
+    ids = np.flatnonzero(counts)
+    return Look(
+        size=header.size,
+        turn=None if size == header.size else header.turn,
+        unsure=header.turn is not None and header.size == stored,
+        storage=mask.storage,
+        is_voc=has_voc_colours(mask.palette, ids),
+        ids=ids.astype(np.uint16),
+        counts=counts[ids],
+    )
+
+
+def gather(
+    found: Pairs, images: Sequence[int], looks: Sequence[Look], naming: Naming, split: str
+) -> MaskedImages:
+    """The data set of some of the images, by their numbers; `split` is for messages.
+
+    Pairs that cannot be used are left out and named. DataError where none is left.
+    """
+    problems = Problems()
+    kept: list[tuple[int, Look, NDArray[np.int64]]] = []
+    for i, look in zip(images, looks, strict=True):
+        counts = _by_class(look, naming)
+        wrong = look.wrong or ("" if counts[:-1].any() else "all void")
+        if wrong:
+            file = (
+                found.masks[i]
+                if wrong in ("bad mask", "other size", "all void")
+                else found.files[i]
+            )
+            problems.add(wrong, [f"{file} ({look.why})" if look.why else file])
+        else:
+            kept.append((i, look, counts))
+    _tell(found, kept, naming, problems)
+    every = [*found.problems.list(), *problems.list()]
+    if not kept:
+        why = "; ".join(problem.sentence for problem in every)
+        raise DataError(f"{found.root}: no images for {split} that can be used: {why}")
+    counted = np.stack([counts for _, _, counts in kept])
+    absent = _absent(naming.classes, counted, split)
+    return MaskedImages(
+        found.kind,
+        found.root,
+        naming.classes,
+        naming.named,
+        tuple(found.files[i] for i, _, _ in kept),
+        tuple(found.masks[i] for i, _, _ in kept),
+        np.array([look.size for _, look, _ in kept]),
+        tuple(look.turn for _, look, _ in kept),
+        naming.table,
+        counted,
+        [*found.notes, *naming.notes, *absent, *(problem.sentence for problem in every)],
+        every,
+    )
+
+
+def _by_class(look: Look, naming: Naming) -> NDArray[np.int64]:
+    """(classes + 1,): pixels of each class, the last of void."""
+    classes = len(naming.classes)
+    place = np.minimum(naming.table[look.ids], classes)
+    counts = np.zeros(classes + 1, np.int64)
+    np.add.at(counts, place, look.counts)
+    return counts
+
+
+def _tell(
+    found: Pairs,
+    kept: Sequence[tuple[int, Look, NDArray[np.int64]]],
+    naming: Naming,
+    problems: Problems,
+) -> None:
+    """What is odd in masks that are used."""
+    storages = [look.storage for _, look, _ in kept]
+    usual = max(storages, key=storages.count, default="grey")
+    for i, look, _ in kept:
+        strange = [str(one) for one in look.ids.tolist() if one not in naming.known]
+        if strange:
+            what = f"id {strange[0]}" if len(strange) == 1 else f"ids {few(strange, 3)}"
+            problems.add("out of range", [f"{found.masks[i]} ({what})"])
+        if look.storage != usual:
+            problems.add("storage", [f"{found.masks[i]} ({look.storage}, not {usual})"])
+        if look.turn is not None:
+            problems.add("mask turned", [found.masks[i]])
+        if look.unsure:
+            problems.add("turn unsure", [found.files[i]])
+
+
+def _absent(classes: Sequence[str], counted: NDArray[np.int64], split: str) -> list[str]:
+    pixels = counted.sum(0).tolist()[:-1]
+    absent = [name for name, number in zip(classes, pixels, strict=True) if not number]
+    what = count(len(absent), "class has", "classes have")
+    return [f"{what} no pixels in {split}: {few(absent)}"] if absent else []

@@ -1,0 +1,189 @@
+"""Which ids in masks are which classes: from a file, or seen from the masks."""
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.data.listing import few, one_line
+from mobilenets.data.masks import VOC_CLASSES, VOID
+from mobilenets.errors import DataError
+
+VOC_NAMES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
+    *("chair", "cow", "dining table", "dog", "horse", "motorbike", "person", "potted plant"),
+    *("sheep", "sofa", "train", "tv monitor"),
+)
+"""Everingham et al., the VOC2012 development kit, in the order of their ids."""
+CAMVID_NAMES = (
+    *("sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car"),
+    *("pedestrian", "bicyclist"),
+)
+"""Badrinarayanan et al., the SegNet tutorial's 11 classes of CamVid; id 11 is void."""
+_CAMVID_FILE = re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_")
+_VOID = re.compile(r"void|ignored?|unlabell?ed", re.IGNORECASE)
+_NUMBERED = re.compile(r"\s*(\d{1,5})\s*[:=]\s*(.*\S)\s*")
+MOST_CLASSES = VOID
+"""A target has a byte for each pixel, of which one value is void's."""
+
+Names = dict[int, str]
+"""Id -> what the data calls it, void among them."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What each id in a mask means."""
+
+    classes: tuple[str, ...]
+    named: bool
+    table: NDArray[np.uint8]
+    """(65536,): id -> class, or 255."""
+    known: frozenset[int]
+    """The ids that mean something, void's among them."""
+    notes: list[str] = field(default_factory=list)
+
+
+def name_ids(
+    root: Path,
+    files: Sequence[str],
+    masks: Sequence[str],
+    ids: NDArray[np.integer],
+    *,
+    is_voc: bool,
+) -> Naming:
+    """The classes of a data set whose training part has these `ids` in its masks.
+
+    By `classes.txt` or `labels.txt` (a name a line, from id 0 on; or `id: name`), Roboflow's
+    `_classes.csv`, or COCO's categories in a JSON file; else VOC's if `is_voc`, its palette; else
+    those of CamVid where files are called as its frames; else numbers.
+    """
+    found = _read_names(root, masks, ids)
+    if found is not None:
+        return found
+    most = max((int(one) for one in ids if one != VOID), default=0)
+    if is_voc and most < VOC_CLASSES:
+        return _naming(root, dict(enumerate(VOC_NAMES)), [])
+    if most <= len(CAMVID_NAMES) and all(_CAMVID_FILE.match(Path(file).name) for file in files):
+        note = (
+            f"file names and ids are those of CamVid as the SegNet tutorial has it: its "
+            f"{len(CAMVID_NAMES)} names are taken, and id {len(CAMVID_NAMES)} as void"
+        )
+        return _naming(root, dict(enumerate((*CAMVID_NAMES, "void"))), [note])
+    if most < 1:
+        hint = f"; {VOID} is void: a mask of two classes has ids 0 and 1" if VOID in ids else ""
+        raise DataError(f"{root}: the masks have only one class, {most}{hint}")
+    most = min(most, MOST_CLASSES - 1)
+    note = "the data has no names for its classes: they are called by their ids"
+    return _naming(root, {i: str(i) for i in range(most + 1)}, [note], named=False)
+
+
+def _naming(where: Path, names: Names, notes: list[str], *, named: bool = True) -> Naming:
+    """Classes in the order of their ids; those that are called void are void."""
+    kept = sorted(i for i, name in names.items() if not _VOID.fullmatch(name))
+    if VOID in kept:
+        raise DataError(f"{where}: id {VOID} is always void, and no class {names[VOID]!r}")
+    classes = tuple(names[i] for i in kept)
+    twice = [name for i, name in enumerate(classes) if name in classes[:i]]
+    if twice:
+        raise DataError(f"{where}: a name for two ids: {few(twice)}")
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        raise DataError(
+            f"{where}: masks have 2 to {MOST_CLASSES} classes besides void, got {len(classes)}"
+        )
+    table = np.full(2**16, VOID, np.uint8)
+    table[kept] = np.arange(len(kept))
+    return Naming(classes, named, table, frozenset([*names, VOID]), notes)
+
+
+def _read_names(root: Path, masks: Sequence[str], ids: NDArray[np.integer]) -> Naming | None:
+    for name in ("classes.txt", "labels.txt"):
+        if (root / name).is_file():
+            path = root / name
+            names, from_file = _from_lines(path)
+            return _numbered(path, names, masks, ids) if from_file else _naming(path, names, [])
+    for path in [root / "_classes.csv", *sorted(root.glob("*/_classes.csv"))]:
+        if path.is_file():
+            return _naming(path, _from_csv(path), [])
+    for path in _category_files(root):
+        names = _from_json(path)
+        if names:
+            return _numbered(path, names, masks, ids)
+    return None
+
+
+def _numbered(path: Path, names: Names, masks: Sequence[str], ids: NDArray[np.integer]) -> Naming:
+    """Names by COCO's ids. In COCO-Stuff's `stuffthingmaps` a pixel is its category's id less 1."""
+    plain = {int(one) for one in ids} - {VOID}
+    lower = any("stuffthingmaps" in mask for mask in masks) or (
+        not plain <= names.keys() and {one + 1 for one in plain} <= names.keys()
+    )
+    notes = [f"names are those of {path.name}"]
+    if lower:
+        names = {i - 1: name for i, name in names.items() if i > 0}
+        notes = [f"names are those of {path.name}, where each id is one more than in the masks"]
+    return _naming(path, names, notes)
+
+
+def _from_lines(path: Path) -> tuple[Names, bool]:
+    """Id -> name, and whether the file says the ids."""
+    lines = [one_line(line) for line in _text(path).rstrip().splitlines()]
+    numbered = [_NUMBERED.fullmatch(line) for line in lines]
+    if lines and all(numbered):
+        return {int(match[1]): match[2] for match in numbered if match}, True
+    if "" in lines:
+        raise DataError(f"{path}: line {lines.index('') + 1} is empty; line n names id n - 1")
+    return dict(enumerate(lines)), False
+
+
+def _from_csv(path: Path) -> Names:
+    """Roboflow's: a heading, then `id, name`."""
+    rows = [row for row in csv.reader(_text(path).splitlines()[1:]) if row]
+    try:
+        return {int(row[0]): one_line(row[1]) for row in rows}
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{path}: expected lines of `id, name`") from error
+
+
+def _category_files(root: Path) -> list[Path]:
+    """The smallest JSON file that may hold the categories: each part's has all of them."""
+    found = [
+        path
+        for folder in (root, root / "annotations")
+        for path in folder.glob("*.json")
+        if re.match(r"(stuff|panoptic|categor|labels?|classes)", path.stem)
+    ]
+    return sorted(found, key=lambda path: (path.stat().st_size, path.name))[:1]
+
+
+def _from_json(path: Path) -> Names:
+    """Of `categories`, or of a file that is nothing but that list; {} where there are none."""
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON, or cut short ({one_line(str(error))[:100]})") from error
+    entries = content.get("categories") if isinstance(content, dict) else content
+    return {
+        one["id"]: name
+        for one in (entries if isinstance(entries, list) else [])
+        if isinstance(one, dict)
+        and isinstance(one.get("id"), int)
+        and 0 <= one["id"] < 2**16
+        and (name := one_line(str(one.get("name") or "")))
+    }
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not text in UTF-8 ({error})") from error

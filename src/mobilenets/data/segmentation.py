@@ -1,0 +1,143 @@
+"""Images with masks on disk, and the built-in shapes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.data.dataset import Dataset
+from mobilenets.data.mask_files import Pairs, find_pairs
+from mobilenets.data.mask_images import Look, gather, look_at
+from mobilenets.data.mask_names import Naming, name_ids
+from mobilenets.data.problems import Problem
+from mobilenets.data.shapes import BUILT_IN, ShapeMasks, is_built_in
+from mobilenets.data.shapes import Split as ShapeSplit
+from mobilenets.data.splits import Split, check_split, choose, present, sizes
+from mobilenets.errors import DataError
+
+
+class MaskDataset(Dataset, Protocol):
+    """Pictures with the class of every pixel; each has at least one pixel that is not void."""
+
+    @property
+    def kind(self) -> str:
+        """What it is on disk: `VOC masks`, `COCO masks`, `images and masks`, `built-in shapes`."""
+        ...
+
+    @property
+    def named(self) -> bool:
+        """False where the data has only numbers for its classes."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What was found wrong: counted, named and kept out."""
+        ...
+
+    def image_size(self, i: int) -> tuple[int, int]:
+        """(width, height) of the upright picture in pixels."""
+        ...
+
+    def target(self, i: int) -> NDArray[np.uint8]:
+        """(H, W) of the upright picture: the class of each pixel, 255 for void."""
+        ...
+
+    def pixels_of(self, i: int) -> NDArray[np.int64]:
+        """(classes + 1,): pixels of each class in a picture; the last is void."""
+        ...
+
+    def pixels(self) -> NDArray[np.int64]:
+        """(classes + 1,): pixels of each class in all pictures; the last is void."""
+        ...
+
+
+def open_segmentation(
+    path: str | Path, split: Split, *, val_fraction: float = 0.2, seed: int = 0
+) -> MaskDataset:
+    """Open images with masks; what they are is seen from the disk (docs/data.md has the layouts).
+
+    - VOC: `JPEGImages/`, `SegmentationClass/`, `ImageSets/Segmentation/`;
+    - COCO: PNG files of category ids, as `stuffthingmaps/train2017/` beside `train2017/`;
+    - folders of images and of masks with the same names, as `images/` and `masks/`;
+    - the word `shapes`: the built-in data set.
+
+    Every mask of the split is read once, for what it holds; where nothing names the classes, those
+    for training too. Validation images are held out as `open_detection` does, and `eval` and
+    `all` mean the same.
+
+    Images and masks that cannot be used are left out, and counted and named in `problems` and
+    `notes`; ids that are no class are void, and named too. DataError where nothing is left.
+    """
+    check_split(split, val_fraction)
+    if is_built_in(path):
+        return _shapes(split, seed)
+    found = _find(Path(path))
+    naming = _name(found)
+    chosen, note = choose(found.files, found.parts, split, val_fraction, seed)
+    if not chosen:
+        raise DataError(f"{path}: no images for {split}; it has {sizes(found.parts)}")
+    found.notes += note
+    return gather(found, chosen, look_at(found, chosen), naming, split)
+
+
+def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, MaskDataset]:
+    """Every part that the data itself has, by name; `all` where it says of none."""
+    if is_built_in(path):
+        return {part: _shapes(part, seed) for part in ("train", "val")}
+    found = _find(Path(path))
+    naming = _name(found)
+    parts: dict[str, MaskDataset] = {}
+    for part in present(found.parts):
+        chosen = [i for i, one in enumerate(found.parts) if one == part]
+        parts[part or "all"] = gather(found, chosen, look_at(found, chosen), naming, part or "all")
+    return parts
+
+
+def has_masks(path: str | Path) -> bool:
+    """Whether a folder has images with masks; the built-in shapes have."""
+    return is_built_in(path) or (Path(path).is_dir() and find_pairs(Path(path)) is not None)
+
+
+def _shapes(split: str, seed: int) -> ShapeMasks:
+    if split == "test":
+        raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
+    parts: dict[str, ShapeSplit] = {"train": "train", "val": "val", "eval": "val", "all": "all"}
+    return ShapeMasks(parts[split], seed=seed)
+
+
+def _find(path: Path) -> Pairs:
+    if not path.is_dir():
+        raise DataError(f"{path}: no such data folder; data with masks is a folder or `{BUILT_IN}`")
+    found = find_pairs(path)
+    if found is None:
+        raise DataError(
+            f"{path}: no masks found; expected VOC (JPEGImages/, SegmentationClass/), or images/ "
+            "and masks/ with PNG files of the same names"
+        )
+    if not found.files:
+        why = "; ".join(problem.sentence for problem in found.problems.list())
+        raise DataError(f"{path}: no image with a mask: {why}")
+    return found
+
+
+def _name(found: Pairs) -> Naming:
+    """The classes, by the masks of the training part where the data does not say them."""
+    own = [i for i, part in enumerate(found.parts) if part in ("train", "")]
+    own = own or list(range(len(found.files)))
+    looks = [look for look in look_at(found, own) if not look.wrong]
+    ids = np.unique(np.concatenate([look.ids for look in looks] or [np.zeros(0, np.uint16)]))
+    return name_ids(
+        found.root,
+        [found.files[i] for i in own],
+        [found.masks[i] for i in own],
+        ids,
+        is_voc=_is_voc(looks),
+    )
+
+
+def _is_voc(looks: Sequence[Look]) -> bool:
+    """Whether all masks that show anything have VOC's colours."""
+    shown = [look for look in looks if any(0 < one < 255 for one in look.ids.tolist())]
+    return bool(shown) and all(look.is_voc for look in shown)
