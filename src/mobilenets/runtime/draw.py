@@ -7,7 +7,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mobilenets.runtime.classify import Prediction
 
-_LEAST, _MOST = 360, 1280  # pixels, the picture's longer side
+LEAST, _MOST = 360, 1280
+"""Pixels of the picture's longer side."""
 _GROUND, _TRACK, _TEXT = (24, 26, 30), (44, 48, 55), (240, 242, 245)
 _FIRST, _REST = (38, 132, 206), (78, 94, 112)
 
@@ -22,7 +23,7 @@ def annotate(image: Image.Image, predictions: Sequence[Prediction]) -> Image.Ima
     labels lose their accents, which Pillow's built-in font does not have.
     """
     picture = readable(image)
-    width = max(picture.width, _LEAST)
+    width = max(picture.width, LEAST)
     row = max(22, round(width / 18))
     gap = row // 4
     band = len(predictions) * (row + gap) + gap if predictions else 0
@@ -40,7 +41,7 @@ def annotate(image: Image.Image, predictions: Sequence[Prediction]) -> Image.Ima
 def readable(image: Image.Image) -> Image.Image:
     """An RGB copy, its longer side 360 to 1280 pixels, so that text on it can be read."""
     longer = max(image.size)
-    scale = min(max(longer, _LEAST), _MOST) / longer
+    scale = min(max(longer, LEAST), _MOST) / longer
     if scale == 1:
         return image.convert("RGB")
     width, height = (max(1, round(side * scale)) for side in image.size)
