@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mobilenets.export import export_onnx
     from mobilenets.inference import open_model, predict
     from mobilenets.models.classifier import mobilenet_v1, mobilenet_v2
+    from mobilenets.models.deeplab import deeplabv3_mobilenet_v1, deeplabv3_mobilenet_v2
     from mobilenets.models.ssd import (
         ssd_mobilenet_v1,
         ssd_mobilenet_v2,
@@ -31,6 +32,8 @@ _HOMES = {
     "Plan": "training.run",
     "Preprocessing": "card",
     "compile": "engine",
+    "deeplabv3_mobilenet_v1": "models.deeplab",
+    "deeplabv3_mobilenet_v2": "models.deeplab",
     "evaluate": "evaluation",
     "export_onnx": "export",
     "identify": "weights",
@@ -55,6 +58,8 @@ __all__ = [
     "Plan",
     "Preprocessing",
     "compile",
+    "deeplabv3_mobilenet_v1",
+    "deeplabv3_mobilenet_v2",
     "evaluate",
     "export_onnx",
     "identify",

@@ -17,7 +17,7 @@ VERSION = 1
 ResizeRule = Literal["crop", "torchvision", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 ColourOrder = Literal["RGB", "BGR"]
-Outputs = Literal["logits", "probabilities", "boxes", "detections"]
+Outputs = Literal["logits", "probabilities", "boxes", "detections", "classes"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ class ModelCard:
     Of a detector: `logits` are box codes and logits for each anchor; `boxes` are decoded, with
     scores, (N, anchors, 4 + classes); `detections` have been through non-maximum suppression,
     (N, most, 6): box, score, class. Boxes are left, top, right, bottom in shares of the input.
+
+    Of a segmentation network: `logits` or `probabilities` are (N, classes, H, W), one for each
+    pixel of the input; `classes` the best class of each, (N, H, W).
     """
     source: str = ""
     """Who published the weights, in words."""

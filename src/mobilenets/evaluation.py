@@ -30,16 +30,17 @@ def evaluate(
     task: Task,
     *,
     indices: Sequence[int] | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     progress: Callable[[int], None] = lambda images: None,
     strict: bool = True,
     objective: Objective = PLAIN,
 ) -> Evaluation:
     """Run `session` over `dataset` (or over `indices` of it) and measure.
 
-    Images pass through the preprocessing of the session's card. One that cannot be read is named
-    in `failures` and left out. Raises DataError where the data's classes are not the model's, or
-    where no image could be read (unless `strict` is False: others may have read theirs).
+    Images pass through the preprocessing of the session's card. One that cannot be read is named in
+    `failures` and left out. `batch_size` None: as many at once as the task says. Raises DataError
+    where the data's classes are not the model's, or where no image could be read (unless `strict`
+    is False: others may have read theirs).
     """
     card = session.card
     evaluator = task.evaluator(card, dataset, objective)
@@ -52,7 +53,7 @@ def evaluate(
         sizes[index] = image.size
         return preprocess(image, card.preprocessing)
 
-    for batch in read_batches(items, read, batch_size):
+    for batch in read_batches(items, read, batch_size or task.batch):
         failures += [(dataset.name(index), why) for index, why in batch.failures]
         if len(batch.items):
             targets = [dataset.target(index) for index in batch.items]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.allocator import keep_memory
-from mobilenets.card import ModelCard, card_of
+from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.files import replace_file
+from mobilenets.models.geometry import OutputStride
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
@@ -57,14 +58,24 @@ class TorchSession:
 
 
 def open_model(
-    weights: str | Path, *, threads: int | None = None, runtime: Runtime = "auto"
+    weights: str | Path,
+    *,
+    threads: int | None = None,
+    runtime: Runtime = "auto",
+    output_stride: OutputStride | None = None,
+    multi_scale: bool = False,
 ) -> Session:
     """Anything the package can run: our files, a published name, anyone's weights, ONNX.
 
     An `.onnx` file needs no torch and runs on the engine, or as `runtime` says (`open_session`);
-    other files run on torch. Raises WeightsError for what is not recognised.
+    other files run on torch. To segment, the same weights serve any `output_stride`, and
+    `multi_scale` is the mean over six sizes and flips (the papers' MF). Raises WeightsError for
+    what is not recognised, ValueError for an argument that is not for these weights.
     """
     if str(weights).lower().endswith(".onnx"):
+        if output_stride or multi_scale:
+            name = "output_stride" if output_stride else "multi_scale"
+            raise ValueError(f"{name} is for weights: {weights} is a finished program")
         return open_session(weights, threads=threads, runtime=runtime)
     if runtime != "auto":
         raise ValueError(f"runtime is for .onnx files, and {weights} is none: export it first")
@@ -76,13 +87,39 @@ def open_model(
         if threads < 1:
             raise ValueError(f"threads must be a positive integer, got {threads}")
         torch.set_num_threads(threads)
-    model = load(weights)
+    model: nn.Module = load(weights)
+    if output_stride or multi_scale:
+        model = segmenter_at(model, output_stride, multi_scale=multi_scale)
     network = task_of(card_of(model)).deploy(model)
     if torch.cuda.is_available():
         network.to("cuda")
     else:
         keep_memory()
     return TorchSession(network, card_of(network))
+
+
+def segmenter_at(
+    model: nn.Module, output_stride: OutputStride | None, *, multi_scale: bool
+) -> nn.Module:
+    """A segmentation network with the same weights, as its arguments say; ValueError for others."""
+    from mobilenets.models.deeplab import DeepLab, MultiScale
+    from mobilenets.models.zoo import build
+
+    card = card_of(model)
+    if not isinstance(model, DeepLab):
+        raise ValueError(
+            f"output_stride and multi_scale are to segment, {card.architecture} is to {card.task}"
+        )
+    network: nn.Module = model
+    if output_stride:
+        arguments = {**card.arguments, "output_stride": output_stride}
+        network = build(card.architecture, **arguments)
+        network.load_state_dict(model.state_dict())
+        card = card.replace(arguments=arguments)
+    if multi_scale:
+        network, card = MultiScale(network), card.replace(outputs="probabilities")
+    set_card(network, card)
+    return network
 
 
 @dataclass(frozen=True)
@@ -92,6 +129,8 @@ class Seen:
     path: Path
     decoded: Any = None
     error: str = ""
+    saved: tuple[Path, ...] = ()
+    """The pictures that were written of it."""
 
 
 def predict(
@@ -101,15 +140,15 @@ def predict(
     *,
     top: int | None = None,
     threshold: float | None = None,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     save_dir: Path | None = None,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Iterator[Seen]:
     """What `session` sees in each file, in order; a broken file does not end it.
 
     At most `top` things in each, from the score `threshold` on; None: as the task has it.
-    With `save_dir`, each image is written there too, with what is seen drawn on it; ValueError
-    where that folder holds one of the images.
+    With `save_dir`, each image is written there too, with what is seen drawn on it, and of a
+    segmentation the mask; ValueError where that folder holds one of the images.
     """
     if save_dir is not None:
         check_apart(files, save_dir)
@@ -123,7 +162,7 @@ def predict(
         sizes[path] = image.size
         return preprocess(image, card.preprocessing)
 
-    for batch in read_batches(files, read, batch_size):
+    for batch in read_batches(files, read, batch_size or task.batch):
         seen = {path: Seen(path, error=why) for path, why in batch.failures}
         if len(batch.items):
             decoded = task.decode(
@@ -134,9 +173,11 @@ def predict(
                 threshold=task.threshold if threshold is None else threshold,
             )
             for path, one in zip(batch.items, decoded, strict=True):
-                seen[path] = Seen(path, one)
+                saved: tuple[Path, ...] = ()
                 if save_dir is not None:
-                    save_picture(task.draw(read_image(path), one), path, save_dir, used)
+                    drawn = task.draw(read_image(path), one)
+                    saved = save_picture(drawn, path, save_dir, used, task.mask(one))
+                seen[path] = Seen(path, one, saved=saved)
         progress(len(seen))
         yield from (seen[path] for path in sorted(seen, key=place.__getitem__))
 
@@ -152,11 +193,25 @@ def check_apart(files: Sequence[Path], folder: Path) -> None:
             raise ValueError(f"save_dir must be another folder than the images', {path} is in it")
 
 
-def save_picture(picture: Image.Image, path: Path, folder: Path, used: set[str]) -> None:
-    """Write `picture` as JPEG under the name of `path`, numbered where that is `used` already."""
+def save_picture(
+    picture: Image.Image,
+    path: Path,
+    folder: Path,
+    used: set[str],
+    mask: Image.Image | None = None,
+) -> tuple[Path, ...]:
+    """Write `picture` as JPEG under the name of `path`, numbered where that is `used` already.
+
+    And `mask` as PNG under the same; the files that were written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name, number = f"{path.stem}.jpg", 2
     while name in used:
         name, number = f"{path.stem}-{number}.jpg", number + 1
     used.add(name)
-    replace_file(folder / name, partial(picture.save, format="JPEG", quality=92))
+    target = folder / name
+    replace_file(target, partial(picture.save, format="JPEG", quality=92))
+    if mask is None:
+        return (target,)
+    replace_file(target.with_suffix(".png"), partial(mask.save, format="PNG"))
+    return target, target.with_suffix(".png")

@@ -5,7 +5,8 @@ from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.shapes import Shapes
 from mobilenets.models.classifier import Classifier
 from mobilenets.models.zoo import build
-from mobilenets.training.recipes import Recipe, recipe
+from mobilenets.training.recipes import recipe
+from mobilenets.training.settings import Recipe
 
 
 @pytest.fixture

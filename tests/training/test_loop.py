@@ -18,8 +18,8 @@ from mobilenets.tasks import TASKS
 from mobilenets.training.distill import Teacher
 from mobilenets.training.loop import Trainer
 from mobilenets.training.norms import set_momentum
-from mobilenets.training.recipes import Recipe
 from mobilenets.training.run import Plan, choose_folder, train
+from mobilenets.training.settings import Recipe
 from mobilenets.weights.own import read_card, save
 
 from .conftest import short, tiny_network

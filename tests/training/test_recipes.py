@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from mobilenets.training.recipes import RECIPES, STEPS, fit, recipe, split
+from mobilenets.training.fitting import STEPS, fit, split
+from mobilenets.training.recipes import RECIPES, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,7 +1,7 @@
 """`mobilenets eval`: how good a model is on labelled images."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -22,7 +22,15 @@ def run(
     limit: Annotated[
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images at a time: 32, or 4 to segment.")
+    ] = None,
+    multi_scale: Annotated[
+        bool, typer.Option("--multi-scale", help="To segment: six sizes and flips, the papers' MF.")
+    ] = False,
+    output_stride: Annotated[
+        int | None, typer.Option(help="To segment: 8, 16 or 32, whatever was trained.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
     ] = None,
@@ -33,8 +41,9 @@ def run(
 ) -> None:
     """How good WEIGHTS are on DATA: its validation part, or all of it where it has none.
 
-    A classifier's accuracy; a detector's average precision, by COCO's protocol and VOC 2007's. Of
-    all classes together, and of each.
+    A classifier's accuracy; a detector's average precision, by COCO's protocol and VOC 2007's; of
+    a segmentation network the mean intersection over union, at the images' own sizes. Of all
+    classes together, and of each.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. Shares are 0 to 1 in JSON. Images that cannot be read are named
@@ -46,7 +55,13 @@ def run(
     from mobilenets.inference import open_model
     from mobilenets.tasks import task_of
 
-    session = open_model(weights, threads=threads, runtime=runtime)
+    session = open_model(
+        weights,
+        threads=threads,
+        runtime=runtime,
+        output_stride=cast(Any, output_stride),  # checked where the network is built
+        multi_scale=multi_scale,
+    )
     task = task_of(session.card)
     dataset = task.open_data(data, split)
     for note in filter(None, [session.note, *dataset.notes]):
@@ -66,7 +81,7 @@ def run(
         print_json({**found.results, "by_class": by_class, "failures": failures})
         return
     show_results(found.results, len(found.failures))
-    show_classes(by_class, task.metric)
+    show_classes(by_class)
 
 
 def show_results(results: Mapping[str, float], failures: int) -> None:
@@ -81,14 +96,14 @@ def show_results(results: Mapping[str, float], failures: int) -> None:
     out.print(table)
 
 
-def show_classes(by_class: Mapping[str, Mapping[str, float]], metric: str) -> None:
-    """Each class, the best first; the first of many."""
+def show_classes(by_class: Mapping[str, Mapping[str, float]]) -> None:
+    """Each class, the best by its first figure first; the first of many."""
     from rich.markup import escape
     from rich.table import Table
 
     if not by_class:
         return
-    names = sorted(by_class, key=lambda name: -by_class[name][metric])
+    names = sorted(by_class, key=lambda name: -next(iter(by_class[name].values())))
     table = Table("class")
     for title in by_class[names[0]]:
         table.add_column(title, justify="right")

@@ -18,6 +18,9 @@ def run(
     nms: Annotated[
         bool, typer.Option("--nms", help="A detector's suppression inside; runs on ONNX Runtime.")
     ] = False,
+    argmax: Annotated[
+        bool, typer.Option("--argmax", help="To segment: each pixel's class, not logits.")
+    ] = False,
     batch: Annotated[int | None, typer.Option(help="Fix the batch size; free otherwise.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Pixels of the input's sides.")] = None,
     width: Annotated[float | None, typer.Option(help="Of a network given by NAME.")] = None,
@@ -28,9 +31,11 @@ def run(
 ) -> None:
     """Write a model as ONNX, batch normalisation folded, labels and preprocessing inside.
 
-    A detector's boxes and scores are decoded in the file, and suppressed by whoever runs it
-    unless `--nms` is given. The file is run and compared with its source before it is kept. A
-    bare NAME such as mobilenet_v2 gets random weights, for measuring speed.
+    A detector's boxes and scores are decoded in the file, and suppressed by whoever runs it unless
+    `--nms` is given. A segmentation network's logits are brought to the input's size in the file,
+    and with `--argmax` the best class of each pixel is chosen there. The file is run and compared
+    with its source before it is kept. A bare NAME such as mobilenet_v2 gets random weights, for
+    measuring speed.
 
     Example: `mobilenets export runs/mobilenet_v2-photos/best.safetensors -o photos.onnx`
     """
@@ -42,7 +47,7 @@ def run(
         arguments["width"] = width
     model = open_source(weights, resolution=resolution, knobs=arguments)
     with err.status("exporting"):
-        written = export_onnx(model, output, softmax=softmax, nms=nms, batch=batch)
+        written = export_onnx(model, output, softmax=softmax, nms=nms, argmax=argmax, batch=batch)
     if json:
         print_json({"file": str(output), "bytes": written.bytes, "difference": written.difference})
         return

@@ -16,16 +16,18 @@ def run(
     ],
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="Labels or objects per image: 5, or 100 of a detector."),
+        typer.Option(min=1, help="Labels, objects or classes per image: 5, else 100."),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least score: 0, or 0.4 of a detector."),
+        typer.Option(min=0, max=1, help="Least score: 0, 0.4 to detect, 0.001 to segment."),
     ] = None,
     save_dir: Annotated[
         Path | None, typer.Option(help="Also write each image with what is seen drawn on it here.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images at a time: 32, or 4 to segment.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
     ] = None,
@@ -35,6 +37,9 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what is in each image, best guess first, with its score; of a detector also where.
+
+    Of a segmentation network the classes by their share of the image; `--save-dir` gets the image
+    in its classes' colours with a legend, and a PNG whose pixels are the classes' numbers.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. An image that cannot be read is named and passed over; the exit
@@ -72,7 +77,11 @@ def run(
             [
                 {"image": str(one.path), "error": one.error}
                 if one.error
-                else {"image": str(one.path), "predictions": task.to_json(one.decoded)}
+                else {
+                    "image": str(one.path),
+                    "predictions": task.to_json(one.decoded),
+                    **({"saved": [str(path) for path in one.saved]} if one.saved else {}),
+                }
                 for one in seen
             ]
         )

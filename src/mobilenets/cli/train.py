@@ -21,8 +21,9 @@ def run(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="paper_v1, paper_v2, modern (default) or finetune (with --from); of a detector "
-            "paper_ssd, modern_ssd or finetune_ssd."
+            help="paper_v1, paper_v2, modern (default) or finetune (with --from); to detect "
+            "paper_ssd, modern_ssd or finetune_ssd; to segment paper_deeplab, "
+            "paper_deeplab_trainval, modern_deeplab or finetune_deeplab."
         ),
     ] = None,
     output: Annotated[

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Policy = Literal["none", "flip", "inception", "trivial", "ssd_crop", "ssd"]
+Policy = Literal[
+    "none", "flip", "inception", "trivial", "ssd_crop", "ssd", "deeplab", "deeplab_colours"
+]
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,10 @@ class Augmentation:
     For detectors: `none`; `flip` (only that); `ssd_crop` (SSD's crop by overlap, and flip: the
     authors' for MobileNets); `ssd` (and colours, and zooming out: SSD, section 2.2), where the
     canvas has at most `zoom_out` times the image's sides.
+
+    For segmentation: `none`; `flip` (only that); `deeplab` (random scale, crop and flip, as the
+    authors); `deeplab_colours` (and SSD's colours). The scale is between `scale_least` and
+    `scale_most`, in steps of `scale_step`, or any where that is 0.
     """
 
     policy: Policy = "flip"
@@ -28,6 +34,9 @@ class Augmentation:
     cutmix: float = 0.0
     train_scale: float = 1.0
     zoom_out: float = 4.0
+    scale_least: float = 0.5
+    scale_most: float = 2.0
+    scale_step: float = 0.25
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
@@ -39,6 +48,9 @@ class Augmentation:
         check_number("cutmix", self.cutmix)
         check_number("train_scale", self.train_scale, above=0)
         check_number("zoom_out", self.zoom_out)
+        check_number("scale_least", self.scale_least, above=0, most=self.scale_most)
+        check_number("scale_most", self.scale_most, above=0, most=8)
+        check_number("scale_step", self.scale_step)
         if self.zoom_out < 1:
             raise ValueError(f"zoom_out must be 1 or more, got {self.zoom_out!r}")
 

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mobilenets.card import KEY, ModelCard, card_of, set_card
+from mobilenets.card import KEY, ModelCard, Outputs, card_of, set_card
 from mobilenets.errors import WeightsError
 from mobilenets.export.detector import add_suppression, suppressed, without_background
 from mobilenets.files import replace_file
+from mobilenets.models.deeplab import Labelled
 from mobilenets.models.ssd import SSD, Decoded
 from mobilenets.runtime.session import open_session
 from mobilenets.tasks import task_of
@@ -26,6 +27,8 @@ from mobilenets.tasks import task_of
 OPSET = 18
 TOLERANCE = 1e-4
 """Largest difference from the source that is accepted, relative to the largest output."""
+ALIKE = 1e-3
+"""Share of pixels whose best two classes may be so near that rounding decides."""
 _PARTS = {"boxes": (4,), "detections": (4, 5)}
 """Where a detector's values are cut: boxes, scores and classes are each compared by themselves."""
 
@@ -60,13 +63,16 @@ def export_onnx(
     card: ModelCard | None = None,
     softmax: bool = False,
     nms: bool = False,
+    argmax: bool = False,
     batch: int | None = None,
 ) -> Exported:
     """Write `model` as ONNX: input `image` (N, 3, H, W) float32, one output.
 
     A classifier's is `logits` (N, classes), or `probabilities` with `softmax`; a detector's is
     `boxes` (N, anchors, 4 + classes), decoded, or with `nms` `detections` (N, 100, 6), what
-    non-maximum suppression leaves. `ModelCard.outputs` has the words. The size is the card's.
+    non-maximum suppression leaves; a segmentation network's is `logits` (N, classes, H, W), or
+    with `argmax` `classes` (N, H, W) int64. `ModelCard.outputs` has the words. The size is the
+    card's.
     `batch` fixes N; None leaves it free. Labels and preprocessing travel in the metadata. The
     file is run and compared with `model` before it gets its name: raises WeightsError where they
     differ, and leaves nothing. ValueError for an argument that is wrong, or not for this task.
@@ -81,14 +87,18 @@ def export_onnx(
         raise ValueError(f"batch must be a positive integer, got {batch!r}")
     network = deployable(model, card)
     detects = isinstance(network, Decoded)
-    if softmax and detects:
-        raise ValueError("softmax is for classifiers: a detector's scores are decoded anyway")
+    if softmax and card.task != "classify":
+        raise ValueError(f"softmax is for classifiers, this model's task is {card.task}")
+    if argmax and card.task != "segment":
+        raise ValueError(f"argmax is to segment, this model's task is {card.task}")
     if nms and not detects:
         raise ValueError(f"nms is for detectors, this model's task is {card.task}")
     source = _source(model, network)
     if softmax:
         network, source = Probabilities(network), Probabilities(source)
-    card = card.replace(outputs="boxes" if detects else "probabilities" if softmax else "logits")
+    if argmax:
+        network, source = Labelled(network), Labelled(source)
+    card = card.replace(outputs=_outputs(detects=detects, softmax=softmax, argmax=argmax))
     proto = trace(network, card, batch)
     images = samples(card, batch)
     with torch.inference_mode():
@@ -113,6 +123,13 @@ def deployable(model: nn.Module, card: ModelCard) -> nn.Module:
     set_card(model, card)
     network = task_of(card).deploy(model)
     return without_background(network) if isinstance(network, Decoded) else network
+
+
+def _outputs(*, detects: bool, softmax: bool, argmax: bool) -> Outputs:
+    """What the file's numbers are."""
+    if detects:
+        return "boxes"
+    return "probabilities" if softmax else "classes" if argmax else "logits"
 
 
 def _source(model: nn.Module, network: nn.Module) -> nn.Module:
@@ -175,6 +192,8 @@ def run(
 
 def check(found: Sequence[Array], expected: Sequence[Array], card: ModelCard) -> float:
     """The largest difference over the largest value; WeightsError where that is too far."""
+    if card.outputs == "classes":
+        return _check_classes(found, expected)
     worst = 0.0
     for one, other in zip(found, expected, strict=True):
         parts = [np.split(values, _PARTS.get(card.outputs, ()), axis=-1) for values in (one, other)]
@@ -185,5 +204,16 @@ def check(found: Sequence[Array], expected: Sequence[Array], card: ModelCard) ->
         raise WeightsError(
             f"the exported network differs from its source by {worst:.1e} of the largest output, "
             f"more than {TOLERANCE:.0e}; nothing was kept"
+        )
+    return worst
+
+
+def _check_classes(found: Sequence[Array], expected: Sequence[Array]) -> float:
+    """The share of pixels with another class; WeightsError where that is too large."""
+    worst = max(float((a != b).mean()) for a, b in zip(found, expected, strict=True))
+    if worst > ALIKE:
+        raise WeightsError(
+            f"the exported network gives {worst:.1%} of the pixels another class than its source, "
+            f"more than {ALIKE:.1%}; nothing was kept"
         )
     return worst

@@ -9,7 +9,7 @@ from torch import nn
 
 from mobilenets.card import card_of, set_card
 from mobilenets.models.geometry import NETWORKS
-from mobilenets.runtime.labels import coco_labels, imagenet_labels
+from mobilenets.runtime.labels import coco_labels, imagenet_labels, voc_labels
 from mobilenets.tasks import TASKS
 from mobilenets.weights import load
 
@@ -44,9 +44,13 @@ def open_source(
 
 def _labels(name: str, knobs: dict[str, Any]) -> tuple[str, ...]:
     """Names for as many classes as the knobs say, which lose that one."""
-    detects = NETWORKS[name].task == "detect"
-    classes = knobs.pop("classes", 80 if detects else 1000)
-    known = coco_labels(classes) if detects else imagenet_labels(classes)
+    default, named = {
+        "classify": (1000, imagenet_labels),
+        "detect": (80, coco_labels),
+        "segment": (21, voc_labels),
+    }[NETWORKS[name].task]
+    classes = knobs.pop("classes", default)
+    known = named(classes)
     return known or tuple(f"class {i}" for i in range(classes))
 
 

@@ -65,6 +65,32 @@ def shown(image: tuple[int, int], pre: Preprocessing) -> tuple[float, float, flo
     return left * x, top * y, (left + width) * x, (top + height) * y
 
 
+def fitted(image: tuple[int, int], pre: Preprocessing) -> tuple[int, int]:
+    """(width, height) that an image of (width, height) has in its input, by `squash` or `pad`.
+
+    ValueError where the rule cuts images.
+    """
+    height, width = pre.size
+    if pre.resize == "squash":
+        return width, height
+    if pre.resize == "pad":
+        return _fit(image, (width, height))
+    raise ValueError(f"resize must be 'squash' or 'pad' for masks, got {pre.resize!r}")
+
+
+def nearest(mask: NDArray[np.uint8], pre: Preprocessing, void: int) -> NDArray[np.uint8]:
+    """A mask (H, W) of an image as one of its input, (height, width); `void` where that is padded.
+
+    Each pixel has the value of the one that its centre lies in.
+    """
+    width, height = fitted((mask.shape[1], mask.shape[0]), pre)
+    rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
+    columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
+    found: NDArray[np.uint8] = np.full(pre.size, void, np.uint8)
+    found[:height, :width] = mask[np.ix_(rows, columns)]
+    return found
+
+
 def _crop(image: Image.Image, pre: Preprocessing, resample: Image.Resampling) -> Image.Image:
     height, width = pre.size
     w, h, left, top = _centre(image.size, pre)

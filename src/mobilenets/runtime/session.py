@@ -35,7 +35,8 @@ class Session(Protocol):
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs of preprocessed images (N, 3, height, width), any N, as the card says.
 
-        A classifier's are (N, classes), a detector's (N, boxes, values).
+        A classifier's are (N, classes), a detector's (N, boxes, values), a segmentation
+        network's (N, classes, height, width) or (N, height, width).
         """
         ...
 
@@ -81,13 +82,13 @@ class OnnxSession:
         self.card = self._make_card(path, model)
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs of (N, 3, height, width): (N, classes), or (N, boxes, values) of a detector."""
+        """Outputs of (N, 3, height, width), as the card says; a classifier's (N, classes)."""
         want = ("N", 3, *(side or "any" for side in self._sides))
         sides = zip(batch.shape[2:], self._sides, strict=False)
         if batch.ndim != 4 or batch.shape[1] != 3 or any(w not in (g, None) for g, w in sides):
             raise ValueError(f"batch must have shape {want}, got {batch.shape}")
         outputs = self._run(batch)
-        shape = outputs.shape if self.card.task == "detect" else (len(batch), -1)
+        shape = (len(batch), -1) if self.card.task == "classify" else outputs.shape
         return outputs.reshape(shape)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,8 +5,9 @@ from mobilenets.errors import WeightsError
 from mobilenets.tasks.base import PLAIN, Evaluator, Objective, Task
 from mobilenets.tasks.classify import Classify
 from mobilenets.tasks.detect import Detect
+from mobilenets.tasks.segment import Segment
 
-TASKS: dict[str, Task] = {"classify": Classify(), "detect": Detect()}
+TASKS: dict[str, Task] = {"classify": Classify(), "detect": Detect(), "segment": Segment()}
 
 
 def task_of(card: ModelCard) -> Task:
@@ -16,4 +17,14 @@ def task_of(card: ModelCard) -> Task:
     return TASKS[card.task]
 
 
-__all__ = ["PLAIN", "TASKS", "Classify", "Detect", "Evaluator", "Objective", "Task", "task_of"]
+__all__ = [
+    "PLAIN",
+    "TASKS",
+    "Classify",
+    "Detect",
+    "Evaluator",
+    "Objective",
+    "Segment",
+    "Task",
+    "task_of",
+]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,18 @@ class Objective:
     focal_gamma: float = 0.0
     """Above 0: focal loss (arXiv 1708.02002) over all anchors instead of hard negatives."""
     focal_alpha: float = 0.25
+    class_weights: tuple[float, ...] | Literal["balanced"] = ()
+    """Of each class's pixels in the loss; `balanced` for the median share of the training pixels
+    over the class's own (arXiv 1411.4734, section 6.3.2); () for all the same."""
 
     def __post_init__(self) -> None:
+        weights = self.class_weights
+        if isinstance(weights, list):
+            object.__setattr__(self, "class_weights", tuple(weights))
+        elif weights != "balanced" and not isinstance(weights, tuple):
+            raise ValueError(f"class_weights must be numbers or 'balanced', got {weights!r}")
+        for weight in () if weights == "balanced" else self.class_weights:
+            check_number("class_weights", weight)
         for name, most in (
             ("label_smoothing", 1),
             ("negative_nms", 1),
@@ -104,6 +114,8 @@ class Task(Protocol):
     """The score from which they are."""
     smallest_batch: int
     """Images that are normalised together at least, where norms learn."""
+    batch: int
+    """Images that are run at once unless someone says otherwise."""
     scratch: str
     """The recipe without weights to start from."""
     finetune: str
@@ -126,6 +138,15 @@ class Task(Protocol):
 
         And what is new in it, in words; empty where nothing is.
         """
+
+    def input_size(self, dataset: Dataset, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the input to train on this data, where nobody asked for one.
+
+        `size` is the network's own.
+        """
+
+    def settle(self, objective: Objective, dataset: Dataset) -> Objective:
+        """What the training data decides of the loss."""
 
     def deploy(self, model: nn.Module) -> nn.Module:
         """The network as it predicts, its norms folded, its decoding inside, its card set."""
@@ -171,3 +192,6 @@ class Task(Protocol):
 
     def draw(self, image: Image.Image, decoded: Any) -> Image.Image:
         """The image with what is seen in it drawn on it."""
+
+    def mask(self, decoded: Any) -> Image.Image | None:
+        """What is seen in each pixel, for programs to read; None where JSON has all."""

@@ -102,6 +102,7 @@ class Classify:
     top = 5
     threshold = 0.0
     smallest_batch = 1
+    batch = 32
     scratch = "modern"
     finetune = "finetune"
 
@@ -147,6 +148,14 @@ class Classify:
         arguments = {**card.arguments, "classes": len(labels)}
         set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
         return model, f"a new head for {len(labels)} classes"
+
+    def input_size(self, dataset: Dataset, size: tuple[int, int]) -> tuple[int, int]:
+        """The network's own."""
+        return size
+
+    def settle(self, objective: Objective, dataset: Dataset) -> Objective:
+        """As the recipe has it."""
+        return objective
 
     def deploy(self, model: nn.Module) -> nn.Module:
         """The network with its norms folded."""
@@ -212,3 +221,6 @@ class Classify:
     def draw(self, image: Image.Image, decoded: list[Prediction]) -> Image.Image:
         """The image over a band with the labels and their probabilities."""
         return annotate(image, decoded)
+
+    def mask(self, decoded: list[Prediction]) -> None:
+        """JSON has all."""

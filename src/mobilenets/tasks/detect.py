@@ -12,8 +12,9 @@ from PIL import Image
 
 from mobilenets.card import ModelCard, Preprocessing, card_of, set_card
 from mobilenets.data.dataset import Dataset
-from mobilenets.data.detection import Split, open_detection
+from mobilenets.data.detection import open_detection
 from mobilenets.data.objects import Objects
+from mobilenets.data.splits import Split
 from mobilenets.errors import DataError
 from mobilenets.models.ssd_geometry import MATCH_IOU, anchors_of
 from mobilenets.runtime.classify import softmax
@@ -135,6 +136,7 @@ class Detect:
     top = 100
     threshold = 0.4
     smallest_batch = 2  # the last map is one place: a norm needs two values
+    batch = 32
     scratch = "modern_ssd"
     finetune = "finetune_ssd"
 
@@ -187,6 +189,14 @@ class Detect:
         arguments = card_of(model).arguments
         set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
         return model, f"new scores for {len(labels)} classes"
+
+    def input_size(self, dataset: Dataset, size: tuple[int, int]) -> tuple[int, int]:
+        """The network's own."""
+        return size
+
+    def settle(self, objective: Objective, dataset: Dataset) -> Objective:
+        """As the recipe has it."""
+        return objective
 
     def deploy(self, model: nn.Module) -> nn.Module:
         """The network with its norms folded and its boxes decoded."""
@@ -265,6 +275,9 @@ class Detect:
         boxes = np.array([one.box for one in decoded], np.float32).reshape(-1, 4)
         captions = [f"{one.label} {one.score:.0%}" for one in decoded]
         return draw_boxes(image, boxes, captions, [one.index for one in decoded])
+
+    def mask(self, decoded: list[Detection]) -> None:
+        """JSON has all."""
 
 
 def _depends_on_classes(name: str) -> bool:

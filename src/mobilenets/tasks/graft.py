@@ -14,6 +14,8 @@ from mobilenets.tasks.base import Task
 if TYPE_CHECKING:
     from torch import nn
 
+LAST = "backbone.last."
+
 
 def on_backbone(
     task: Task, name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
@@ -34,6 +36,8 @@ def on_backbone(
     own = card_of(model)
     state = {k: v for k, v in loaded.state_dict().items() if k.startswith("backbone.")}
     wanted = {k: v for k, v in model.state_dict().items() if k.startswith("backbone.")}
+    if not any(k.startswith(LAST) for k in wanted):  # as segmentation has it
+        state = {k: v for k, v in state.items() if not k.startswith(LAST)}
     for key in state.keys() | wanted.keys():
         if key not in state or key not in wanted or state[key].shape != wanted[key].shape:
             raise WeightsError(f"the weights' backbone is not that of {name}: {key} does not fit")

@@ -31,9 +31,9 @@ from mobilenets.tasks import Task
 from mobilenets.training.distill import Teacher, distillation_loss
 from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics
 from mobilenets.training.optimizer import make_average, make_optimizer, make_schedule
-from mobilenets.training.recipes import Recipe
 from mobilenets.training.report import Reporter, Row
 from mobilenets.training.samples import Batches, Samples, loader, mix
+from mobilenets.training.settings import Recipe
 from mobilenets.training.state import fingerprint, load_state, save_state
 from mobilenets.weights.own import save
 

@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from timm.optim.rmsprop_tf import RMSpropTF
 from timm.scheduler.cosine_lr import CosineLRScheduler
+from timm.scheduler.poly_lr import PolyLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from timm.scheduler.step_lr import StepLRScheduler
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from mobilenets.training.recipes import Recipe
+from mobilenets.training.settings import Recipe
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -59,6 +60,14 @@ def make_schedule(
         return CosineLRScheduler(
             optimizer,
             t_initial=max(total - common["warmup_t"], 2),  # timm warns of a cosine of one step
+            warmup_prefix=True,
+            **common,
+        )
+    if recipe.schedule == "poly":
+        return PolyLRScheduler(
+            optimizer,
+            t_initial=max(total - common["warmup_t"], 2),
+            power=recipe.poly_power,
             warmup_prefix=True,
             **common,
         )

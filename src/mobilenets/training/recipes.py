@@ -1,108 +1,13 @@
 """Recipes: functions that return frozen data, each saying what it is known to give."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import fields, replace
+from typing import Any
 
-from mobilenets.data.augmentation import Augmentation, check_number
+from mobilenets.data.augmentation import Augmentation
 from mobilenets.models.geometry import unknown_name
 from mobilenets.tasks import Objective
-
-Optimizer = Literal["rmsprop_tf", "sgd", "adamw"]
-Schedule = Literal["cosine", "staircase"]
-NormPolicy = Literal["train", "frozen"]
-Precision = Literal["no", "bf16", "fp16"]
-SHARES = (
-    *("momentum", "ema_decay"),
-    *("dropout", "norm_momentum", "teacher_weight"),
-)
-"""Settings from 0 to 1."""
-ALONE = {
-    "classify": {
-        *("crop_scale", "erasing", "mixup", "cutmix", "train_scale"),
-        *("dropout", "teacher_weight", "teacher_temperature"),
-    },
-    "detect": {
-        *("zoom_out", "box_weight", "negatives", "negative_nms"),
-        *("focal_gamma", "focal_alpha"),
-    },
-}
-"""Settings that do something in recipes of one task alone."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a training run, but the network and the data."""
-
-    name: str
-    epochs: int
-    batch_size: int
-    """Images per optimizer step, over all processes and accumulated micro-batches together."""
-    learning_rate: float
-    """At `batch_size`; `fit` scales both together."""
-    optimizer: Optimizer = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 4e-5
-    decay_depthwise: bool = False
-    """Whether depthwise kernels are decayed; norms and biases never are."""
-    schedule: Schedule = "cosine"
-    warmup_epochs: float = 0.0
-    decay_rate: float = 0.98
-    decay_epochs: float = 1.0
-    ema_decay: float = 0.0
-    """0 for none. The average starts fast: at step s its decay is at most (1 + s) / (10 + s)."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    objective: Objective = field(default_factory=Objective)
-    dropout: float | None = None
-    """None keeps the network's own."""
-    freeze_epochs: int = 0
-    """Epochs at the start in which only the head learns."""
-    norm: NormPolicy = "train"
-    """`frozen` keeps the running statistics as they came; scale and shift still learn."""
-    norm_momentum: float | None = None
-    """Momentum of the running statistics (1 - TensorFlow's decay); None keeps the network's."""
-    clip_norm: float = 0.0
-    """Largest L2 norm of all gradients together; 0 for no limit."""
-    accumulate: int = 1
-    """Micro-batches per optimizer step."""
-    precision: Precision = "no"
-    teacher_weight: float = 0.5
-    """Share of the distillation loss, where a teacher is given."""
-    teacher_temperature: float = 2.0
-    seed: int = 0
-    task: str = "classify"
-    """What it trains."""
-    network: dict[str, Any] = field(default_factory=dict)
-    """Arguments that a new network gets unless someone gives others."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        for name in ("freeze_epochs", "seed"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 0:
-                raise ValueError(f"{name} must be an integer from 0, got {value!r}")
-        for name in ("learning_rate", "teacher_temperature"):
-            check_number(name, getattr(self, name), above=0)
-        for name in ("weight_decay", "warmup_epochs", "decay_rate", "decay_epochs", "clip_norm"):
-            check_number(name, getattr(self, name))
-        for name in SHARES:
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), most=1)
-        if not isinstance(self.decay_depthwise, bool):
-            raise ValueError(f"decay_depthwise must be true or false, got {self.decay_depthwise!r}")
-        for name, allowed in (
-            ("optimizer", Optimizer),
-            ("schedule", Schedule),
-            ("norm", NormPolicy),
-            ("precision", Precision),
-        ):
-            value = getattr(self, name)
-            if value not in get_args(allowed):
-                choices = ", ".join(get_args(allowed))
-                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+from mobilenets.training.settings import ALONE, Recipe
 
 
 def paper_v1() -> Recipe:
@@ -265,6 +170,85 @@ def finetune_ssd() -> Recipe:
     )
 
 
+def paper_deeplab() -> Recipe:
+    """DeepLab's authors' for VOC 2012 (arXiv 1706.05587, section 4.1), their first stage.
+
+    SGD at 0.007 x (1 - step / steps)^0.9, batch 16, 30k steps of the 10,582 images of `trainaug`,
+    crops of 513 at scales 0.5 to 2.0, output stride 16, norms trained. Known to give 75.32 % on
+    VOC's val for V2 without ASPP, from weights trained on COCO (paper 2, Table 7); not re-run
+    here.
+    """
+    return Recipe(
+        "paper_deeplab",
+        epochs=46,
+        batch_size=16,
+        learning_rate=0.007,
+        schedule="poly",
+        decay_depthwise=True,
+        augmentation=Augmentation("deeplab"),
+        norm="auto",
+        norm_momentum=0.0003,
+        task="segment",
+    )
+
+
+def paper_deeplab_trainval() -> Recipe:
+    """Their second stage: on, from the first one's weights, on `train` and its fine masks alone.
+
+    The rate is 0.0001 and the norms' statistics stay (arXiv 1706.05587, section 4.1: 30k steps
+    at output stride 8 on the 1,464 images of VOC's `train`, or `trainval` for the test server).
+    """
+    return replace(
+        paper_deeplab(),
+        name="paper_deeplab_trainval",
+        epochs=330,
+        learning_rate=0.0001,
+        norm="frozen",
+        network={"output_stride": 8},
+    )
+
+
+def modern_deeplab() -> Recipe:
+    """From scratch: AdamW, poly with warm-up, scales, crops and colours, an average.
+
+    For data sets of some thousand images and more. Not run on a large one here.
+    """
+    return Recipe(
+        "modern_deeplab",
+        epochs=300,
+        batch_size=32,
+        learning_rate=0.002,
+        optimizer="adamw",
+        weight_decay=0.05,
+        schedule="poly",
+        warmup_epochs=5.0,
+        ema_decay=0.999,
+        augmentation=Augmentation("deeplab_colours", scale_step=0.0),
+        norm="auto",
+        norm_momentum=0.03,
+        clip_norm=10.0,
+        task="segment",
+    )
+
+
+def finetune_deeplab() -> Recipe:
+    """The default with `--from`: segmentation of a small set of images, from a good backbone.
+
+    AdamW: a new head learns from few steps. docs/reproduction.md has what it gives on road
+    scenes, with the command.
+    """
+    return replace(
+        modern_deeplab(),
+        name="finetune_deeplab",
+        epochs=60,
+        batch_size=16,
+        learning_rate=0.001,
+        warmup_epochs=1.0,
+        ema_decay=0.99,
+        norm_momentum=0.1,
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper_v1": paper_v1,
     "paper_v2": paper_v2,
@@ -273,6 +257,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper_ssd": paper_ssd,
     "modern_ssd": modern_ssd,
     "finetune_ssd": finetune_ssd,
+    "paper_deeplab": paper_deeplab,
+    "paper_deeplab_trainval": paper_deeplab_trainval,
+    "modern_deeplab": modern_deeplab,
+    "finetune_deeplab": finetune_deeplab,
 }
 
 
@@ -297,11 +285,11 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     for key in given:
         if key not in allowed:
             raise ValueError(unknown_name(key, allowed, "setting"))
-        for task, names in ALONE.items():
-            if key in names and task != made.task:
-                raise ValueError(
-                    f"{key} is a setting to {task}, the recipe {name} is to {made.task}"
-                )
+        uses = [task for task, names in ALONE.items() if key in names]
+        if uses and made.task not in uses:
+            raise ValueError(
+                f"{key} is a setting to {' or '.join(uses)}, the recipe {name} is to {made.task}"
+            )
     batch_size = given.get("batch_size", made.batch_size)
     if "learning_rate" not in given and isinstance(batch_size, int) and batch_size > 0:
         given["learning_rate"] = made.learning_rate * (batch_size / made.batch_size)
@@ -311,36 +299,3 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     }
     outer = {key: value for key, value in given.items() if key not in inner}
     return replace(made, **changed, **outer)
-
-
-MICRO_BATCH, MICRO_SIDE = 64, 224
-
-
-def split(made: Recipe, pixels: int = MICRO_SIDE**2) -> Recipe:
-    """The recipe with its batches computed in parts of at most 64 images of 224 x 224 pixels.
-
-    And as many fewer of larger ones, `pixels` each. A CPU is no faster with more, and V2 at 224
-    pixels takes 80 MB an image in training.
-    """
-    wanted = made.batch_size * pixels / (MICRO_BATCH * MICRO_SIDE**2)
-    batch = made.batch_size
-    even = [n for n in range(1, batch // 2 + 1) if batch % n == 0] or [1]  # two images or more each
-    parts = next((n for n in even if n >= wanted), even[-1])
-    return replace(made, accumulate=parts)
-
-
-STEPS = 8
-"""Optimizer steps that an epoch should have at least."""
-
-
-def fit(made: Recipe, images: int, *, smallest: int = 16, keep_rate: bool = False) -> Recipe:
-    """The recipe with its batch halved, and its rate with it, until an epoch has enough steps.
-
-    A recipe for ImageNet has batches that a small data set would see a few times only. A rate
-    that was asked for by number is kept with `keep_rate`.
-    """
-    batch = made.batch_size
-    while batch // 2 >= smallest and images // batch < STEPS:
-        batch //= 2
-    rate = made.learning_rate * (1.0 if keep_rate else batch / made.batch_size)
-    return replace(made, batch_size=batch, learning_rate=rate)

@@ -16,12 +16,13 @@ from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.errors import TrainingError
 from mobilenets.evaluation import spread
 from mobilenets.models.geometry import NETWORKS, unknown_name
-from mobilenets.models.zoo import arguments_of, backbone_arguments
+from mobilenets.models.zoo import BACKBONES, arguments_of, backbone_arguments
 from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
+from mobilenets.training.fitting import fit, settle_norm, split
 from mobilenets.training.loop import Result, Trainer
 from mobilenets.training.norms import folded_norms, unfold
-from mobilenets.training.recipes import RECIPES, fit, recipe, split
+from mobilenets.training.recipes import RECIPES, recipe
 from mobilenets.training.samples import Samples
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
@@ -37,8 +38,9 @@ class Plan:
     """Any WEIGHTS to start from; None for random ones."""
     resolution: int | None = None
     """Pixels of the input's sides; None for those of the weights, else the data's own where it
-    has one (the built-in shapes), else the task's: 224, or 320 of a detector, which takes the
-    size from a detector's weights alone."""
+    has one (the built-in shapes), else the task's: 224, 320 of a detector, 513 to segment. A
+    detector takes the size from a detector's weights alone, and a segmentation network from such
+    a one's; where all images have one shape, that is the input's to segment."""
     knobs: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the constructor, such as width."""
     teacher: str | None = None
@@ -66,8 +68,8 @@ def train(
     """
     if plan.model not in NETWORKS:
         raise ValueError(unknown_name(plan.model, NETWORKS))
-    if NETWORKS[plan.model].backbone == "vgg16":
-        raise ValueError(f"{plan.model} is here for its cost and speed; train a MobileNet's")
+    if NETWORKS[plan.model].backbone not in BACKBONES:
+        raise ValueError(f"{plan.model} is here to be compared with; train a MobileNet's")
     task = TASKS[NETWORKS[plan.model].task]
     if plan.teacher and task.name != "classify":
         raise ValueError(f"teacher is for classification, {plan.model} is to {task.name}")
@@ -91,8 +93,16 @@ def train(
     model = start(plan, task, train_set.classes, quiet if resume else say, made.network)
     card = card_of(model)
     alone = "WORLD_SIZE" not in os.environ
+    if plan.resolution is None:
+        size = task.input_size(train_set, card.preprocessing.size)
+        card = card.replace(preprocessing=replace(card.preprocessing, size=size))
+        set_card(model, card)
     if "accumulate" not in changes and alone and not torch.cuda.is_available():
         made = split(made, math.prod(card.preprocessing.size))
+    made, why = settle_norm(made, len(train_set))
+    if why:
+        say(why)
+    made = replace(made, objective=task.settle(made.objective, train_set))
     teacher = load_teacher(plan.teacher, card) if plan.teacher else None
     folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
     if folded_norms(model) and not resume:
@@ -106,7 +116,7 @@ def train(
     )
     say(
         f"{made.name}: {made.epochs} epochs of {len(train_set)} images in {len(card.labels)} "
-        f"classes at {card.preprocessing.size[0]} pixels, batch {made.batch_size}, "
+        f"classes at {pixels_of(card)} pixels, batch {made.batch_size}, "
         f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
     )
     result = trainer.run(resume=resume)
@@ -126,6 +136,12 @@ def measure_norms(model: nn.Module, samples: Samples, most: int = 256) -> None:
     )
 
 
+def pixels_of(card: ModelCard) -> str:
+    """The input's sides: one number where they are equal."""
+    height, width = card.preprocessing.size
+    return f"{height}" if height == width else f"{height} x {width}"
+
+
 def quiet(line: str) -> None:
     """Say nothing."""
 
@@ -134,8 +150,10 @@ def check_knobs(plan: Plan, card: ModelCard, labels: tuple[str, ...]) -> None:
     """Raise ValueError for a knob that is none, or not as the weights have it."""
     defaults = arguments_of(plan.model)
     kept = set(backbone_arguments(plan.model))
-    if card.architecture == plan.model:  # a detector keeps its boxes, and scores of these classes
-        kept |= {"head_kernel"} | ({"scores"} if card.labels == labels else set())
+    if NETWORKS[plan.model].task == "segment":  # the same weights serve any
+        kept -= {"output_stride"}
+    if card.architecture == plan.model:  # what the weights of its head depend on
+        kept |= {"head_kernel", "aspp"} | ({"scores"} if card.labels == labels else set())
     for name, value in plan.knobs.items():
         if name not in defaults:
             raise ValueError(unknown_name(name, defaults, "argument"))

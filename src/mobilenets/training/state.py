@@ -13,7 +13,7 @@ from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
 from mobilenets.errors import TrainingError
 from mobilenets.files import replace_file
-from mobilenets.training.recipes import Recipe
+from mobilenets.training.settings import Recipe
 
 NAME = "state.pt"
 

@@ -1,0 +1,110 @@
+"""What decides a training run, as frozen data."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from mobilenets.data.augmentation import Augmentation, check_number
+from mobilenets.tasks import Objective
+
+Optimizer = Literal["rmsprop_tf", "sgd", "adamw"]
+Schedule = Literal["cosine", "staircase", "poly"]
+NormPolicy = Literal["train", "frozen", "auto"]
+Precision = Literal["no", "bf16", "fp16"]
+SHARES = (
+    *("momentum", "ema_decay"),
+    *("dropout", "norm_momentum", "teacher_weight"),
+)
+"""Settings from 0 to 1."""
+ALONE = {
+    "classify": {
+        *("crop_scale", "erasing", "mixup", "cutmix", "train_scale"),
+        *("dropout", "teacher_weight", "teacher_temperature"),
+    },
+    "detect": {
+        *("zoom_out", "box_weight", "negatives", "negative_nms"),
+        *("focal_gamma", "focal_alpha"),
+    },
+    "segment": {
+        *("class_weights", "scale_least", "scale_most", "scale_step"),
+        "dropout",
+    },
+}
+"""Settings that do nothing in recipes of other tasks."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run, but the network and the data."""
+
+    name: str
+    epochs: int
+    batch_size: int
+    """Images per optimizer step, over all processes and accumulated micro-batches together."""
+    learning_rate: float
+    """At `batch_size`; `fit` scales both together."""
+    optimizer: Optimizer = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    decay_depthwise: bool = False
+    """Whether depthwise kernels are decayed; norms and biases never are."""
+    schedule: Schedule = "cosine"
+    warmup_epochs: float = 0.0
+    decay_rate: float = 0.98
+    decay_epochs: float = 1.0
+    poly_power: float = 0.9
+    ema_decay: float = 0.0
+    """0 for none. The average starts fast: at step s its decay is at most (1 + s) / (10 + s)."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    objective: Objective = field(default_factory=Objective)
+    dropout: float | None = None
+    """None keeps the network's own."""
+    freeze_epochs: int = 0
+    """Epochs at the start in which only the head learns."""
+    norm: NormPolicy = "train"
+    """`frozen` keeps the running statistics as they came; scale and shift still learn. `auto`:
+    `train` where more than 12 images are normalised together, as DeepLab's authors advise."""
+    norm_momentum: float | None = None
+    """Momentum of the running statistics (1 - TensorFlow's decay); None keeps the network's."""
+    clip_norm: float = 0.0
+    """Largest L2 norm of all gradients together; 0 for no limit."""
+    accumulate: int = 1
+    """Micro-batches per optimizer step."""
+    precision: Precision = "no"
+    teacher_weight: float = 0.5
+    """Share of the distillation loss, where a teacher is given."""
+    teacher_temperature: float = 2.0
+    seed: int = 0
+    task: str = "classify"
+    """What it trains."""
+    network: dict[str, Any] = field(default_factory=dict)
+    """Arguments that a new network gets unless someone gives others."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        for name in ("freeze_epochs", "seed"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise ValueError(f"{name} must be an integer from 0, got {value!r}")
+        for name in ("learning_rate", "teacher_temperature"):
+            check_number(name, getattr(self, name), above=0)
+        for name in ("weight_decay", "warmup_epochs", "decay_rate", "decay_epochs", "poly_power"):
+            check_number(name, getattr(self, name))
+        check_number("clip_norm", self.clip_norm)
+        for name in SHARES:
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), most=1)
+        if not isinstance(self.decay_depthwise, bool):
+            raise ValueError(f"decay_depthwise must be true or false, got {self.decay_depthwise!r}")
+        for name, allowed in (
+            ("optimizer", Optimizer),
+            ("schedule", Schedule),
+            ("norm", NormPolicy),
+            ("precision", Precision),
+        ):
+            value = getattr(self, name)
+            if value not in get_args(allowed):
+                choices = ", ".join(get_args(allowed))
+                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
