@@ -64,7 +64,8 @@ def slow_iou(pairs: list[tuple[np.ndarray, np.ndarray]], classes: int) -> list[f
                 if b != VOID:
                     both += a == c and b == c
                     union += a == c or b == c
-        found.append(both / union if union else None)
+        there = any((truth == c).any() for _, truth in pairs)
+        found.append(both / union if there else None)
     return found
 
 
@@ -78,7 +79,8 @@ def test_overlap_is_what_a_slow_count_says():
             rng.random((13, 17)) < 0.6, np.minimum(truth, 3), rng.integers(0, 4, (13, 17))
         )
         pairs.append((seen.astype(np.uint8), truth))
-    # The fifth class is neither there nor seen: it does not count.
+    # The fifth class is seen and not there: it does not count for itself.
+    pairs[0][0][0, :3] = 4
     metrics = SegmentationMetrics("abcde", range(5))
     for seen, truth in pairs:
         metrics.add(seen, truth)

@@ -99,7 +99,7 @@ class Overlap:
         self.pixels += other.pixels
 
     def results(self) -> Iterator[tuple[str, float]]:
-        """`miou` over the classes that are there or were seen, `pixel_accuracy`, `images`.
+        """`miou` over the classes that the data has, `pixel_accuracy`, `images`.
 
         And the mean cross entropy, where the outputs are logits.
         """
@@ -108,7 +108,7 @@ class Overlap:
             yield "loss", self.loss / max(self.pixels, 1)
 
     def by_class(self) -> dict[str, dict[str, float]]:
-        """`iou`, `accuracy` and the `share` of all pixels, of each class there or seen."""
+        """`iou`, `accuracy` and the `share` of all pixels, of each class there."""
         return self.metrics.by_class()
 
     def figure(self) -> Figure:

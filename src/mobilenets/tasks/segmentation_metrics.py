@@ -47,15 +47,19 @@ class SegmentationMetrics:
         self.images += other.images
 
     def iou(self) -> NDArray[np.float64]:
-        """(classes,): intersection over union; NaN where a class is neither there nor seen."""
+        """(classes,): intersection over union; NaN for a class of which the truth has no pixel.
+
+        What is seen of it nevertheless counts against the classes that are there.
+        """
         right = self.confusion.diagonal().astype(np.float64)
-        union = self.confusion.sum(1) + self.confusion[:, :-1].sum(0) - right
+        there = self.confusion.sum(1)
+        union = there + self.confusion[:, :-1].sum(0) - right
         iou: NDArray[np.float64] = np.full(len(right), np.nan)
-        np.divide(right, union, out=iou, where=union > 0)
+        np.divide(right, union, out=iou, where=there > 0)
         return iou
 
     def results(self) -> Iterator[tuple[str, float]]:
-        """`miou`, over the classes that are there or were seen; `pixel_accuracy`; `images`."""
+        """`miou`, over the classes that the data has; `pixel_accuracy`; `images`."""
         iou = self.iou()
         total = int(self.confusion.sum())
         yield "miou", float(np.nanmean(iou)) if not np.isnan(iou).all() else 0.0
