@@ -71,4 +71,18 @@ USES = (
         mistake="not all found, or more than is there",
         continues="classify",
     ),
+    Use(
+        "segment",
+        "Segmentation",
+        "deeplabv3_mobilenet_v2",
+        129,
+        "finetune_deeplab",
+        {**COMMON, "epochs": 6, "batch_size": 16, "learning_rate": 0.003, "policy": "flip"},
+        metric="miou",
+        threshold=0.5,
+        guessing="background alone gives 0.1",
+        mistake="not all found, or more than is there",
+        continues="classify",
+        knobs={"width": 0.35, "output_stride": 8},
+    ),
 )

@@ -19,7 +19,7 @@ from mobilenets.models.geometry import NETWORKS, unknown_name
 from mobilenets.models.zoo import BACKBONES, arguments_of, backbone_arguments
 from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
-from mobilenets.training.fitting import fit, settle_norm, split
+from mobilenets.training.fitting import MICRO_SIDE, fit, settle_norm, split
 from mobilenets.training.loop import Result, Trainer
 from mobilenets.training.norms import folded_norms, unfold
 from mobilenets.training.recipes import RECIPES, recipe
@@ -110,6 +110,7 @@ def train(
         measure_norms(
             model,
             Samples(train_set, task.transform(card, made.augmentation), made.seed),
+            math.prod(card.preprocessing.size),
         )
     trainer = Trainer(
         model, task, (train_set, val_set), made, folder, teacher=teacher, workers=workers
@@ -124,14 +125,19 @@ def train(
     return result
 
 
-def measure_norms(model: nn.Module, samples: Samples, most: int = 256) -> None:
-    """Unfold the norms on at most so many training images: the same ones in every process."""
-    keys = [(0, index) for index in spread(len(samples.dataset), most)]
+def measure_norms(model: nn.Module, samples: Samples, pixels: int) -> None:
+    """Unfold the norms on 256 training images of 224 x 224, or as many fewer larger ones.
+
+    They have `pixels` each, and are the same in every process.
+    """
+    share = min(MICRO_SIDE**2 / pixels, 1.0)
+    keys = [(0, index) for index in spread(len(samples.dataset), max(round(256 * share), 1))]
+    together = max(round(32 * share), 1)
     unfold(
         model,
         (
-            torch.stack([samples[key][0] for key in keys[first : first + 32]])
-            for first in range(0, len(keys), 32)
+            torch.stack([samples[key][0] for key in keys[first : first + together]])
+            for first in range(0, len(keys), together)
         ),
     )
 
