@@ -85,6 +85,14 @@ def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:
     }
 
 
+def has_boxes(path: str | Path) -> bool:
+    """Whether files with boxes lie there; the built-in shapes have boxes."""
+    folder = Path(path)
+    if is_built_in(path) or folder.is_file():
+        return True
+    return folder.is_dir() and bool(find_coco(folder) or find_voc(folder) or find_yolo(folder))
+
+
 def _shapes(split: str, seed: int) -> ShapeObjects:
     if split == "test":
         raise DataError(f"{BUILT_IN}: no images for test; it has train and val")

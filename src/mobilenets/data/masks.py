@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.errors import DataError
+from mobilenets.runtime.draw_masks import palette
 from mobilenets.runtime.images import opened, upright
 
 VOID = 255
@@ -24,19 +25,7 @@ _UNSCALE = {"L;2": 85, "L;4": 17}
 """Pillow stretches grey of 2 and 4 bits to 0 .. 255."""
 
 
-def _voc_palette() -> NDArray[np.uint8]:
-    """(256, 3): the devkit's colours.
-
-    Bits 0, 1 and 2 of an id are the highest of red, green and blue; bits 3, 4, 5 the next; and on.
-    """
-    ids = np.arange(256)
-    channels = [
-        sum(((ids >> (3 * i + channel)) & 1) << (7 - i) for i in range(8)) for channel in range(3)
-    ]
-    return np.stack(channels, 1).astype(np.uint8)
-
-
-VOC_PALETTE = _voc_palette()
+VOC_PALETTE = palette(256)
 
 
 class Mask(NamedTuple):
@@ -82,8 +71,8 @@ def _raw_mode(image: Image.Image) -> Any:
 def _mask(image: Image.Image, raw: Any) -> Mask:
     values = np.asarray(image)
     if image.mode == "P":
-        palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-        return Mask(values, "palette", palette)
+        colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        return Mask(values, "palette", colours)
     if image.mode == "L":
         return Mask(values // np.uint8(_UNSCALE.get(raw, 1)), "grey")
     if image.mode == "1":

@@ -1,4 +1,4 @@
-"""What a data set of boxes holds: how many, how large, and what a detector's anchors reach."""
+"""What data of boxes or masks holds: how much of what, and what a detector's anchors reach."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mobilenets.data.boxes import best_overlaps
 from mobilenets.data.detection import ObjectDataset
+from mobilenets.data.segmentation import MaskDataset
 
 SMALL, MEDIUM = 32.0**2, 96.0**2
 """COCO's bounds in square pixels: below the first is small, from the second on large."""
@@ -17,6 +18,7 @@ REACHED, RESEMBLED = 0.5, 0.35
 second even the best anchor, which is always matched, hardly resembles it."""
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,38 @@ def survey(
 
 def _root_area(boxes: Floats) -> Floats:
     return np.asarray(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)))
+
+
+@dataclass(frozen=True)
+class MaskSurvey:
+    """What was counted in one part of a data set of masks."""
+
+    images: int
+    pixels: Counts
+    """(classes + 1,): of each class; the last is void."""
+    images_of: Counts
+    """(classes + 1,): images with at least one pixel of each class; the last is void."""
+
+    @property
+    def void(self) -> float:
+        """Void's share of all pixels."""
+        return float(self.pixels[-1] / self.pixels.sum())
+
+    def shares(self) -> list[float]:
+        """Each class's share of the pixels that are not void."""
+        shares: list[float] = (self.pixels[:-1] / self.pixels[:-1].sum()).tolist()
+        return shares
+
+
+def survey_masks(
+    dataset: MaskDataset, progress: Callable[[int], None] = lambda images: None
+) -> MaskSurvey:
+    """Count every pixel of a data set; of data on disk, what was counted when it was opened."""
+    pixels = np.zeros(len(dataset.classes) + 1, np.int64)
+    images_of = np.zeros_like(pixels)
+    for i in range(len(dataset)):
+        found = dataset.pixels_of(i)
+        pixels += found
+        images_of += found > 0
+        progress(1)
+    return MaskSurvey(len(dataset), pixels, images_of)

@@ -23,9 +23,10 @@ _LOOK = 200
 
 
 def find_yolo(folder: Path) -> bool:
-    """Whether a folder has a `data.yaml`, `labels/`, or text files beside its images."""
+    """Whether a folder has a `data.yaml`, `labels/` that are no pictures, or text beside images."""
     parts = [f for f in sorted(folder.iterdir()) if f.is_dir()]
-    if find_yaml(folder) or any((f / "labels").is_dir() for f in [folder, *parts]):
+    labels = [f / "labels" for f in [folder, *parts] if (f / "labels").is_dir()]
+    if find_yaml(folder) or any(next(walk_images(f), None) is None for f in labels):
         return True
     near = [f for f in parts if part_named(f.name) or f.name in ("images", "obj_train_data")]
     images = (image for f in [folder, *near] for image in f.iterdir() if is_image_name(image.name))
