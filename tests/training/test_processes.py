@@ -14,35 +14,49 @@ from safetensors.numpy import load_file
 
 from mobilenets.training.loop import Trainer
 from tests.training.test_detection import TASK, Few, detector, overfitting
+from tests.training.two_processes import RUNS, START, learn
 
 ROOT = Path(__file__).parents[2]
 
 
-def launch(folder: Path, processes: int, task: str, norm: str) -> tuple[list, list, dict]:
-    """The losses, the log and the weights of a run."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Every run, of this process in `one` and of two others in `two`: started once for all."""
+    folder = tmp_path_factory.mktemp("processes")
+    # From one that knows some pictures by heart, so that there is something to measure.
+    data = (Few(size=64, times=10), Few(size=64))
+    network, made = detector(64, width=0.25), overfitting(epochs=3)
+    run = Trainer(network, TASK, data, made, folder / "start", workers=0, cpu=True).run()
+    for side in ("one", "two"):
+        (folder / side).mkdir()
+        (folder / side / START).write_bytes(run.checkpoint.read_bytes())
+    for name in RUNS:
+        learn(folder / "one", name)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     # Not `accelerate launch --cpu`: it starts one process, however many are asked for.
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [
-        sys.executable,
-        *(launcher if processes > 1 else []),
-        "-m",
-        "tests.training.two_processes",
-    ]
-    command += [str(folder), task, norm]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [sys.executable, *launcher, "-m", "tests.training.two_processes"]
+    done = subprocess.run(
+        [*command, str(folder / "two")], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    told = json.loads((folder / "told.json").read_text())
-    assert told["processes"] == processes
-    with (folder / "log.csv").open() as file:
+    return folder
+
+
+def read(folder: Path, side: str, name: str) -> tuple[list, list, dict]:
+    """The losses, the log and the weights of a run."""
+    run = folder / side / name
+    told = json.loads((run / "told.json").read_text())
+    assert told["processes"] == {"one": 1, "two": 2}[side]
+    with (run / "log.csv").open() as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    return told["losses"], rows, load_file(folder / "last.safetensors")
+    return told["losses"], rows, load_file(run / "last.safetensors")
 
 
-@pytest.mark.parametrize("norm", ["train", "frozen"])
-def test_two_processes_see_the_losses_of_one(tmp_path, norm):
-    one, one_rows, one_weights = launch(tmp_path / "one", 1, "classify", norm)
-    two, two_rows, two_weights = launch(tmp_path / "two", 2, "classify", norm)
+@pytest.mark.parametrize("name", ["norms of the batch", "frozen norms"])
+def test_two_processes_see_the_losses_of_one(folder, name):
+    one, one_rows, one_weights = read(folder, "one", name)
+    two, two_rows, two_weights = read(folder, "two", name)
     assert len(one) == 6
     np.testing.assert_allclose(one, two, rtol=1e-4)
     assert [row["images"] for row in two_rows] == [row["images"] for row in one_rows] == [17, 17]
@@ -58,14 +72,9 @@ def compare_weights(one: dict, two: dict) -> None:
         assert np.abs(weights - two[name]).max() < 1e-4 * scale, name
 
 
-def test_two_processes_train_and_measure_a_detector_as_one_does(tmp_path):
-    """From one that knows some pictures by heart, so that there is something to measure."""
-    data = Few(size=64)
-    network, made = detector(64, width=0.25), overfitting(epochs=30)
-    run = Trainer(network, TASK, (data, data), made, tmp_path, workers=0, cpu=True)
-    run.run().checkpoint.rename(tmp_path / "start.safetensors")
-    one, one_rows, one_weights = launch(tmp_path / "one", 1, "detect", "train")
-    two, two_rows, two_weights = launch(tmp_path / "two", 2, "detect", "train")
+def test_two_processes_train_and_measure_a_detector_as_one_does(folder):
+    one, one_rows, one_weights = read(folder, "one", "detector")
+    two, two_rows, two_weights = read(folder, "two", "detector")
     assert len(one) == 6
     np.testing.assert_allclose(one, two, rtol=1e-6)
     compare_weights(one_weights, two_weights)
@@ -76,17 +85,14 @@ def test_two_processes_train_and_measure_a_detector_as_one_does(tmp_path):
         assert [row[name] for row in two_rows] == pytest.approx(expected, abs=1e-6), name
 
 
-def test_the_global_norm_is_batch_normalisation_over_all_processes(tmp_path):
+def test_the_global_norm_is_batch_normalisation_over_all_processes(folder):
     """A slow twin: the same module over both halves at once, forward, backward and statistics."""
-    command = [sys.executable, "-m", "tests.training.global_norm", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
     torch.manual_seed(0)
     norm = torch.nn.BatchNorm2d(3, momentum=0.1)
     x = torch.randn(8, 3, 5, 4, requires_grad=True)
     weight = torch.randn(8, 3, 5, 4)
     (norm(x) * weight).sum().backward()
-    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    parts = [torch.load(folder / "two" / f"{rank}.pt", weights_only=True) for rank in range(2)]
     torch.testing.assert_close(torch.cat([part["grad"] for part in parts]), x.grad)
     for part in parts:
         torch.testing.assert_close(part["mean"], norm.running_mean)

@@ -112,7 +112,7 @@ def test_a_small_data_set_halves_batch_and_rate_until_an_epoch_has_enough_steps(
         ({"teacher_temperature": 0}, "teacher_temperature must be above 0, got 0"),
         ({"decay_depthwise": "yes"}, "decay_depthwise must be true or false, got 'yes'"),
         ({"optimizer": "adam"}, "optimizer must be one of rmsprop_tf, sgd, adamw, got 'adam'"),
-        ({"schedule": "step"}, "schedule must be one of cosine, staircase, got 'step'"),
+        ({"schedule": "step"}, "schedule must be one of cosine, staircase, poly, got 'step'"),
         ({"norm": "off"}, "norm must be one of train, frozen, got 'off'"),
         ({"precision": "int8"}, "precision must be one of no, bf16, fp16, got 'int8'"),
         ({"policy": "auto"}, "policy must be one of none, flip, .*, ssd, got 'auto'"),

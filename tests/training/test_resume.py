@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from mobilenets.cli import main
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import TrainingError
 from mobilenets.tasks import TASKS
@@ -30,29 +32,31 @@ def trainer(data, output, **changes):
     )
 
 
+def stop_after(run: Trainer, steps: int, monkeypatch) -> None:
+    """As if someone had pressed Ctrl-C while that step was at hand."""
+    plain = run.train_step
+
+    def stopping(*args):
+        loss = plain(*args)
+        run.stop = run.step + 1 == steps
+        return loss
+
+    monkeypatch.setattr(run, "train_step", stopping)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{}, {"ema_decay": 0.0, "optimizer": "rmsprop_tf", "accumulate": 2}],
     ids=["average, mixing, dropout", "RMSProp, accumulation"],
 )
-@pytest.mark.parametrize("stop_after", [1, 3, 5])
-def test_a_run_stopped_at_any_step_ends_in_the_same_bytes(
-    data, tmp_path, monkeypatch, stop_after, changes
-):
+def test_a_run_stopped_at_any_step_ends_in_the_same_bytes(data, tmp_path, monkeypatch, changes):
     trainer(data, tmp_path / "whole", **changes).run()
-
-    stopped = trainer(data, tmp_path / "parts", **changes)
-    plain = stopped.train_step
-
-    def stop(*args):
-        loss = plain(*args)
-        stopped.stop = stopped.step + 1 == stop_after
-        return loss
-
-    monkeypatch.setattr(stopped, "train_step", stop)
-    with pytest.raises(InterruptedRunError, match=f"stopped at step {stop_after}"):
-        stopped.run()
-    torch.manual_seed(123)  # nothing may depend on what ran before
+    for step in (1, 3, 5):  # in an epoch, at the end of one, and in the next
+        part = trainer(data, tmp_path / "parts", **changes)
+        stop_after(part, step, monkeypatch)
+        with pytest.raises(InterruptedRunError, match=f"stopped at step {step}"):
+            part.run(resume=step > 1)
+        torch.manual_seed(123)  # nothing may depend on what ran before
     trainer(data, tmp_path / "parts", **changes).run(resume=True)
 
     for name in FILES:
@@ -80,47 +84,60 @@ def photos(tmp_path) -> Path:
     return tmp_path / "photos"
 
 
-def start(photos: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
+def command(photos: Path, folder: Path, *more: str) -> list[str]:
     network = ("mobilenet_v2", "--width", "0.25", "--resolution", "32", "--data", str(photos))
-    settings = ("--epochs", "3", "--batch-size", "2", "--set", "train_scale=1")
-    command = [sys.executable, "-m", "mobilenets", "train", *network, *settings]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*command, "--output", str(folder), *more],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
+    settings = ("--epochs", "4", "--batch-size", "4", "--set", "train_scale=1", "--workers", "0")
+    return ["mobilenets", "train", *network, *settings, "--output", str(folder), *more]
 
 
 @pytest.fixture
-def whole(photos, tmp_path) -> Path:
-    """A run that nobody stopped."""
-    process = start(photos, tmp_path / "whole")
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return tmp_path / "whole"
+def call(monkeypatch) -> Callable[..., int]:
+    """Trains in this process, on the CPU; the status that it ends with."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", command(*arguments))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    return run
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_process_resumes_to_the_same_weights(photos, whole, tmp_path, blow):
-    parts = tmp_path / "parts"
-    process = start(photos, parts)
-    while not (parts / "log.csv").exists():  # the first epoch is done
+def test_a_killed_process_resumes_to_the_same_weights(photos, tmp_path, call, monkeypatch, capsys):
+    """Killed, then stopped by Ctrl-C, then left to end."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command(photos, parts)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    while not (parts / state.NAME).exists():  # the first epoch is done
         assert process.poll() is None
         time.sleep(0.02)
-    time.sleep(0.3)
-    process.send_signal(blow)
-    _, errors = process.communicate()
-    assert process.returncode != 0
-    if blow == signal.SIGINT:
-        assert process.returncode == 1
-        assert "the same command with --resume goes on" in " ".join(errors.split())
-        assert "Traceback" not in errors
-    resumed = start(photos, parts, "--resume")
-    _, errors = resumed.communicate()
-    assert resumed.returncode == 0, errors
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+    plain = Trainer.train_step
+
+    def pressed(run: Trainer, *args):
+        if run.step == 70:  # in the last epoch
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(run, *args)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", pressed)
+        assert call(photos, parts, "--resume") == 1
+    errors = capsys.readouterr().err
+    assert "stopped at step 71" in errors
+    assert "the same command with --resume goes on" in " ".join(errors.split())
+    assert "Traceback" not in errors
+    assert call(photos, parts, "--resume") == 0
+    assert call(photos, whole) == 0  # that nobody stopped
+    assert "nan" not in (whole / "log.csv").read_text()
     for name in FILES:
         assert digest(whole / name) == digest(parts / name)
 
@@ -154,14 +171,17 @@ def test_there_must_be_a_run_to_resume(data, tmp_path):
         trainer(data, tmp_path).run(resume=True)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"x" * 99])
-def test_a_damaged_state_is_named(data, tmp_path, damage):
+def test_a_damaged_state_is_named(data, tmp_path):
     run = trainer(data, tmp_path, epochs=1)
-    run.run()
+    run.save_state()
     path = tmp_path / state.NAME
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(TrainingError, match=r"state\.pt is damaged"):
-        trainer(data, tmp_path, epochs=1).run(resume=True)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"x" * 99):
+        path.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"state\.pt is damaged"):
+            run.run(resume=True)
+    path.write_bytes(whole)
+    run.run(resume=True)
 
 
 def test_resuming_a_finished_run_changes_nothing(data, tmp_path):

@@ -1,18 +1,31 @@
-"""Run by test_processes.py under torch's launcher, with a folder, a task and a norm policy."""
+"""Small runs: of one process in test_processes.py, and of two that torch's launcher starts."""
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from mobilenets.data.shapes import Shapes
 from mobilenets.tasks import TASKS
 from mobilenets.training.loop import Trainer
+from mobilenets.training.norms import share_statistics
 from mobilenets.weights import load
 from tests.training.conftest import short, tiny_network
 from tests.training.test_detection import Few, overfitting
+
+RUNS = {
+    "norms of the batch": ("classify", "train"),
+    "frozen norms": ("classify", "frozen"),
+    "detector": ("detect", "train"),
+}
+"""The task and the norm policy of each."""
+START = "start.safetensors"
+"""What the detector starts from, beside the runs."""
 
 
 def classify(folder: Path, norm: str) -> tuple:
@@ -25,37 +38,72 @@ def classify(folder: Path, norm: str) -> tuple:
 
 def detect(folder: Path, norm: str) -> tuple:
     """The same: a detector that knows all but one of the validation images."""
-    made = overfitting(epochs=2, learning_rate=0.0005, norm=norm, policy="flip")
+    made = overfitting(epochs=2, learning_rate=0.0005, norm=norm, policy="flip", warmup_epochs=3.0)
     data = (Few(size=64, pictures=12), Few(size=64, pictures=5))
-    return load(folder.parent / "start.safetensors"), data, made
+    return load(folder / START), data, made
+
+
+@contextmanager
+def doubles() -> Iterator[None]:
+    """All in float64, and what asks for float32 gets it too.
+
+    A network that has hardly begun makes other losses of the last digits within a few steps:
+    those of float64 leave enough others.
+    """
+    single = torch.Tensor.float
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.Tensor.float = single
 
 
 def doubled(module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     return (inputs[0].double(),)
 
 
-def main() -> None:
-    folder, task, norm = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+def learn(folder: Path, name: str) -> None:
+    """One of the runs, in `folder`, with its losses in a file."""
+    task, norm = RUNS[name]
     network, data, made = {"classify": classify, "detect": detect}[task](folder, norm)
-    # A network that has hardly begun makes other losses of the last digits within a few steps:
-    # those of float64 leave enough others. What asks for float32 gets it too.
-    torch.set_default_dtype(torch.float64)
-    torch.Tensor.float = torch.Tensor.double
     network.double().register_forward_pre_hook(doubled)
-    run = Trainer(network, TASKS[task], data, made, folder, workers=0, cpu=True)
     losses = []
-    plain = run.train_step
+    with doubles():
+        run = Trainer(network, TASKS[task], data, made, folder / name, workers=0, cpu=True)
+        plain = run.train_step
 
-    def record(*args):
-        losses.append(plain(*args))
-        return losses[-1]
+        def record(*args):
+            losses.append(plain(*args))
+            return losses[-1]
 
-    run.train_step = record
-    run.run()
+        run.train_step = record
+        run.run()
     if run.accelerator.is_main_process:
         told = {"processes": run.accelerator.num_processes, "losses": losses}
-        (folder / "told.json").write_text(json.dumps(told))
-    run.accelerator.end_training()  # a process that leaves its group open may abort
+        (folder / name / "told.json").write_text(json.dumps(told))
+
+
+def share_norm(folder: Path) -> None:
+    """A GlobalBatchNorm2d, half of a batch in each process."""
+    rank = dist.get_rank()
+    torch.manual_seed(0)
+    norm = share_statistics(torch.nn.BatchNorm2d(3, momentum=0.1), torch.device("cpu"))
+    part = slice(4 * rank, 4 * rank + 4)
+    x = torch.randn(8, 3, 5, 4)[part].requires_grad_()
+    weight = torch.randn(8, 3, 5, 4)[part]
+    (norm(x) * weight).sum().backward()
+    out = {"grad": x.grad, "mean": norm.running_mean, "var": norm.running_var}
+    torch.save(out, folder / f"{rank}.pt")
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for name in RUNS:
+        learn(folder, name)
+    share_norm(folder)
+    dist.destroy_process_group()  # a process that leaves its group open may abort
 
 
 if __name__ == "__main__":
