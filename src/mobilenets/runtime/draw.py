@@ -74,6 +74,8 @@ def printable(text: str, fits: Callable[[str], bool]) -> str:
     text = "".join(c for c in plain if not unicodedata.combining(c))
     if fits(text):
         return text
-    while text and not fits(f"{text}..."):
-        text = text[:-1]
-    return f"{text.rstrip()}..."
+    kept, most = 0, len(text)
+    while kept < most:  # halving: a name of thousands of letters would take seconds otherwise
+        middle = (kept + most + 1) // 2
+        kept, most = (middle, most) if fits(f"{text[:middle]}...") else (kept, middle - 1)
+    return f"{text[:kept].rstrip()}..."

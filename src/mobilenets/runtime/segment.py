@@ -143,14 +143,14 @@ def _interpolated(image: Outputs, rows: _Axis, columns: _Axis) -> NDArray[Any]:
     """The best class of each pixel: what interpolating every class and comparing them gives.
 
     Where one class is the best in all four cells around a pixel it is the best between them too,
-    so only pixels along boundaries are interpolated: a tenth of the time, and no large tensor.
+    so only pixels along boundaries are interpolated: a fraction of the time and of the memory.
     """
     labels = _best(image[:, : rows.high[-1] + 1, : columns.high[-1] + 1])
     across = labels[:, columns.low] != labels[:, columns.high]  # (h, W)
     down = labels[rows.low] != labels[rows.high]  # (H, w)
     mixed = across[rows.low] | across[rows.high] | down[:, columns.low]
     mask = labels[rows.low].take(columns.low, 1)
-    values = np.ascontiguousarray(image).reshape(len(image), -1)  # (classes, h * w)
+    values = image.reshape(len(image), -1)  # (classes, h * w)
     width = image.shape[2]
     places = np.flatnonzero(mixed)
     for start in range(0, len(places), _BLOCK):
