@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from mobilenets.engine.graph import Binary, Conv, Dense, Graph, Node, Reduce, Tensor
+from mobilenets.engine.graph import (
+    ArgMax,
+    Binary,
+    Conv,
+    Dense,
+    Graph,
+    Node,
+    Reduce,
+    Resize,
+    Tensor,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +41,17 @@ class PooledConv:
     output: str
 
 
-Unit = Block | PooledConv | Node
+@dataclass(frozen=True, eq=False)
+class ResizedBest:
+    """The best channel's index at each pixel of a resized image that is not used otherwise."""
+
+    name: str
+    resize: Resize
+    source: str
+    output: str
+
+
+Unit = Block | PooledConv | ResizedBest | Node
 
 
 class _Uses:
@@ -73,17 +93,23 @@ def _match(uses: _Uses, node: Node) -> tuple[list[Node], Unit]:
         found = _block(uses, node) or _pooled(uses, node)
         if found is not None:
             return found
+    if isinstance(node, Resize):
+        best = uses.only_reader(node.output)
+        if isinstance(best, ArgMax) and best.axis == 1:
+            return [node, best], ResizedBest(best.name, node, node.inputs[0], best.output)
     return [node], node
 
 
 def _block(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
     """A block that begins at this node."""
+    if len(node.inputs) > 1:
+        return None
     expand = node if node.pointwise else None
     depthwise = uses.only_reader(node.output) if expand else node
     if not isinstance(depthwise, Conv) or not depthwise.depthwise:
         return None
     project = uses.only_reader(depthwise.output)
-    if not isinstance(project, Conv) or not project.pointwise:
+    if not isinstance(project, Conv) or not project.pointwise or len(project.inputs) > 1:
         return None
     nodes: list[Node] = [n for n in (expand, depthwise, project) if n is not None]
     source, output = nodes[0].inputs[0], project.output
@@ -112,7 +138,7 @@ def _common(names: list[str]) -> str:
 
 def _pooled(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
     mean = uses.only_reader(node.output)
-    if not node.pointwise or not isinstance(mean, Reduce):
+    if not node.pointwise or len(node.inputs) > 1 or not isinstance(mean, Reduce):
         return None
     if (mean.kind, mean.axes) != ("mean", (2, 3)):
         return None

@@ -63,7 +63,10 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Conv(Node):
-    """Convolution of (1, C, H, W) with `weight` (O, C / groups, kh, kw) and `bias` (O,)."""
+    """Convolution of (1, C, H, W) with `weight` (O, C / groups, kh, kw) and `bias` (O,).
+
+    A second input, (1, O, 1, 1) or as the output, is added before the activation: 1x1 only.
+    """
 
     weight: Array
     bias: Array

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from mobilenets.engine.codegen.convolution import ConvStage
+from mobilenets.engine.codegen.resize import BestStep
 from mobilenets.engine.codegen.single import DepthwiseStep, PointwiseStep
 from mobilenets.engine.codegen.stages import BlockStage
 from mobilenets.engine.codegen.steps import ChainStep, GroupsStep, Step, shape_of
 from mobilenets.engine.fuse import (
     Block,
     PooledConv,
+    ResizedBest,
     Unit,
     inputs_of,
     multiply_adds,
@@ -163,6 +166,8 @@ class Lowering(Layouts):
             self._block_step(unit)
         elif isinstance(unit, PooledConv):
             self._pooled_step(unit)
+        elif isinstance(unit, ResizedBest):
+            self._best_step(unit)
         elif isinstance(unit, Conv):
             self._conv_step(unit)
         else:
@@ -177,7 +182,7 @@ class Lowering(Layouts):
         self.simple(step, block, step.describe(self.target), CHANNELS_LAST)
 
     def _conv_step(self, conv: Conv) -> None:
-        buffer = self.image(conv.inputs[0])
+        buffers = tuple(self.image(name) for name in conv.inputs)
         source = shape_of(self.tensor(conv.inputs[0]).shape)
         target = shape_of(self.tensor(conv.output).shape)
         step: Step
@@ -185,13 +190,20 @@ class Lowering(Layouts):
             weight = np.ascontiguousarray(conv.weight[:, :, 0, 0].T)
             step = PointwiseStep(
                 self.next_name(), source.height * source.width, weight, conv.bias, conv.activation,
-                (buffer,), conv.output, self.threads,
+                buffers[::-1], conv.output, self.threads, added=self._added(conv),
             )  # fmt: skip
         else:
             step = DepthwiseStep(
-                self.next_name(), conv, source, target, (buffer,), conv.output, self.threads
+                self.next_name(), conv, source, target, buffers, conv.output, self.threads
             )
         self.simple(step, conv, order=CHANNELS_LAST)
+
+    def _added(self, conv: Conv) -> Literal["", "map", "vector"]:
+        """What a convolution adds besides its bias."""
+        if len(conv.inputs) == 1:
+            return ""
+        whole = self.tensor(conv.inputs[1]).shape == self.tensor(conv.output).shape
+        return "map" if whole else "vector"
 
     def _pooled_step(self, unit: PooledConv) -> None:
         conv, shape = unit.conv, self.tensor(unit.source).shape
@@ -201,6 +213,14 @@ class Lowering(Layouts):
             pool=True,
         )  # fmt: skip
         self.simple(step, unit, "averaged")
+
+    def _best_step(self, unit: ResizedBest) -> None:
+        source, target = (self.tensor(name).shape for name in (unit.source, unit.resize.output))
+        step = BestStep(
+            self.next_name(), (self.image(unit.source),), unit.output, self.threads,
+            shape_of(source), shape_of(target), unit.resize.coordinates,
+        )  # fmt: skip
+        self.simple(step, unit, "resized")
 
     def _dense_step(self, node: Dense) -> None:
         buffer = self.plain(node.inputs[0])

@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mobilenets.engine.codegen.nest import Nest, strides
+from mobilenets.engine.codegen.resize import PlanesStep, ResizeStep
 from mobilenets.engine.codegen.simple import (
     ArgMaxStep,
     CopyStep,
     MapStep,
     PoolStep,
     ReduceStep,
-    ResizeStep,
     SoftmaxStep,
+    SpreadSoftmaxStep,
 )
 from mobilenets.engine.codegen.steps import shape_of
 from mobilenets.engine.graph import (
@@ -172,20 +173,38 @@ def _resize(low: Layouts, node: Resize) -> None:
     buffer = low.image(node.inputs[0])
     source = shape_of(low.tensor(node.inputs[0]).shape)
     target = shape_of(low.tensor(node.output).shape)
-    step = ResizeStep(
+    planes = _goes_out(low, node)
+    kind = PlanesStep if planes else ResizeStep
+    step = kind(
         low.next_name(), (buffer,), node.output, low.threads, source, target, node.coordinates
     )
-    low.simple(step, node, order=CHANNELS_LAST)
+    low.simple(step, node, order=(0, 1, 2, 3) if planes else CHANNELS_LAST)
+
+
+def _goes_out(low: Layouts, node: Node) -> bool:
+    """Whether all a value is for is an output, or a softmax of its channels that is one."""
+    readers = low.graph.consumers(node.output)
+    return all(
+        isinstance(one, Softmax) and one.axis == 1 and _goes_out(low, one) for one in readers
+    )
 
 
 def _softmax(low: Layouts, node: Softmax) -> None:
-    shape = low.tensor(node.output).shape
-    order = (*(axis for axis in range(len(shape)) if axis != node.axis), node.axis)
-    buffer = low.as_order(node.inputs[0], order)
-    count = shape[node.axis]
+    name = node.inputs[0]
+    shape, place = low.tensor(node.output).shape, low.places[name]
+    rest = tuple(axis for axis in place.order if axis != node.axis)
+    count, own = shape[node.axis], strides(shape, place.order)
+    if own[node.axis] > 1 and count > 1:
+        nest, axis = nest_of(shape, rest, own, own), (count, own[node.axis])
+        across = SpreadSoftmaxStep(
+            low.next_name(), (place.buffer,), node.output, low.threads, nest, axis
+        )
+        low.simple(across, node, order=place.order)
+        return
+    buffer = low.as_order(name, (*rest, node.axis))
     rows = low.tensor(node.output).size // count
     step = SoftmaxStep(low.next_name(), (buffer,), node.output, low.threads, rows, count)
-    low.simple(step, node, order=order)
+    low.simple(step, node, order=(*rest, node.axis))
 
 
 def _argmax(low: Layouts, node: ArgMax) -> None:

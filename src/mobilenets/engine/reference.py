@@ -115,8 +115,8 @@ def _conv(node: Conv, inputs: tuple[Value, ...], shape: Shape) -> Value:
     for row, column, seen in _taps(padded, tuple(kernel), node.strides, node.dilations, size):
         pixels = seen.reshape(node.groups, inner, *size)
         out += np.einsum("goi,gihw->gohw", weight[..., row, column], pixels)
-    out = out.reshape(channels, *size) + node.bias[:, None, None]
-    return _activated(node.activation, out[None])
+    out = out.reshape(1, channels, *size) + node.bias[:, None, None]
+    return _activated(node.activation, sum(inputs[1:], out))
 
 
 def _dense(node: Dense, inputs: tuple[Value, ...], shape: Shape) -> Value:

@@ -199,7 +199,8 @@ class Emitter:
         align = {"ptr": 8, "i64": 8}.get(value.type, 4)
         self.line(f"store {value}, {self.at(pointer, offset)}, align {align}")
 
-    def _mask(self, lanes: int) -> Value:
+    def mask(self, lanes: int) -> Value:
+        """Of a vector's first `lanes` elements."""
         bits = ", ".join(f"i1 {'true' if i < lanes else 'false'}" for i in range(self.lanes))
         return Value(f"<{self.lanes} x i1>", f"<{bits}>")
 
@@ -207,7 +208,7 @@ class Emitter:
         """A vector whose first `lanes` elements are read and whose others are 0."""
         if lanes == self.lanes:
             return self.load(pointer, offset)
-        mask, kind = self._mask(lanes), self.vector
+        mask, kind = self.mask(lanes), self.vector
         name = f"llvm.masked.load.v{self.lanes}f32.p0"
         self.module.declare(kind, name, "ptr", "i32", mask.type, kind)
         address = self.at(pointer, offset)
@@ -218,7 +219,7 @@ class Emitter:
         """Write the first `lanes` elements of a vector."""
         if lanes == self.lanes:
             return self.store(value, pointer, offset)
-        mask = self._mask(lanes)
+        mask = self.mask(lanes)
         name = f"llvm.masked.store.v{self.lanes}f32.p0"
         self.module.declare("void", name, self.vector, "ptr", "i32", mask.type)
         address = self.at(pointer, offset)

@@ -1,4 +1,4 @@
-"""Steps besides convolutions: sums, activations, copies, pools, means, softmax, resizing."""
+"""Steps besides convolutions: sums, activations, copies, pools, means, softmax, best indices."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -284,6 +284,52 @@ class SoftmaxStep(Step):
         emit_nest(e, Nest((self.count,), ((1,),)), [out], body)
 
 
+class SpreadSoftmaxStep(Step):
+    """The same along an axis (size, step) that is not the last in memory; a nest of the others."""
+
+    kind = "softmax"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        nest: Nest, axis: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.nest, self.axis = nest, axis
+
+    def in_place(self, target: Target) -> bool:
+        """Each place is read before it is written."""
+        return True
+
+    def emit(self, frame: Frame) -> None:
+        """Of a vector of places at once the largest elements, powers and their sums, quotients."""
+        e = frame.e
+        size, step = self.axis
+
+        def body(p: list[Value], lanes: int) -> None:
+            out, source = p
+            lanes = lanes or 1
+
+            def at(pointer: Value, i: Index) -> Value:
+                return e.load_some(pointer, e.mul(i, step), lanes)
+
+            def most(i: Index, held: list[Value]) -> list[Value]:
+                return [largest(e, held[0], at(source, i))]
+
+            def power(i: Index, held: list[Value]) -> list[Value]:
+                value = exp(e, e.value(e.vector, f"fsub {at(source, i)}, {peak.text}"))
+                e.store_some(value, out, e.mul(i, step), lanes)
+                return [e.fadd(held[0], value)]
+
+            peak = e.loop(1, size, 1, most, [at(source, 0)])[0]
+            total = e.loop(0, size, 1, power, [e.splat(0.0)])[0]
+            with e.repeat(0, size) as i:
+                share = e.value(e.vector, f"fdiv {at(out, i)}, {total.text}")
+                e.store_some(share, out, e.mul(i, step), lanes)
+
+        pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
+        emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
+
+
 class ArgMaxStep(Step):
     """The index (int64) of the first largest element; a nest of (output, input)."""
 
@@ -314,75 +360,3 @@ class ArgMaxStep(Step):
 
         pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
         emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
-
-
-class ResizeStep(Step):
-    """Bilinear, channels last: each output pixel from four inputs, weights from two tables."""
-
-    kind = "resize"
-
-    def __init__(
-        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
-        source: Shape, target: Shape, coordinates: str,
-    ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
-        self.source, self.target = source, target
-        self.rows = positions(source.height, target.height, coordinates)
-        self.columns = positions(source.width, target.width, coordinates)
-
-    def weights(self, target: Target) -> list[Array]:
-        """The share of the later row, then of the later column."""
-        return [self.rows[2], self.columns[2]]
-
-    def emit(self, frame: Frame) -> None:
-        """Rows shared out."""
-        e, shape = frame.e, self.source
-        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
-        tables = []
-        for axis, (low, high, _) in (("y", self.rows), ("x", self.columns)):
-            for side, numbers in (("low", low), ("high", high)):
-                tables.append(e.module.table(f"{self.name}_{axis}_{side}", list(map(int, numbers))))
-        height = self.target.height
-        first, last = e.mul(frame.thread, height), e.mul(e.add(frame.thread, 1), height)
-        with e.repeat(e.div(first, self.threads), e.div(last, self.threads)) as y:
-            rows = [e.at(source, e.mul(e.load_index(t, y), shape.row)) for t in tables[:2]]
-            down = e.broadcast(frame.weights, y)
-            with e.repeat(0, self.target.width) as x:
-                right = e.broadcast(e.at(frame.weights, height), x)
-                columns = [e.mul(e.load_index(t, x), shape.channels) for t in tables[2:]]
-                corners = [e.at(row, column) for row in rows for column in columns]
-                at = e.add(e.mul(y, self.target.row), e.mul(x, shape.channels))
-                self._pixel(e, corners, e.at(out, at), (down, right))
-
-    def _pixel(
-        self, e: Emitter, corners: list[Value], out: Value, shares: tuple[Value, Value]
-    ) -> None:
-        down, right = shares
-
-        def between(a: Value, b: Value, share: Value) -> Value:
-            rest = e.value(a.type, f"fsub {e.splat(1.0)}, {share.text}")
-            return e.fma(b, share, e.fmul(a, rest))
-
-        def body(p: list[Value], lanes: int) -> None:
-            lanes = lanes or 1
-            a, b, c, d = (e.load_some(q, 0, lanes) for q in p[1:])
-            value = between(between(a, b, right), between(c, d, right), down)
-            e.store_some(value, p[0], 0, lanes)
-
-        nest = Nest((self.source.channels,), ((1,),) * 5)
-        emit_nest(e, nest, [out, *corners], body)
-
-
-def positions(size: int, wanted: int, coordinates: str) -> tuple[np.ndarray, np.ndarray, Array]:
-    """For each output: the input before it, the one after, and the share of the latter."""
-    i = np.arange(wanted, dtype=np.float64)
-    if coordinates == "align_corners":
-        at = i * (size - 1) / (wanted - 1) if wanted > 1 else np.zeros(1)
-    elif coordinates == "half_pixel":
-        at = (i + 0.5) * size / wanted - 0.5
-    else:
-        at = i * size / wanted
-    at = at.clip(0, size - 1)
-    low = np.floor(at).astype(np.int64)
-    high = np.minimum(low + 1, size - 1)
-    return low, high, (at - low).astype(np.float32)

@@ -1,5 +1,8 @@
 """Steps of one convolution by itself: a matrix product per pixel, and a depthwise one."""
 
+from dataclasses import replace
+from typing import Literal
+
 from mobilenets.engine.codegen.chain import share_rows
 from mobilenets.engine.codegen.convolution import fill
 from mobilenets.engine.codegen.depthwise import Row, depthwise_kernel
@@ -8,23 +11,28 @@ from mobilenets.engine.codegen.matrix import Product, emit_product, pack, pad_ch
 from mobilenets.engine.codegen.nest import Nest, emit_nest, read, write
 from mobilenets.engine.codegen.stages import Rows, Shape, window_of, window_rows
 from mobilenets.engine.codegen.steps import Frame, Step, round_up
-from mobilenets.engine.codegen.values import NULL, Value, literal
+from mobilenets.engine.codegen.values import Value, literal
 from mobilenets.engine.graph import Activation, Array, Conv
 from mobilenets.engine.target import Target
 
 
 class PointwiseStep(Step):
-    """A matrix product per pixel, or one for all; with `pool`, averaged over the pixels."""
+    """A matrix product per pixel, or one for all; with `pool`, averaged over the pixels.
+
+    `added`: what else goes into the sums, the first of two inputs: a map as the output, or a
+    vector for all pixels.
+    """
 
     kind = "matrix"
 
     def __init__(
         self, name: str, pixels: int, weight: Array, bias: Array, activation: Activation,
-        inputs: tuple[str, ...], output: str, threads: int, *, pool: bool = False,
+        inputs: tuple[str, ...], output: str, threads: int, *,
+        pool: bool = False, added: Literal["", "map", "vector"] = "",
     ) -> None:  # fmt: skip
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
         self.pixels, self.matrix, self.bias, self.pool = pixels, weight, bias, pool
-        self.activation = activation
+        self.activation, self.added = activation, added
 
     @property
     def vectors(self) -> int:
@@ -35,19 +43,32 @@ class PointwiseStep(Step):
         """Panels, and the bias."""
         return [pack(target, self.matrix, self.vectors), pad_channels(target, self.bias)]
 
+    def scratch(self, target: Target) -> int:
+        """Each thread's biases with the vector that is added, in whole vectors."""
+        return self.threads * round_up(self.bias.size) if self.added == "vector" else 0
+
+    def in_place(self, target: Target) -> bool:
+        """Of a map that is added, each tile is read before it is written over."""
+        return self.added == "map"
+
     def emit(self, frame: Frame) -> None:
         """One thread's panels, or its pixels where there are few panels."""
         e = frame.e
         depth, channels = self.matrix.shape
-        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
-        padded = round_up(channels, e.lanes)
-        bias = e.at(frame.weights, depth * padded)
+        out, added = frame.tensors[self.output], frame.tensors[self.inputs[0]]
+        bias = e.at(frame.weights, depth * round_up(channels, e.lanes))
+        if self.added == "vector":
+            bias = self._summed(frame, bias, added)
         product = Product(
             self.pixels, channels, ((0, 0, depth),), depth, channels,
-            activation=self.activation, pool=self.pool, vectors=self.vectors,
-            streamed=self.pixels > 1,
+            "shortcut" if self.added == "map" else "bias", self.activation, self.pool,
+            self.vectors, streamed=self.pixels > 1,
         )  # fmt: skip
+        source, others = frame.tensors[self.inputs[-1]], (frame.weights, out, bias, added)
         firsts = [panel[0] for panel in panels(e.module.target, channels, self.vectors)]
+        if len(firsts) < self.threads <= self.pixels and not self.pool:
+            self._pixels(frame, product, source, others)
+            return
         for thread, share in enumerate(share_rows(len(firsts), self.threads)):
             if share[0] == share[1]:
                 continue
@@ -56,9 +77,33 @@ class PointwiseStep(Step):
                 sums = e.at(out, low)
                 if self.pool:
                     fill(e, sums, high - low)
-                emit_product(e, product, [source], (frame.weights, out, bias, NULL), share)
+                emit_product(e, product, [source], others, share)
                 if self.pool:
                     scale(e, sums, high - low, 1 / self.pixels)
+
+    def _pixels(
+        self, frame: Frame, product: Product, source: Value,
+        others: tuple[Value, Value, Value, Value],
+    ) -> None:  # fmt: skip
+        """All panels of a thread's own pixels."""
+        e = frame.e
+        weights, out, bias, added = others
+        for thread, (low, high) in enumerate(share_rows(self.pixels, self.threads)):
+            with e.when(e.compare("eq", frame.thread, thread)):
+                to, of = (e.at(pointer, low * product.c_step) for pointer in (out, added))
+                own = [e.at(source, low * product.a_step)]
+                emit_product(e, replace(product, count=high - low), own, (weights, to, bias, of))
+
+    def _summed(self, frame: Frame, bias: Value, vector: Value) -> Value:
+        """The thread's own biases, for this image."""
+        e, channels = frame.e, self.bias.size
+        own = e.at(frame.scratch, e.mul(frame.thread, round_up(channels)))
+
+        def body(p: list[Value], lanes: int) -> None:
+            write(e, e.fadd(read(e, p[1], 1, lanes), read(e, p[2], 1, lanes)), p[0], lanes)
+
+        emit_nest(e, Nest((channels,), ((1,),) * 3), [own, bias, vector], body)
+        return own
 
 
 def scale(e: Emitter, pointer: Value, count: int, factor: float) -> None:

@@ -1,6 +1,6 @@
 """The graph made smaller, in a few passes."""
 
-from mobilenets.engine.frontend.fusing import FOLDS, PATTERNS
+from mobilenets.engine.frontend.fusing import FOLDS, LAST, PATTERNS
 from mobilenets.engine.frontend.layout import MOVES, TIDY
 from mobilenets.engine.frontend.rewriter import Rewriter, Rule
 from mobilenets.engine.graph import Graph
@@ -10,9 +10,11 @@ _PASSES: tuple[tuple[Rule, ...], ...] = (
     (*MOVES, *PATTERNS, *FOLDS),
     (*TIDY, *FOLDS),
     (*TIDY, *FOLDS),
+    LAST,
 )
 """Move what is in the way, recognise, then fold: a sum would vanish in the layer before it and
-the pattern with it. The last is for what the third uncovers."""
+the pattern with it. The fourth is for what the third uncovers;
+the last takes layers apart into which nothing more is folded."""
 
 
 def simplify(graph: Graph) -> Graph:

@@ -12,8 +12,10 @@ from mobilenets.engine.graph import (
     Activation,
     Array,
     Binary,
+    Concat,
     Conv,
     Dense,
+    Expand,
     Node,
     Pad,
     Pool,
@@ -196,5 +198,42 @@ def reduced_without_axes(graph: Rewriter, node: Node) -> list[Node] | None:
     return [replace(made, output=node.output, keep=False)]
 
 
+def side_by_side(graph: Rewriter, node: Node) -> list[Node] | None:
+    """A 1x1 convolution of parts side by side, one of them repeated: a sum, none of it joined.
+
+    What is repeated over all pixels is convolved once and becomes part of the bias.
+    """
+    if not isinstance(node, Conv) or not node.pointwise or len(node.inputs) > 1:
+        return None
+    joint = graph.only(node.inputs[0], Concat)
+    if joint is None or joint.axis != 1:
+        return None
+    ends = np.cumsum([graph.shape(name)[1] for name in joint.inputs])
+    parts = list(zip(joint.inputs, np.split(node.weight, ends[:-1], axis=1), strict=True))
+    small = [_repeated(graph, name) for name in joint.inputs]
+    vectors = [(one, weight) for one, (_, weight) in zip(small, parts, strict=True) if one]
+    maps = [part for one, part in zip(small, parts, strict=True) if not one]
+    if not vectors or not maps:
+        return None
+    made: list[Conv] = []
+    bias: Array = node.bias
+    added: tuple[str, ...] = ()
+    for source, weight in (*vectors, *maps):
+        output = graph.fresh(node.output, (1, len(weight), *graph.shape(source)[2:]))
+        weight = np.ascontiguousarray(weight)
+        made.append(Conv(node.name, (source, *added), output, weight, bias))
+        bias, added = np.zeros_like(bias), (output,)
+    return [*made[:-1], replace(made[-1], output=node.output, activation=node.activation)]
+
+
+def _repeated(graph: Rewriter, name: str) -> str:
+    """The one pixel (1, C, 1, 1) that a map consists of, or ''."""
+    made = graph.maker(name, Expand)
+    if made is None or graph.shape(made.inputs[0]) != (*graph.shape(name)[:2], 1, 1):
+        return ""
+    return made.inputs[0]
+
+
 PATTERNS = (gate, hard_gate)
+LAST = (side_by_side,)
 FOLDS = (no_change, two_clips, scale_and_shift, activation, pad, reduced_without_axes)
