@@ -19,10 +19,13 @@ def test_every_network_with_what_it_costs():
     assert found["mobilenet_v1"] == (4_231_976, 568_740_352)
     assert found["mobilenet_v2"] == (3_504_872, 300_774_272)
     assert found["ssdlite_mobilenet_v2"] == (4_337_013, 788_830_144)
+    assert found["deeplabv3_mobilenet_v2"] == (2_113_557, 2_740_709_056)
+    assert found["deeplabv3_resnet101"] == (58_164_437, 76_052_470_720)
     kinds = {row["name"]: (row["task"], row["resolution"]) for row in rows}
     assert kinds["mobilenet_v1"] == ("classify", 224)
     assert kinds["ssdlite_mobilenet_v1"] == ("detect", 320)
     assert kinds["ssd300_vgg16"] == ("detect", 300)
+    assert kinds["deeplabv3_mobilenet_v1"] == ("segment", 513)
 
 
 def test_the_38_released_checkpoints_are_there_with_their_costs():

@@ -56,6 +56,13 @@ def test_the_issues_example():
         (["--no-finegrained", "--width", "0.5"], "mobilenet_v2", {"finegrained": False}),
         (["--head-kernel", "1", "--classes", "3"], "ssd_mobilenet_v2", {"head_kernel": 1}),
         ([], "ssdlite_mobilenet_v2", {"resolution": 320}),
+        (["--divisor", "1", "--width", "0.5"], "deeplabv3_mobilenet_v2", {"divisor": 1}),
+        (
+            ["--aspp", "--classes", "3", "--output-stride", "8", "--resolution", "513"],
+            "deeplabv3_mobilenet_v1",
+            {"aspp": True, "output_stride": 8},
+        ),
+        (["--multi-scale"], "deeplabv3_mobilenet_v2", {"multi_scale": True}),
         (["--bytes-per-element", "1"], "mobilenet_v2", {"bytes_per_element": 1}),
         (["--resolution", "65x130"], "mobilenet_v2", {"resolution": (65, 130)}),
     ],
@@ -77,6 +84,17 @@ def test_a_person_gets_tables_with_units():
     assert "6.02 MB" in text
     assert "blocks.13.depthwise" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_person_sees_atrous_rates_and_what_was_summed():
+    words = ["--aspp", "--output-stride", "8", "--layers", "--resolution", "65"]
+    text = run("deeplabv3_mobilenet_v1", *words).stdout
+    assert "depthwise r4 " in text
+    assert "conv3x3 r36 " in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    text = run("deeplabv3_mobilenet_v2", "--multi-scale", "--output-stride", "8").stdout
+    assert "513 x 513, at six scales, each also mirrored" in text
+    assert "152334.64 M" in text
 
 
 def test_an_onnx_file_and_its_resolution(tmp_path):
@@ -121,6 +139,8 @@ def test_a_weights_file_says_everything_itself(assets, file, madds):
         (["mobilenet_v2", "--resolution", "12x"], 2, "--resolution must be a whole number or two"),
         (["mobilenet_v2", "--resolution", 0], 2, "resolution must be a positive integer"),
         (["mobilenet_v2", "--early-strides", "1,3"], 2, "early_strides must be two of 1 or 2"),
+        (["ssd_mobilenet_v2", "--aspp"], 2, "a knob of ssd_mobilenet_v2 must be one of"),
+        (["mobilenet_v2", "--multi-scale"], 2, "multi_scale is for networks to segment"),
         (["nowhere/model.onnx"], 1, "nowhere/model.onnx: no such file"),
         (["model.safetensors"], 1, "model.safetensors: no such file"),
     ],

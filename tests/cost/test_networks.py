@@ -35,6 +35,7 @@ V2_KNOBS = [
     {"width": 0.75, "expansion": 1, "early_strides": (1, 1)},
     {"width": 0.5, "expansion": 3, "shortcut": "none", "linear_bottleneck": False},
     {"width": 1.3, "shortcut": "expansion", "early_strides": (2, 1), "norm_momentum": 0.1},
+    {"width": 0.35, "divisor": 3},
 ]
 SSD_SIZES = (300, 320, (97, 130))
 SSDLITE_KNOBS = [
@@ -44,6 +45,12 @@ SSDLITE_KNOBS = [
     {"width": 1.4, "padding": "keras", "norm_momentum": 0.1},
 ]
 SSD_KNOBS = [{**knobs, "head_kernel": 3 - 2 * (i % 2)} for i, knobs in enumerate(SSDLITE_KNOBS)]
+DEEPLAB_SIZES = (257, (97, 130))
+DEEPLAB_KNOBS = [
+    {"width": 0.5, "classes": 7, "padding": "keras"},
+    {"aspp": True, "output_stride": 8, "norm_eps": 1e-5},
+    {"width": 0.75, "aspp": True, "output_stride": 32, "padding": "symmetric", "dropout": 0.5},
+]
 GRID = [
     *itertools.product(["mobilenet_v1"], V1_KNOBS, SIZES),
     *itertools.product(["mobilenet_v2"], V2_KNOBS, SIZES),
@@ -51,6 +58,10 @@ GRID = [
     *itertools.product(["ssdlite_mobilenet_v1", "ssdlite_mobilenet_v2"], SSDLITE_KNOBS, SSD_SIZES),
     *itertools.product(["ssd300_vgg16"], [{}, {"classes": 7}], (300, (320, 361))),
     *itertools.product(["ssd512_vgg16"], [{"scores": "sigmoid"}], (512,)),
+    *itertools.product(
+        ["deeplabv3_mobilenet_v1", "deeplabv3_mobilenet_v2"], DEEPLAB_KNOBS, DEEPLAB_SIZES
+    ),
+    ("deeplabv3_mobilenet_v2", {"width": 0.5, "divisor": 1}, 257),
 ]
 
 
@@ -83,7 +94,7 @@ def test_totals_equal_torchs_own_count(name, knobs, resolution):
 def is_layer(path: str, module: nn.Module) -> bool:
     """Whether a module is what the costs call a layer: a convolution with its norm and ReLU6."""
     with_relu = isinstance(module, nn.Sequential) and isinstance(module[0], nn.Conv2d)
-    last = path.endswith(".predict")
+    last = path.endswith((".predict", "classifier"))
     return with_relu or last or isinstance(module, (ConvNormAct, nn.Linear, L2Norm))
 
 
@@ -107,6 +118,7 @@ def test_every_layer_is_the_module_it_names(name, knobs, resolution):
                     tuple(output.shape[1:]),
                     conv.kernel_size[0] if isinstance(conv, nn.Conv2d) else 1,
                     conv.stride[0] if isinstance(conv, nn.Conv2d) else 1,
+                    conv.dilation[0] if isinstance(conv, nn.Conv2d) else 1,
                     sum(p.numel() for p in conv.parameters()),
                     sum(p.numel() for p in norm.parameters()),
                 )
@@ -119,13 +131,13 @@ def test_every_layer_is_the_module_it_names(name, knobs, resolution):
             module.register_forward_hook(note(path))
     model(image(cost))
     assert seen == [
-        (x.name, x.input, x.output, x.kernel, x.stride, x.parameters, x.norm)
+        (x.name, x.input, x.output, x.kernel, x.stride, x.dilation, x.parameters, x.norm)
         for x in cost.layers
-        if x.kind != "pool"
+        if x.kind not in ("pool", "concat", "resize")
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_knobs_and_defaults_are_the_constructors(name):
     cost = profile(name)
     assert cost.arguments == arguments_of(name)
@@ -241,6 +253,12 @@ def test_output_bytes_are_every_layer_once():
         ({"name": "mobilenet_v2", "width": 0}, "width must be .* got 0"),
         ({"name": "mobilenet_v2", "resolution": 0}, "resolution must be .* got 0"),
         ({"name": "mobilenet_v2", "resolution": (32, -1)}, r"resolution must be .* \(32, -1\)"),
+        ({"name": "mobilenet_v2", "divisor": 0}, "divisor must be .* got 0"),
+        ({"name": "deeplabv3_mobilenet_v1", "divisor": 1}, "knob of deeplab.* got 'divisor'"),
+        ({"name": "deeplabv3_mobilenet_v2", "output_stride": 4}, "output_stride must .* got 4"),
+        ({"name": "deeplabv3_mobilenet_v2", "aspp": 1}, "aspp must be true or false, got 1"),
+        ({"name": "deeplabv3_resnet101", "classes": 0}, "classes must be .* got 0"),
+        ({"name": "mobilenet_v2", "multi_scale": True}, "multi_scale is for networks to segment"),
         ({"name": "mobilenet_v2", "bytes_per_element": 0}, "bytes_per_element must be .* got 0"),
     ],
 )

@@ -182,21 +182,21 @@ def show(cost: "Cost") -> None:
 
 
 def show_layers(cost: "Cost") -> None:
-    """One row per layer."""
+    """One row per layer; beside its kind, its stride and its atrous rate where they are not 1."""
     from rich.box import SIMPLE
     from rich.table import Table
 
     table = Table(title="Layers", title_justify="left", box=SIMPLE, pad_edge=False)
-    table.add_column("layer", no_wrap=True)
-    table.add_column("kind")
+    table.add_column("layer", overflow="fold")
+    table.add_column("kind", no_wrap=True)
     for title in ("output", "params", "M madds", "kB"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for layer in cost.layers:
         table.add_row(
             layer.name.replace("backbone.", "", 1),
             layer.kind
             + (f" /{layer.stride}" if layer.stride > 1 else "")
-            + (f" rate {layer.dilation}" if layer.dilation > 1 else ""),
+            + (f" r{layer.dilation}" if layer.dilation > 1 else ""),
             "x".join(map(str, layer.output)),
             f"{layer.parameters + layer.norm:,}",
             f"{layer.madds / 1e6:.2f}",

@@ -136,7 +136,15 @@ def vgg16(layers: Layers) -> str:
         size = layer.output(shape[1]), layer.output(shape[2])
         name = f"backbone.layers.{layer.name}"
         if layer.channels:
-            x = layers.conv(name, x, layer.channels, layer.kernel, bias=True, size=size)
+            x = layers.conv(
+                name,
+                x,
+                layer.channels,
+                layer.kernel,
+                dilation=layer.dilation,
+                bias=True,
+                size=size,
+            )
         else:
             output = (shape[0], *size)
             pool = LayerCost(name, "pool", shape, output, layer.kernel, layer.stride, reads=(x,))
