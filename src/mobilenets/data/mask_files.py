@@ -1,7 +1,7 @@
 """Images and masks on disk, found by their folders and paired by their names."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -17,10 +17,11 @@ _MASKS = re.compile(
     r"mask|label|annot|segment|stuffthing|pixelmap|panoptic|trimap|(^|[/_-])(seg|gt)"
 )
 _IMAGES = re.compile(r"image|img|photo|picture")
-_SHOWN = re.compile(r"colou?r|overlay|preview|visual|object|instance|boundar")
-"""Masks that are for looking at, or of single objects."""
-_ENDINGS = ("_mask", "-mask", "_masks", "_seg", "_label", "_labels", "_gt", "_L", "_P")
-"""What a mask's name may have behind its image's."""
+_SHOWN = re.compile(r"colou?r|overlay|preview|visual|object|instance|boundar|panoptic(_\*)?$")
+"""Masks that are for looking at, or whose values are single objects."""
+_WORDS = ("mask", "masks", "seg", "label", "labels", "gt", "L", "P")
+_ENDINGS = tuple(f"{before}{word}" for word in _WORDS for before in "_-")
+"""What a mask's name may have behind its image's; of CamVid's and Oxford's, a letter."""
 _SPLIT = re.compile(r"([_-])")
 
 
@@ -45,6 +46,7 @@ Key = tuple[Part, str]
 """The part that folders say, and the rest of a path without suffix: what a pair has in common."""
 Group = dict[Key, str]
 """Key -> path, of the files that a kind of folder holds."""
+Rank = tuple[bool, bool, bool, int, bool, bool]
 
 
 def find_pairs(path: Path) -> Pairs | None:
@@ -59,12 +61,14 @@ def find_pairs(path: Path) -> Pairs | None:
     DataError where several data sets are there.
     """
     root = _root(path)
-    problems = Problems()
     paths = sorted((f.relative_to(root).as_posix() for f in walk_images(root)), key=natural_key)
     for deep in (False, True):
-        groups = _groups(paths, problems if not deep else Problems(), deep=deep)
+        twice: dict[str, list[str]] = {}
+        groups = _groups(paths, twice, deep=deep)
         chosen = _choose(root, groups)
         if chosen:
+            problems = Problems()
+            problems.add("same name", [path for group in chosen for path in twice.get(group, [])])
             return _pair(root, groups, *chosen, problems)
     return None
 
@@ -122,62 +126,66 @@ def _part_in(folder: str) -> tuple[str, Part]:
     return folder, ""
 
 
-def _groups(paths: Iterable[str], problems: Problems, *, deep: bool) -> dict[str, Group]:
-    """The files by folder; masks beside their images are a group of their own."""
+def _groups(paths: Iterable[str], twice: dict[str, list[str]], *, deep: bool) -> dict[str, Group]:
+    """The files by folder; masks beside their images are a group of their own, with a `|`.
+
+    Where a name is there `twice`, the first file counts.
+    """
     groups: dict[str, Group] = {}
     for path in paths:
         group, key = _place(path, deep=deep)
         files = groups.setdefault(group, {})
-        if key not in files:
-            files[key] = path
+        other = files.setdefault(key, path)
+        if other == path:
             continue
-        # The same name twice: a lossless file beside a photograph may be its mask.
-        first, second = sorted((files[key], path), key=lambda p: p.lower().endswith(".png"))
-        beside = groups.setdefault(f"{group}*.png", {})
-        if second.lower().endswith(".png") and not first.lower().endswith(".png"):
-            files[key], beside[key] = first, second
-        else:
-            problems.add("same name", [path])
+        if _is_png(path) != _is_png(other):  # of a photograph and a PNG, that is the mask
+            png, files[key] = (path, other) if _is_png(path) else (other, path)
+            group, path = f"{group}|png", png
+            other = groups.setdefault(group, {}).setdefault(key, path)
+        if other != path:
+            twice.setdefault(group, []).append(path)
     for group, files in list(groups.items()):
-        for key in [key for key in files if _image_key(key, files) not in (None, key)]:
-            groups.setdefault(f"{group}*_mask", {})[key] = files.pop(key)
+        for key in [key for key in files if _without_ending(key, files, _ENDINGS[:-4])]:
+            groups.setdefault(f"{group}|mask", {})[key] = files.pop(key)
     return groups
 
 
-def _image_key(key: Key, images: Group) -> Key | None:
-    """The key of a mask's image, by the whole name or without an ending."""
+def _is_png(path: str) -> bool:
+    return path.lower().endswith(".png")
+
+
+def _without_ending(key: Key, images: Group, endings: Sequence[str] = _ENDINGS) -> Key | None:
+    """The image's key where a mask's has an ending behind it."""
     part, name = key
-    names = [name, *(name.removesuffix(end) for end in _ENDINGS if name.endswith(end))]
-    shorter = [(part, one) for one in names[1:] if (part, one) in images]
-    return shorter[0] if shorter else key if key in images else None
+    shorter = ((part, name.removesuffix(end)) for end in endings if name.endswith(end))
+    return next((one for one in shorter if one in images), None)
 
 
 def _choose(root: Path, groups: dict[str, Group]) -> tuple[str, str] | None:
     """The groups of the images and of the masks: the two that have most in common."""
-    called = [name for name in groups if _MASKS.search(name.lower()) or "*" in name.split("/")[-1]]
-    called = [name for name in called if not _IMAGES.search(name.lower()) or "*" in name]
-    for masks in (called, [name for name in groups if _is_plain(root, groups[name])]):
-        best = max(
-            (
-                (matched, _rank(image, mask), image, mask)
-                for mask in masks
-                for image in groups
-                if image != mask
-                and (image not in masks or masks is not called)
-                and (matched := _matches(groups[image], groups[mask]))
-            ),
-            default=None,
-        )
-        if best:
-            return best[2], best[3]
+    called = [name for name in groups if "|" in name or _MASKS.search(name.lower())]
+    plain = [name for name in groups if name not in called and _is_plain(root, groups[name])]
+    for masks in (called, plain):
+        found = [
+            (_rank(image, mask, groups, called), image, mask)
+            for mask in masks
+            for image in groups
+            if image != mask and image not in plain and _matched(groups[image], groups[mask])
+        ]
+        if found:
+            return max(found)[1:]
     return None
 
 
-def _rank(image: str, mask: str) -> tuple[bool, bool, bool]:
+def _rank(image: str, mask: str, groups: dict[str, Group], called: Sequence[str]) -> Rank:
+    """How likely it is that these are the images and these the masks; what counts most first."""
     return (
+        image not in called,
         not _SHOWN.search(mask.lower()),
-        mask == VOC_MASKS or bool(re.search("mask", mask.lower())),
+        _is_png(next(iter(groups[mask].values()))),
+        len(_matched(groups[image], groups[mask])),
         bool(_IMAGES.search(image.lower())),
+        "mask" in mask.lower() or mask == VOC_MASKS,
     )
 
 
@@ -190,10 +198,6 @@ def _is_plain(root: Path, files: Group) -> bool:
         return False
 
 
-def _matches(images: Group, masks: Group) -> int:
-    return len(_matched(images, masks))
-
-
 def _matched(images: Group, masks: Group) -> dict[Key, Key]:
     """Image's key -> mask's key; where only one side has folders of parts, by the rest."""
     by_name: dict[str, list[Key]] = {}
@@ -202,7 +206,7 @@ def _matched(images: Group, masks: Group) -> dict[Key, Key]:
             by_name.setdefault(key[1], []).append(key)
     found: dict[Key, Key] = {}
     for key in masks:
-        image = _image_key(key, images)
+        image = key if key in images else _without_ending(key, images)
         if image is None:
             alone = by_name.get(key[1], [])
             image = alone[0] if len(alone) == 1 else None

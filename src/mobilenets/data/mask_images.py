@@ -1,7 +1,8 @@
 """Images with masks, each looked at once, and the data set that is made of them."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -115,10 +116,13 @@ def look_at(found: Pairs, images: Sequence[int]) -> list[Look]:
 
 
 def _look(image: Path, mask: Path) -> Look:
-    try:
-        stamps = [(stat.st_mtime_ns, stat.st_size) for stat in (image.stat(), mask.stat())]
-    except (OSError, ValueError) as error:  # a link to nowhere
-        return Look("missing", str(error))
+    stamps = []
+    for path, wrong in ((image, "missing"), (mask, "bad mask")):
+        try:
+            stat = path.stat()
+        except OSError as error:  # a link to nowhere
+            return Look(wrong, error.strerror or "")
+        stamps.append((stat.st_mtime_ns, stat.st_size))
     return _looked(image, mask, tuple(stamps))
 
 
@@ -156,6 +160,25 @@ def _read(header: Header, path: Path) -> Look:
     )
 
 
+def usable(
+    found: Pairs, images: Sequence[int], looks: Sequence[Look], problems: Problems, split: str
+) -> dict[int, Look]:
+    """The pairs that can be used, by number; the others are named. DataError where none can."""
+    for i, look in zip(images, looks, strict=True):
+        if look.wrong:
+            file = (found.masks if look.wrong in ("bad mask", "other size") else found.files)[i]
+            problems.add(look.wrong, [f"{file} ({look.why})" if look.why else file])
+    kept = {i: look for i, look in zip(images, looks, strict=True) if not look.wrong}
+    if not kept:
+        raise _nothing_left(found, problems, split)
+    return kept
+
+
+def _nothing_left(found: Pairs, problems: Problems, split: str) -> DataError:
+    why = "; ".join(problem.sentence for problem in [*found.problems.list(), *problems.list()])
+    return DataError(f"{found.root}: no images for {split} that can be used: {why}")
+
+
 def gather(
     found: Pairs, images: Sequence[int], looks: Sequence[Look], naming: Naming, split: str
 ) -> MaskedImages:
@@ -164,35 +187,27 @@ def gather(
     Pairs that cannot be used are left out and named. DataError where none is left.
     """
     problems = Problems()
-    kept: list[tuple[int, Look, NDArray[np.int64]]] = []
-    for i, look in zip(images, looks, strict=True):
-        counts = _by_class(look, naming)
-        wrong = look.wrong or ("" if counts[:-1].any() else "all void")
-        if wrong:
-            file = (
-                found.masks[i]
-                if wrong in ("bad mask", "other size", "all void")
-                else found.files[i]
-            )
-            problems.add(wrong, [f"{file} ({look.why})" if look.why else file])
-        else:
-            kept.append((i, look, counts))
+    kept = usable(found, images, looks, problems, split)
+    counts = {i: _by_class(look, naming) for i, look in kept.items()}
+    void = [i for i in kept if not counts[i][:-1].any()]
+    problems.add("all void", [found.masks[i] for i in void])
+    for i in void:
+        del kept[i]
     _tell(found, kept, naming, problems)
-    every = [*found.problems.list(), *problems.list()]
     if not kept:
-        why = "; ".join(problem.sentence for problem in every)
-        raise DataError(f"{found.root}: no images for {split} that can be used: {why}")
-    counted = np.stack([counts for _, _, counts in kept])
+        raise _nothing_left(found, problems, split)
+    counted = np.stack([counts[i] for i in kept])
+    every = [*found.problems.list(), *problems.list()]
     absent = _absent(naming.classes, counted, split)
     return MaskedImages(
         found.kind,
         found.root,
         naming.classes,
         naming.named,
-        tuple(found.files[i] for i, _, _ in kept),
-        tuple(found.masks[i] for i, _, _ in kept),
-        np.array([look.size for _, look, _ in kept]),
-        tuple(look.turn for _, look, _ in kept),
+        tuple(found.files[i] for i in kept),
+        tuple(found.masks[i] for i in kept),
+        np.array([look.size for look in kept.values()]),
+        tuple(look.turn for look in kept.values()),
         naming.table,
         counted,
         [*found.notes, *naming.notes, *absent, *(problem.sentence for problem in every)],
@@ -209,16 +224,11 @@ def _by_class(look: Look, naming: Naming) -> NDArray[np.int64]:
     return counts
 
 
-def _tell(
-    found: Pairs,
-    kept: Sequence[tuple[int, Look, NDArray[np.int64]]],
-    naming: Naming,
-    problems: Problems,
-) -> None:
+def _tell(found: Pairs, kept: Mapping[int, Look], naming: Naming, problems: Problems) -> None:
     """What is odd in masks that are used."""
-    storages = [look.storage for _, look, _ in kept]
-    usual = max(storages, key=storages.count, default="grey")
-    for i, look, _ in kept:
+    storages = Counter(look.storage for look in kept.values())
+    usual = max(storages, key=storages.__getitem__, default="grey")
+    for i, look in kept.items():
         strange = [str(one) for one in look.ids.tolist() if one not in naming.known]
         if strange:
             what = f"id {strange[0]}" if len(strange) == 1 else f"ids {few(strange, 3)}"

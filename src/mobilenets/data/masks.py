@@ -20,7 +20,7 @@ VOC_BORDER = (224, 224, 192)
 Ids = NDArray[np.uint8] | NDArray[np.uint16]
 Storage = Literal["grey", "palette", "colours"]
 
-_LOSSLESS = ("PNG", "TIFF", "BMP", "GIF")
+_FAITHFUL = ("PNG", "TIFF", "BMP")
 _UNSCALE = {"L;2": 85, "L;4": 17}
 """Pillow stretches grey of 2 and 4 bits to 0 .. 255."""
 
@@ -41,13 +41,14 @@ class Mask(NamedTuple):
 def read_mask(path: Path) -> Mask:
     """A palette or grey file of 1 to 16 bits, whose values are ids; or one in VOC's colours.
 
-    Files that lose detail (JPEG, WEBP) are refused, since they change ids, and so are colours that
-    are not VOC's: DataError, as for a file that is damaged. Grey stored as RGB is grey.
+    Files that do not keep numbers are refused: JPEG and WEBP blur them, and who writes a GIF may
+    renumber its colours; and so are colours that are not VOC's. DataError, as for a file that is
+    damaged. Grey stored as RGB is grey.
     """
     with opened(path) as image:
-        if image.format not in _LOSSLESS:
+        if image.format not in _FAITHFUL:
             raise DataError(
-                f"a {image.format}, which blurs class numbers: expected a palette or grey PNG"
+                f"a {image.format}, which does not keep class numbers: expected palette or grey PNG"
             )
         raw = _raw_mode(image)
         image.load()

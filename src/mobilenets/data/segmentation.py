@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.mask_files import Pairs, find_pairs
-from mobilenets.data.mask_images import Look, gather, look_at
+from mobilenets.data.mask_images import Look, gather, look_at, usable
 from mobilenets.data.mask_names import Naming, name_ids
-from mobilenets.data.problems import Problem
+from mobilenets.data.problems import Problem, Problems
 from mobilenets.data.shapes import BUILT_IN, ShapeMasks, is_built_in
 from mobilenets.data.shapes import Split as ShapeSplit
 from mobilenets.data.splits import Split, check_split, choose, present, sizes
@@ -63,9 +63,8 @@ def open_segmentation(
     - folders of images and of masks with the same names, as `images/` and `masks/`;
     - the word `shapes`: the built-in data set.
 
-    Every mask of the split is read once, for what it holds; where nothing names the classes, those
-    for training too. Validation images are held out as `open_detection` does, and `eval` and
-    `all` mean the same.
+    Every mask of the split and of those for training is read once, for what it holds. Validation
+    images are held out as `open_detection` does, and `eval` and `all` mean the same.
 
     Images and masks that cannot be used are left out, and counted and named in `problems` and
     `notes`; ids that are no class are void, and named too. DataError where nothing is left.
@@ -126,8 +125,8 @@ def _name(found: Pairs) -> Naming:
     """The classes, by the masks of the training part where the data does not say them."""
     own = [i for i, part in enumerate(found.parts) if part in ("train", "")]
     own = own or list(range(len(found.files)))
-    looks = [look for look in look_at(found, own) if not look.wrong]
-    ids = np.unique(np.concatenate([look.ids for look in looks] or [np.zeros(0, np.uint16)]))
+    looks = list(usable(found, own, look_at(found, own), Problems(), "train").values())
+    ids = np.unique(np.concatenate([look.ids for look in looks]))
     return name_ids(
         found.root,
         [found.files[i] for i in own],

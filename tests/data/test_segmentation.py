@@ -1,0 +1,383 @@
+"""Images with masks: the layouts, the parts, the names of classes."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobilenets.data.segmentation import has_masks, open_parts, open_segmentation
+from mobilenets.data.shapes import ShapeMasks, ShapeObjects
+from mobilenets.errors import DataError
+from tests.data.detection_files import coco, put, voc, write
+from tests.data.mask_files import colours, grey, grey16, palette, photo, voc_colour
+
+IDS = [[0, 0, 1, 255], [0, 2, 1, 1], [0, 0, 0, 0]]
+
+
+def kinds(data) -> dict[str, int]:
+    return {problem.kind: problem.count for problem in data.problems}
+
+
+def names(data) -> list[str]:
+    return [data.name(i) for i in range(len(data))]
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """VOC's layout, images 1 .. 6: 1 to 3 for train, 4 val, 5 test, 6 in no list."""
+    for i in range(1, 7):
+        photo(tmp_path, f"JPEGImages/{i}.jpg")
+        palette(tmp_path, f"SegmentationClass/{i}.png", IDS)
+        palette(tmp_path, f"SegmentationObject/{i}.png", IDS)
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    write(lists / "train.txt", "1\n2\n3\n")
+    write(lists / "val.txt", "4\n")
+    write(lists / "trainval.txt", "1\n2\n3\n4\n")
+    write(lists / "test.txt", "5\n")
+    return tmp_path
+
+
+@pytest.mark.assets
+def test_real_roads_are_what_their_files_say(assets):
+    root = assets / "camvid"
+    parts = open_parts(root)
+    for part, images in (("train", 123), ("val", 51)):
+        data = open_segmentation(root, part)
+        listed = (root / "ImageSets" / "Segmentation" / f"{part}.txt").read_text().split()
+        assert sorted(names(data)) == [f"JPEGImages/{name}.jpg" for name in sorted(listed)]
+        assert len(data) == len(parts[part]) == images
+        assert data.classes[:4] == ("sky", "building", "pole", "road")
+        assert len(data.classes) == 11
+        assert data.kind == "VOC masks"
+        assert data.problems == []
+        assert any("CamVid as the SegNet tutorial has it" in note for note in data.notes)
+        total = np.zeros(12, np.int64)
+        for i in range(0, images, 10):
+            stem = data.name(i).removeprefix("JPEGImages/").removesuffix(".jpg")
+            with Image.open(root / "SegmentationClass" / f"{stem}.png") as image:
+                wanted = np.array(image)
+            wanted[wanted == 11] = 255
+            assert (data.target(i) == wanted).all()
+            assert data.image(i).size == data.image_size(i) == wanted.shape[::-1]
+            assert data.pixels_of(i).sum() == wanted.size
+        for path in (root / "SegmentationClass" / f"{name}.png" for name in listed):
+            with Image.open(path) as image:
+                total += np.array(image.histogram()[:12])
+        assert (data.pixels() == total).all()  # the file's 11 is void, the last
+
+
+@pytest.mark.assets
+def test_real_objects_with_masks_for_some(assets):
+    data = open_segmentation(assets / "coco128", "eval")
+    assert len(data) == 100
+    assert data.classes[:2] == ("background", "aeroplane")
+    assert (len(data.classes), data.named, data.kind) == (21, True, "images and masks")
+    assert kinds(data) == {"no mask": 28}
+    train, val = (open_segmentation(assets / "coco128", part) for part in ("train", "val"))
+    assert sorted(names(train) + names(val)) == sorted(names(data))
+    assert len(val) == 20
+    assert open_segmentation(assets / "coco128", "val", seed=1).files != val.files
+
+
+def test_a_mask_is_the_files_numbers_and_void(pets):
+    data = open_segmentation(pets, "train")
+    assert data.target(0).tolist() == IDS
+    assert data.target(0).dtype == np.uint8
+    assert (len(data.classes), data.classes[1], data.named) == (21, "aeroplane", True)
+    assert data.image_size(0) == data.image(0).size == (4, 3)
+    assert data.problems[0].kind == "unlisted"
+
+
+def test_pixels_are_counted_as_one_would_by_hand(pets):
+    palette(pets, "SegmentationClass/2.png", [[3, 3, 3, 3], [255, 0, 1, 1], [255, 255, 2, 7]])
+    data = open_segmentation(pets, "train")
+    count: Counter[int] = Counter()
+    for i in range(len(data)):
+        own = Counter(data.target(i).ravel().tolist())
+        assert data.pixels_of(i).tolist() == [own[c] for c in [*range(21), 255]]
+        count += own
+    assert data.pixels().tolist() == [count[c] for c in [*range(21), 255]]
+    assert data.pixels().dtype == np.int64
+
+
+def test_the_lists_say_the_parts(pets):
+    found = {split: names(open_segmentation(pets, split)) for split in ("train", "val", "test")}
+    assert found == {
+        "train": [f"JPEGImages/{i}.jpg" for i in (1, 2, 3)],
+        "val": ["JPEGImages/4.jpg"],
+        "test": ["JPEGImages/5.jpg"],
+    }
+    assert len(open_segmentation(pets, "all")) == 5
+    assert list(open_parts(pets)) == ["train", "val", "test"]
+    write(pets / "ImageSets/Segmentation/val.txt", "3\n4\n77\n")
+    (pets / "SegmentationClass/1.png").unlink()
+    assert kinds(open_segmentation(pets, "train")) == {
+        "overlap": 1,
+        "missing": 1,
+        "unlisted": 1,
+        "no mask": 1,
+    }
+    assert names(open_segmentation(pets, "train")) == ["JPEGImages/2.jpg"]
+
+
+def test_a_devkit_is_opened_and_of_several_one_must_be_named(pets, tmp_path_factory):
+    root = tmp_path_factory.mktemp("kit")
+    pets.rename(root / "VOC2012")
+    assert len(open_segmentation(root, "train")) == 3
+    (root / "VOC2007" / "SegmentationClass").mkdir(parents=True)
+    with pytest.raises(DataError, match="several data sets, give one of them: VOC2007, VOC2012"):
+        open_segmentation(root, "train")
+
+
+LAYOUTS = [
+    ("images/{0}.jpg", "masks/{0}.png", ""),
+    ("imgs/{0}.jpg", "labels/{0}.png", ""),
+    ("images/{0}.jpg", "masks/{0}_mask.png", ""),
+    ("images/{0}.jpg", "annotations/trimaps/{0}.png", ""),
+    ("images/north/{0}.jpg", "masks/north/{0}.png", ""),
+    ("photos/{0}.png", "levels/{0}.png", ""),
+    ("{0}.jpg", "{0}.png", ""),
+    ("{0}.jpg", "voc21-masks/{0}.png", ""),
+    ("{0}.png", "{0}_mask.png", ""),
+    ("data/set/JPEGImages/{0}.jpg", "data/set/SegmentationClass/{0}.png", ""),
+    ("images/{0}.jpg", "train/masks/{0}.png", "train"),
+    ("images/train/{0}.jpg", "masks/train/{0}.png", "train"),
+    ("train/images/{0}.jpg", "train/masks/{0}.png", "train"),
+    ("train/{0}.jpg", "train_masks/{0}.tif", "train"),
+    ("train_images/{0}.jpg", "train_masks/{0}.png", "train"),
+    ("images/training/{0}.jpg", "annotations/training/{0}.png", "train"),
+    ("train/{0}.jpg", "train/{0}_mask.png", "train"),
+    ("train2017/{0}.jpg", "stuffthingmaps/train2017/{0}.png", "train"),
+    ("images/train2017/{0}.jpg", "annotations/stuff_train2017_pixelmaps/{0}.png", "train"),
+]
+
+
+@pytest.mark.parametrize(("image", "mask", "part"), LAYOUTS)
+def test_folders_of_images_and_masks(tmp_path, image, mask, part):
+    for i in range(3):
+        photo(tmp_path, image.format(f"a{i}"))
+        grey(tmp_path, mask.format(f"a{i}"), [[i, 1, 2, 3]] * 3)
+    assert has_masks(tmp_path)
+    [(found, data)] = open_parts(tmp_path).items()
+    assert found == (part or "all")
+    assert data.kind == ("COCO masks" if "2017" in mask else _kind(mask))
+    assert [data.target(i).tolist() for i in range(3)] == [[[i, 1, 2, 3]] * 3 for i in range(3)]
+    assert [data.image(i).mode for i in range(3)] == ["RGB"] * 3
+    assert data.problems == []
+    assert data.classes == ("0", "1", "2", "3")
+    assert not data.named
+    assert any("called by their ids" in note for note in data.notes)
+
+
+def _kind(mask: str) -> str:
+    return "VOC masks" if "SegmentationClass" in mask else "images and masks"
+
+
+def test_masks_for_looking_at_are_not_taken_and_what_is_left_out_is_said(tmp_path):
+    for i in range(3):
+        photo(tmp_path, f"images/{i}.jpg")
+        colours(tmp_path, f"labels_colored/{i}.png", [[[9, 1, 200]] * 4] * 3)
+        if i:
+            grey(tmp_path, f"labels/{i}.png", IDS)
+    data = open_segmentation(tmp_path, "all")
+    assert len(data) == 2
+    assert kinds(data) == {"no mask": 1}
+    assert any("masks those of labels; left out: labels_colored (3 files)" in n for n in data.notes)
+
+
+def test_text_beside_images_is_not_masks_and_masks_in_labels_are_no_boxes(tmp_path):
+    put(tmp_path, "images/a.jpg")
+    write(tmp_path / "labels/a.txt", "0 .5 .5 .1 .1\n")
+    assert not has_masks(tmp_path)
+    with pytest.raises(DataError, match="no masks found; expected VOC"):
+        open_segmentation(tmp_path, "all")
+    for i in range(10):  # grey pictures in folders of classes
+        grey(tmp_path / "digits", f"{i}/a.png", IDS)
+    assert not has_masks(tmp_path / "digits")
+
+
+def test_images_are_held_out_by_their_names(tmp_path):
+    for i in range(10):
+        photo(tmp_path, f"images/{i}.jpg")
+        grey(tmp_path, f"masks/{i}.png", IDS)
+    train, val = open_segmentation(tmp_path, "train"), open_segmentation(tmp_path, "val")
+    assert len(val) == 2
+    assert sorted(names(train) + names(val)) == [f"images/{i}.jpg" for i in range(10)]
+    assert any("2 images are held out for validation" in note for note in train.notes)
+    for i in range(10):
+        voc(tmp_path / "boxes" / f"Annotations/{i}.xml", [("cat", 1, 1, 2, 2)])
+    assert len(open_segmentation(tmp_path, "eval")) == 10
+    assert len(open_segmentation(tmp_path, "val", val_fraction=0.5)) == 5
+
+
+def test_a_file_names_the_classes_by_their_lines_and_void_is_no_class(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey(tmp_path, "masks/a.png", [[0, 1, 2, 3], [4, 255, 3, 3], [0, 0, 0, 0]])
+    write(tmp_path / "classes.txt", "Unlabeled\nroad\nVOID\ncar\n")
+    data = open_segmentation(tmp_path, "all")
+    assert (data.classes, data.named) == (("road", "car"), True)
+    assert data.target(0).tolist() == [[255, 0, 255, 1], [255, 255, 1, 1], [255] * 4]
+    assert data.pixels().tolist() == [1, 3, 8]
+    [problem] = data.problems
+    assert problem.sentence == (
+        "1 mask has ids that are no class, which are taken as void: masks/a.png (id 4)"
+    )
+
+
+def test_wide_ids_are_classes_where_a_file_names_them(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey16(tmp_path, "masks/a.png", [[0, 300, 7, 255]] * 3)
+    write(tmp_path / "labels.txt", "0: ground\n300: roof\n1000: wall\n")
+    data = open_segmentation(tmp_path, "all")
+    assert data.classes == ("ground", "roof", "wall")
+    assert data.target(0).tolist() == [[0, 1, 255, 255]] * 3
+    assert "1 class has no pixels in all: wall" in data.notes
+    assert kinds(data) == {"out of range": 1}
+
+
+def test_roboflows_list_of_classes(tmp_path):
+    for part in ("train", "valid"):
+        photo(tmp_path, f"{part}/a.jpg")
+        grey(tmp_path, f"{part}/a_mask.png", [[0, 1, 2, 2]] * 3)
+        write(tmp_path / part / "_classes.csv", "Pixel Value, Class\n0, background\n1, x\n2, y y\n")
+    assert open_segmentation(tmp_path, "val").classes == ("background", "x", "y y")
+    write(tmp_path / "train/_classes.csv", "Pixel Value, Class\nx\n")
+    with pytest.raises(DataError, match=r"_classes.csv: expected lines of `id, name`"):
+        open_segmentation(tmp_path, "val")
+
+
+@pytest.mark.parametrize("stuff", [False, True])
+def test_coco_names_by_its_categories(tmp_path, stuff):
+    folder = "stuffthingmaps/val2017" if stuff else "annotations/stuff_val2017_pixelmaps"
+    photo(tmp_path, "val2017/1.jpg")
+    grey(tmp_path, f"{folder}/1.png", np.array([[1, 3, 3, 200]] * 3) - stuff)
+    categories = [{"id": 3, "name": "grass"}, {"id": 1, "name": "person"}, {"id": 200, "name": "x"}]
+    coco(tmp_path / "annotations/stuff_val2017.json", ["1.jpg"], [], categories)
+    data = open_segmentation(tmp_path, "val")
+    assert data.classes == ("person", "grass", "x")
+    assert data.target(0).tolist() == [[0, 1, 1, 2]] * 3
+    assert data.kind == "COCO masks"
+    [note] = [note for note in data.notes if "names are those of stuff_val2017.json" in note]
+    assert ("one more than in the masks" in note) == stuff
+    write(tmp_path / "annotations/stuff_val2017.json", '{"images": [')
+    with pytest.raises(DataError, match=r"stuff_val2017.json: not JSON, or cut short"):
+        open_segmentation(tmp_path, "val")
+
+
+def test_one_less_than_the_categories_is_seen_from_the_ids(tmp_path):
+    photo(tmp_path, "images/1.jpg")
+    grey(tmp_path, "masks/1.png", [[0, 2, 2, 255]] * 3)
+    categories = [{"id": 1, "name": "person"}, {"id": 3, "name": "grass"}]
+    write(tmp_path / "categories.json", json.dumps(categories))
+    data = open_segmentation(tmp_path, "all")
+    assert data.target(0).tolist() == [[0, 1, 1, 255]] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\n\nb\n", "line 2 is empty"),
+        ("a\nb\na\n", "a name for two ids: a"),
+        ("a\nvoid\n", "2 to 255 classes besides void, got 1"),
+        ("", "got 0"),
+        (
+            "\n".join(map(str, range(255))) + "\nlast\n",
+            "id 255 is always void, and no class 'last'",
+        ),
+        ("\n".join(f"{i}: c{i}" for i in range(256, 600)), "got 344"),
+        (b"\xff\xfe\0", "not text in UTF-8"),
+    ],
+)
+def test_a_list_of_names_that_cannot_be_is_named(tmp_path, text, message):
+    photo(tmp_path, "images/a.jpg")
+    grey(tmp_path, "masks/a.png", IDS)
+    path = write(tmp_path / "classes.txt", text)
+    with pytest.raises(DataError, match=message) as caught:
+        open_segmentation(tmp_path, "all")
+    assert str(path) in str(caught.value)
+
+
+def test_masks_of_one_class_are_an_error_that_says_what_255_means(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey(tmp_path, "masks/a.png", [[0, 255, 255, 0]] * 3)
+    with pytest.raises(DataError, match="only one class, 0; 255 is void: a mask of two classes"):
+        open_segmentation(tmp_path, "all")
+
+
+def test_vocs_colours_have_vocs_names_and_other_palettes_numbers(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    seen = [[voc_colour(i) for i in row] for row in IDS]
+    colours(tmp_path, "masks/a.png", seen)
+    data = open_segmentation(tmp_path, "all")
+    assert data.target(0).tolist() == IDS
+    assert data.classes[15] == "person"
+    palette(tmp_path, "masks/a.png", [[0, 21, 1, 1]] * 3)
+    assert open_segmentation(tmp_path, "all").classes == tuple(map(str, range(22)))
+
+
+def test_camvid_is_known_by_its_frames_and_ids(tmp_path):
+    for name in ("0001TP_1", "0006R0_2", "0016E5_3", "Seq05VD_4"):
+        photo(tmp_path, f"images/{name}.jpg")
+        grey(tmp_path, f"masks/{name}.png", [[0, 10, 11, 255]] * 3)
+    data = open_segmentation(tmp_path, "all")
+    assert data.classes[10] == "bicyclist"
+    assert data.target(0).tolist() == [[0, 10, 255, 255]] * 3
+    assert data.problems == []
+    grey(tmp_path, "masks/0001TP_1.png", [[0, 12, 11, 255]] * 3)
+    assert open_segmentation(tmp_path, "all").classes == tuple(map(str, range(13)))
+
+
+def test_shapes_have_the_pixels_of_their_objects():
+    data, objects = ShapeMasks("val"), ShapeObjects("val")
+    assert data.classes == ("background", *objects.classes)
+    assert len(data) == len(objects) == 256
+    for i in range(5):
+        mask, boxes = data.target(i), objects.target(i)
+        assert mask.shape == (128, 128)
+        assert set(np.unique(mask)) - {0} <= set((boxes.labels + 1).tolist())
+        inside = np.zeros_like(mask, bool)
+        for left, top, right, bottom in boxes.boxes.round().astype(int).tolist():
+            inside[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1] = True
+        assert inside[mask > 0].all()
+        assert data.name(i) == objects.name(i)
+        assert data.image(i).tobytes() == objects.image(i).tobytes()
+        assert data.pixels_of(i).tolist() == [
+            int((mask == label).sum()) for label in [*range(9), 255]
+        ]
+        mask[:] = 3  # what is given away is a copy
+        assert (data.target(i) != 3).any()
+    assert ShapeMasks("val", size=40).image_size(0) == (40, 40)
+    with pytest.raises(ValueError, match="size must be"):
+        ShapeMasks(size=3)
+
+
+def test_the_word_shapes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert has_masks("shapes")
+    assert len(open_segmentation("shapes", "all")) == 1280
+    assert len(open_segmentation("shapes", "eval")) == 256
+    assert list(open_parts("shapes")) == ["train", "val"]
+    with pytest.raises(DataError, match="no images for test"):
+        open_segmentation("shapes", "test")
+
+
+@pytest.mark.parametrize(
+    ("path", "split", "fraction", "error", "message"),
+    [
+        ("nowhere", "train", 0.2, DataError, "nowhere: no such data folder"),
+        ("shapes", "half", 0.2, ValueError, "split must be train, val, test, all or eval"),
+        ("shapes", "train", 1.0, ValueError, "val_fraction must be between 0 and 1"),
+    ],
+)
+def test_arguments_that_are_wrong(path, split, fraction, error, message):
+    with pytest.raises(error, match=message):
+        open_segmentation(path, split, val_fraction=fraction)
+
+
+def test_a_part_that_is_not_there(tmp_path):
+    photo(tmp_path, "images/train/a.jpg")
+    grey(tmp_path, "masks/train/a.png", IDS)
+    with pytest.raises(DataError, match="no images for test; it has 1 for train"):
+        open_segmentation(tmp_path, "test")
