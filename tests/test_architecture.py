@@ -30,6 +30,10 @@ MAY_IMPORT = {
 # These may import everything: the public names, the demonstration, the command line.
 TOPS = {"__init__", "__main__", "cli", "demo"}
 TORCH = {"torch", "torchvision", "timm", "accelerate"}
+TRANSFORMS = {
+    f"mobilenets.data.{name}" for name in ("transforms", "box_transforms", "mask_transforms")
+}
+"""What training does to images: it may import torch, and evaluation never imports it."""
 BROUGHT = {"filelock": "torch", "flatbuffers": "tflite", "google": "onnx"}
 """What comes with a library that is declared: import name -> that library's."""
 ENTRIES = {"mobilenets", "mobilenets.__main__", "mobilenets.cli"}
@@ -85,7 +89,7 @@ def test_a_module_imports_only_what_its_place_allows(module):
 def test_torch_is_imported_only_where_it_may_be(module):
     if unit(module) not in {"runtime", "engine", "cost", "data", *LEAVES}:
         return
-    if module in ("mobilenets.data.transforms", "mobilenets.data.box_transforms"):
+    if module in TRANSFORMS:
         return
     wrong = {name for name in IMPORTS[module] if name.split(".")[0] in TORCH}
     assert not wrong, f"{module} must not import {sorted(wrong)}, not even lazily"
