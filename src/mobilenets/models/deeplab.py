@@ -54,7 +54,8 @@ class DeepLab(nn.Module):
     def coarse(self, x: Tensor) -> Tensor:
         """(N, classes, h, w): the logits of the feature map's places."""
         features = self.backbone(x)
-        mean = self.pool(F.adaptive_avg_pool2d(features, 1)).expand(-1, -1, *features.shape[2:])
+        # Of an adaptive pool of one image torch's exporter makes strides that no runtime knows.
+        mean = self.pool(features.mean((2, 3), keepdim=True)).expand(-1, -1, *features.shape[2:])
         joined = torch.cat([mean, *(branch(features) for branch in self.branches)], 1)
         out: Tensor = self.classifier(self.dropout(self.project(joined)))
         return out
