@@ -17,5 +17,8 @@ def atrous_rates(output_stride: OutputStride) -> tuple[int, int, int]:
 
 
 def scaled_side(side: int, scale: float) -> int:
-    """Pixels of a side of `side` at a scale: 513 at 0.5 is 257, corners on corners."""
-    return max(round((side - 1) * scale) + 1, 2)
+    """Pixels of a side of `side` at a scale: 513 at 0.5 is 257, corners on corners.
+
+    As the released code: parts of a pixel are cut off.
+    """
+    return max(int((side - 1) * scale) + 1, 2)
