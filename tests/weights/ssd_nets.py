@@ -44,33 +44,38 @@ class Net:
     def has(self, name):
         return any(key.startswith(f"{name}.") for key in self.state)
 
-    def convolve(self, name, x, weight, bias, stride):
+    def convolve(self, name, x, weight, bias, stride, rate=1):
         """`weight` is torch's; depthwise where it has one input channel for several."""
         import tensorflow as tf
 
         kernel = weight.shape[-1]
         padding = "SAME"
         if self.symmetric and kernel > 1:
-            x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+            x = tf.pad(x, [[0, 0], [rate, rate], [rate, rate], [0, 0]])
             padding = "VALID"
         if weight.shape[1] == 1 and x.shape[3] > 1:
             filters = tf.constant(weight.transpose(2, 3, 0, 1), tf.float32)
-            y = tf.nn.depthwise_conv2d(x, filters, [1, stride, stride, 1], padding)
+            y = tf.nn.depthwise_conv2d(
+                x, filters, [1, stride, stride, 1], padding, dilations=[rate] * 2
+            )
         else:
             filters = tf.constant(weight.transpose(2, 3, 1, 0), tf.float32)
-            y = tf.nn.conv2d(x, filters, stride, padding)
+            y = tf.nn.conv2d(x, filters, stride, padding, dilations=rate)
         return tf.nn.bias_add(y, tf.constant(bias, tf.float32))
 
-    def unit(self, name, x, stride=1, relu=True):
+    def unit(self, name, x, stride=1, relu=True, rate=1):
         import tensorflow as tf
 
+        x = self.convolve(name, x, *self.folded(name, 1e-3), stride, rate)
+        return tf.nn.relu6(x) if relu else x
+
+    def folded(self, name, eps):
+        """A unit's weight and bias with its norm in them."""
         state = self.state
         norm = {k: state[f"{name}.norm.{k}"] for k in ("weight", "bias")}
-        scale = norm["weight"] / np.sqrt(state[f"{name}.norm.running_var"] + 1e-3)
+        scale = norm["weight"] / np.sqrt(state[f"{name}.norm.running_var"] + eps)
         bias = norm["bias"] - scale * state[f"{name}.norm.running_mean"]
-        weight = state[f"{name}.conv.weight"] * scale[:, None, None, None]
-        x = self.convolve(name, x, weight, bias, stride)
-        return tf.nn.relu6(x) if relu else x
+        return state[f"{name}.conv.weight"] * scale[:, None, None, None], bias
 
     def maps(self, x):
         x = self.unit("backbone.stem", x, 2)

@@ -74,7 +74,7 @@ def test_another_network(tmp_path, name, suffix):
     path = tmp_path / f"w.{suffix}"
     save = torch.save if suffix == "pth" else safetensors.torch.save_file
     save(torchvision.models.get_model(name, num_classes=2).state_dict(), path)
-    refused(path, "no MobileNet V1 or V2 classifier|no width of mobilenet_v2")
+    refused(path, "no network on MobileNet V1 or V2|no width of mobilenet_v2")
 
 
 def test_onnx_is_for_predict_and_eval(tmp_path):

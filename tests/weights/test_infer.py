@@ -33,6 +33,10 @@ CASES = [
     ("ssdlite_mobilenet_v1", {"width": 0.3, "classes": 2}),
     ("ssdlite_mobilenet_v2", {"width": 0.35, "classes": 20}),
     ("ssdlite_mobilenet_v2", {"width": 1.0, "classes": 80}),
+    ("deeplabv3_mobilenet_v1", {"width": 0.3, "classes": 4, "aspp": True}),
+    ("deeplabv3_mobilenet_v2", {"width": 0.35, "classes": 2, "aspp": False}),
+    ("deeplabv3_mobilenet_v2", {"width": 1.0, "classes": 21, "aspp": True}),
+    ("deeplabv3_mobilenet_v2", {"width": 0.5, "classes": 21, "aspp": False, "divisor": 1}),
 ]
 
 
@@ -43,8 +47,17 @@ def test_a_built_network_is_recognised_from_its_state_dict(name, arguments):
     assert infer(state) == (name, arguments)
 
 
-@pytest.mark.parametrize("name", ["ssd_mobilenet_v1", "ssd_mobilenet_v2", "ssdlite_mobilenet_v2"])
-def test_the_defaults_of_a_detector_are_its_constructors(name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ssd_mobilenet_v1",
+        "ssd_mobilenet_v2",
+        "ssdlite_mobilenet_v2",
+        "deeplabv3_mobilenet_v1",
+        "deeplabv3_mobilenet_v2",
+    ],
+)
+def test_the_defaults_of_a_network_are_its_constructors(name):
     with torch.device("meta"):
         state = build(name).state_dict()
     found = {k: tuple(v.shape) for k, v in state.items() if not k.endswith("num_batches_tracked")}
@@ -56,6 +69,21 @@ def test_a_detector_on_an_unusual_backbone_is_refused():
     tensors = {k: v for k, v in detector.items() if not k.startswith("backbone")}
     tensors |= shapes("mobilenet_v1", width=0.5, shallow=True)
     with pytest.raises(WeightsError, match="a detector on a mobilenet_v1 with another shallow"):
+        infer(tensors)
+
+
+def test_segmentation_on_an_unusual_backbone_is_refused():
+    network = shapes("deeplabv3_mobilenet_v1", width=0.5)
+    tensors = {k: v for k, v in network.items() if not k.startswith("backbone")}
+    tensors |= shapes("mobilenet_v1", width=0.5, shallow=True)
+    with pytest.raises(WeightsError, match="segmentation on a mobilenet_v1 with another shallow"):
+        infer(tensors | {k: v for k, v in network.items() if k.startswith("classifier")})
+
+
+def test_a_branch_too_few_is_named():
+    tensors = shapes("deeplabv3_mobilenet_v2", width=0.35, aspp=True)
+    tensors = {k: v for k, v in tensors.items() if not k.startswith("branches.3")}
+    with pytest.raises(WeightsError, match=r"needs a tensor branches\.3\.conv\.weight"):
         infer(tensors)
 
 

@@ -49,6 +49,15 @@ CARDS = [
         results={"ap": 0.25},
     ),
     ModelCard("ssd_mobilenet_v1", {"width": 0.1, "classes": 3, "head_kernel": 3}, task="detect"),
+    ModelCard(
+        "deeplabv3_mobilenet_v2",
+        {"width": 0.5, "divisor": 1, "classes": 2, "aspp": True, "output_stride": 8},
+        task="segment",
+        labels=("background", "road"),
+        preprocessing=Preprocessing(size=(97, 65), resize="pad"),
+        results={"miou": 0.5},
+    ),
+    ModelCard("deeplabv3_mobilenet_v1", {"width": 0.1, "classes": 3}, task="segment"),
 ]
 
 
@@ -139,6 +148,7 @@ def rewrite(path, **changes):
         {"architecture": "resnet50"},
         {"architecture": "ssd300_vgg16"},
         {"architecture": "ssdlite_mobilenet_v1"},
+        {"architecture": "deeplabv3_mobilenet_v1"},
         {"arguments": {"width": 0.25, "classes": 4, "shallow": True}},
     ],
 )
@@ -180,7 +190,7 @@ def test_another_network_than_expected_is_refused(tmp_path, expected, message):
 
 def test_the_backbone_may_be_expected_of_any_task(tmp_path):
     path = tmp_path / "m.safetensors"
-    for card in (CARDS[2], CARDS[3]):
+    for card in (CARDS[2], CARDS[3], CARDS[5]):
         save(network(card), path)
         assert load(path, backbone="mobilenet_v2").card.architecture == card.architecture
         with pytest.raises(WeightsError, match="expected a network on mobilenet_v1, but the file"):

@@ -12,10 +12,12 @@ from transformers import (
     MobileNetV1ForImageClassification,
     MobileNetV2Config,
     MobileNetV2ForImageClassification,
+    MobileNetV2ForSemanticSegmentation,
 )
 
 from mobilenets.card import TORCHVISION, Preprocessing
 from mobilenets.errors import WeightsError
+from mobilenets.runtime.labels import VOC
 from mobilenets.weights import identify, load
 
 from .peers import assert_same, randomise
@@ -243,6 +245,93 @@ def test_huggingface_variants_that_we_cannot_express_are_refused(tmp_path, optio
     config = MobileNetV2Config(**{"depth_multiplier": 0.35, "num_labels": 2, **options})
     save_hf(MobileNetV2ForImageClassification(config), tmp_path)
     with pytest.raises(WeightsError, match=reason):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "expected"),
+    [
+        (
+            {"num_labels": 21, "output_stride": 8, "image_size": 513},
+            (65, 97),
+            {"classes": 21, "output_stride": 8},
+        ),
+        (
+            {"depth_multiplier": 0.35, "num_labels": 5, "output_stride": 16, "tf_padding": False},
+            (129, 129),
+            {"width": 0.35, "classes": 5, "output_stride": 16, "padding": "symmetric"},
+        ),
+        (
+            {
+                "depth_multiplier": 0.5,
+                "depth_divisible_by": 1,
+                "num_labels": 2,
+                "finegrained_output": False,
+                "layer_norm_eps": 0.01,
+                "classifier_dropout_prob": 0.5,
+                "semantic_loss_ignore_index": 0,
+            },
+            (130, 97),
+            {"width": 0.5, "divisor": 1, "classes": 2, "output_stride": 32, "norm_eps": 0.01},
+        ),
+    ],
+)
+def test_huggingface_segmentation(tmp_path, options, size, expected):
+    peer = randomise(MobileNetV2ForSemanticSegmentation(MobileNetV2Config(**options)))
+    with torch.no_grad():
+        peer.segmentation_head.classifier.convolution.bias.normal_()
+    save_hf(peer, tmp_path)
+    ours = load(tmp_path)
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        theirs, found = peer(x).logits, ours.coarse(x)
+        assert ours(x).shape == (2, options["num_labels"], *size)
+    assert found.shape == theirs.shape
+    assert (found - theirs).abs().max() < 1e-4 * theirs.abs().max()
+    assert theirs.std(dim=0).max() > 1e-3
+    card = ours.card
+    assert (card.architecture, card.task) == ("deeplabv3_mobilenet_v2", "segment")
+    defaults = {"width": 1.0, "aspp": False, "padding": "same", "norm_eps": 1e-3}
+    assert card.arguments == {**defaults, **expected}
+    assert card.labels == (VOC if options["num_labels"] == 21 else ())
+    side = options.get("image_size", 224)
+    assert card.preprocessing.size == (side, side)
+    assert card.preprocessing.resize == ("pad" if side >= 513 else "squash")
+    assert identify(tmp_path) == card
+
+
+def test_huggingface_segmentation_is_never_cropped(tmp_path):
+    """Their processor crops the centre, and the pixels around it would have no class."""
+    config = MobileNetV2Config(depth_multiplier=0.35, id2label={0: "void", 1: "road"})
+    save_hf(
+        MobileNetV2ForSemanticSegmentation(config),
+        tmp_path,
+        crop_size={"height": 513, "width": 513},
+        size={"shortest_edge": 545},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )
+    card = identify(tmp_path)
+    assert card.preprocessing == Preprocessing(size=(513, 513), resize="pad")
+    assert card.labels == ("void", "road")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("segmentation_head.conv_pool.normalization.bias", "there is no tensor segmentation_head"),
+        ("segmentation_head.conv_extra.weight", "conv_extra.weight has no place in a MobileNet"),
+    ],
+)
+def test_a_segmentation_head_that_is_not_theirs_is_refused(tmp_path, name, message):
+    config = MobileNetV2Config(depth_multiplier=0.35, num_labels=2)
+    state = MobileNetV2ForSemanticSegmentation(config).state_dict()
+    if name in state:
+        del state[name]
+    else:
+        state[name] = torch.zeros(3)
+    safetensors.torch.save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match=message):
         load(tmp_path)
 
 

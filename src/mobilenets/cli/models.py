@@ -73,7 +73,12 @@ def published_rows() -> list[dict[str, Any]]:
 
     rows = []
     for found in PUBLISHED.values():
-        cost = profile(found.architecture, width=found.width, resolution=found.resolution)
+        cost = profile(
+            found.architecture,
+            width=found.width,
+            resolution=found.resolution,
+            **found.arguments,
+        )
         rows.append(
             {
                 "name": found.name,

@@ -1,4 +1,4 @@
-"""The classes of ImageNet and COCO in words, and which output of a model a data set's class is."""
+"""The classes of ImageNet, COCO and VOC in words, and which output of a model is which class."""
 
 import re
 from collections.abc import Sequence
@@ -42,6 +42,20 @@ def coco_labels(outputs: int) -> tuple[str, ...]:
     named = {int(i): name for i, name in zip(_COCO_IDS, COCO, strict=True)}
     ids = tuple(named.get(i, unused_label(i)) for i in range(1, 1 + max(named)))
     return {len(COCO): COCO, len(ids): ids}.get(outputs, ())
+
+
+VOC = (
+    BACKGROUND,
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
+)
+"""The 20 classes of Pascal VOC in the order of its masks, behind the background."""
+
+
+def voc_labels(outputs: int) -> tuple[str, ...]:
+    """The names of a segmentation network of VOC's 21 classes; () for any other number."""
+    return VOC if outputs == len(VOC) else ()
 
 
 def unused_label(number: int) -> str:

@@ -30,6 +30,7 @@ from mobilenets.weights.tensors import (
 
 if TYPE_CHECKING:
     from mobilenets.models.classifier import Classifier
+    from mobilenets.models.deeplab import DeepLab
     from mobilenets.models.ssd import SSD
 
 __all__ = ["identify", "load", "read"]
@@ -56,7 +57,7 @@ def load(
     architecture: str | None = None,
     backbone: str | None = None,
     width: float | None = None,
-) -> "Classifier | SSD":
+) -> "Classifier | SSD | DeepLab":
     """The network in WEIGHTS, in eval mode, with its `card`.
 
     What the caller expects: `architecture`, the network's name; `backbone`, such as
@@ -74,7 +75,7 @@ def load(
     _expect(path, card, architecture, width, backbone)
     try:
         with torch.device("meta"):  # shapes alone: random weights would be drawn for nothing
-            model = cast("Classifier | SSD", build(card.architecture, **card.arguments))
+            model = cast("Classifier | SSD | DeepLab", build(card.architecture, **card.arguments))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{path}: its header asks for another network ({error})") from error
     counters = {name for name in model.state_dict() if name.endswith("num_batches_tracked")}
@@ -149,7 +150,7 @@ def _convert(path: Path, tensors: Arrays) -> Foreign:
                 return convert(names, path)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    raise WeightsError(f"{path}: no MobileNet V1 or V2 classifier: {describe(tensors)}")
+    raise WeightsError(f"{path}: no network on MobileNet V1 or V2: {describe(tensors)}")
 
 
 def _locate(weights: str | Path) -> tuple[Path, Published | None]:

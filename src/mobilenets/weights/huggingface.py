@@ -1,10 +1,12 @@
-"""Hugging Face's MobileNetV1/V2ForImageClassification, with the .json files that lie beside.
+"""Hugging Face's MobileNets, with the .json files that lie beside.
 
+MobileNetV1/V2ForImageClassification, and MobileNetV2ForSemanticSegmentation, which is a DeepLabv3.
 Without config.json the file alone says architecture, width and classes; the rest is then what
 Google's own checkpoints have: TensorFlow's padding, epsilon .001, 224 pixels.
 """
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ from numpy.typing import NDArray
 from mobilenets.card import INCEPTION, Interpolation, ModelCard, Preprocessing
 from mobilenets.errors import WeightsError
 from mobilenets.models.geometry import BN_EPS
-from mobilenets.runtime.labels import imagenet_labels
+from mobilenets.runtime.labels import imagenet_labels, voc_labels
 from mobilenets.weights.infer import infer
-from mobilenets.weights.source import Foreign
+from mobilenets.weights.source import Foreign, segmentation_resize
 from mobilenets.weights.tensors import Arrays, gather, read_json
 
 RESAMPLE: dict[int, Interpolation] = {
@@ -42,6 +44,8 @@ def convert(tensors: Arrays, path: Path) -> Foreign:
     config = read_json(path.parent / "config.json")
     if not str(config.get("model_type", "")).startswith("mobilenet_v"):
         config = {}  # of something else
+    if any(name.startswith("segmentation_head.") for name in tensors):
+        return _segmenter(tensors, path, config)
     if "classifier.weight" not in tensors:
         raise WeightsError("a MobileNet of transformers without a classifier")
     v2 = any(name.startswith("mobilenet_v2.") for name in tensors)
@@ -53,11 +57,53 @@ def convert(tensors: Arrays, path: Path) -> Foreign:
     card = ModelCard(
         name,
         arguments,
-        labels=_labels(config, arguments["classes"]),
+        labels=_labels(config, arguments["classes"], imagenet_labels),
         preprocessing=_preprocessing(config, path.parent),
-        source=f"Hugging Face: {config.get('_name_or_path') or path.name}",
+        source=_source(config, path),
     )
     return Foreign(card, found)
+
+
+def _source(config: Mapping[str, Any], path: Path) -> str:
+    return f"Hugging Face: {config.get('_name_or_path') or path.name}"
+
+
+def _segmenter(tensors: Arrays, path: Path, config: Mapping[str, Any]) -> Foreign:
+    """A DeepLabv3, whose last convolution is stored but not used.
+
+    Google's two-branch head: their class has no other. Their output stride is 32 where
+    config.json does not say. Dropout is no part of the weights and stays ours.
+    """
+    used = {k: v for k, v in tensors.items() if not k.startswith("mobilenet_v2.conv_1x1.")}
+    units = [unit for unit in _v2_units(tensors) if unit[0] != "backbone.last"]
+    found = gather(used, [*units, *_head_units()], "segmentation_head.classifier.convolution")
+    found["classifier.weight"] = found["classifier.weight"][:, :, None, None]
+    name, arguments = infer(found)
+    _check_first_block(found)
+    arguments |= {"output_stride": 32, **_knobs(config)}
+    preprocessing = _preprocessing(config, path.parent)
+    if preprocessing.resize == "crop":  # which would leave pixels without a class
+        preprocessing = dataclasses.replace(
+            preprocessing,
+            resize=segmentation_resize(preprocessing.size),
+            crop_fraction=INCEPTION.crop_fraction,
+        )
+    card = ModelCard(
+        name,
+        arguments,
+        task="segment",
+        labels=_labels(config, arguments["classes"], voc_labels),
+        preprocessing=preprocessing,
+        source=_source(config, path),
+    )
+    return Foreign(card, found)
+
+
+def _head_units() -> Iterator[tuple[str, str, str]]:
+    names = {"pool": "conv_pool", "branches.0": "conv_aspp", "project": "conv_projection"}
+    for ours, theirs in names.items():
+        theirs = f"segmentation_head.{theirs}"
+        yield ours, f"{theirs}.convolution", f"{theirs}.normalization"
 
 
 def _v1_units(tensors: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, str]]:
@@ -117,11 +163,14 @@ def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
     return knobs if stride == 32 else knobs | {"output_stride": stride}
 
 
-def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...]:
+def _labels(
+    config: Mapping[str, Any], classes: int, usual: Callable[[int], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The names in config.json; where it has none, the `usual` of so many classes."""
     names = config.get("id2label") or {}
     labels = tuple(str(names[key]) for key in sorted(names, key=int))
     unnamed = all(label == f"LABEL_{i}" for i, label in enumerate(labels))
-    return imagenet_labels(classes) if unnamed or len(labels) != classes else labels
+    return usual(classes) if unnamed or len(labels) != classes else labels
 
 
 def _preprocessing(config: Mapping[str, Any], folder: Path) -> Preprocessing:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mobilenets.errors import WeightsError
+from mobilenets.models.deeplab_geometry import HEAD_CHANNELS
 from mobilenets.models.geometry import (
     NETWORKS,
     Block,
@@ -44,12 +45,15 @@ def infer(tensors: Mapping[str, Shaped]) -> tuple[str, dict[str, Any]]:
     channels that no width gives.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    segments = "branches.0.conv.weight" in shapes
     if "backbone.blocks.0.project.conv.weight" in shapes:
-        name, arguments = "mobilenet_v2", _v2(shapes)
+        name, arguments = "mobilenet_v2", _v2_segmenter(shapes) if segments else _v2(shapes)
     else:
         name, arguments = "mobilenet_v1", _v1(shapes)
     if "extras.0.squeeze.conv.weight" in shapes:
         name, arguments = _detector(shapes, name, arguments)
+    elif segments:
+        name, arguments = _segmenter(shapes, name, arguments)
     else:
         arguments["classes"] = _shape(shapes, "classifier.weight")[0]
     check_shapes(shapes, name, arguments)
@@ -67,6 +71,19 @@ def _detector(
     if "extras.0.depthwise.conv.weight" in shapes:
         return f"ssdlite_{backbone}", arguments
     return f"ssd_{backbone}", {**arguments, "head_kernel": head[-1]}
+
+
+def _segmenter(
+    shapes: Mapping[str, Shape], backbone: str, arguments: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    unusual = arguments.keys() - {"width", "divisor"}
+    if unusual:
+        raise WeightsError(
+            f"segmentation on a {backbone} with another {', '.join(sorted(unusual))}"
+        )
+    arguments["classes"] = _shape(shapes, "classifier.weight", "segmentation network")[0]
+    arguments["aspp"] = "branches.1.conv.weight" in shapes
+    return f"deeplabv3_{backbone}", arguments
 
 
 def check_shapes(shapes: Mapping[str, Shape], name: str, arguments: Mapping[str, Any]) -> None:
@@ -93,6 +110,8 @@ def expected_shapes(name: str, arguments: Mapping[str, Any]) -> dict[str, Shape]
     shapes, channels = _backbone(backbone, arguments)
     if task == "detect":
         return {**shapes, **_detector_shapes(name, arguments, channels)}
+    if task == "segment":
+        return _segmenter_shapes(shapes, arguments)
     classes = arguments.get("classes", 1000)
     return {**shapes, "classifier.weight": (classes, channels[-1]), "classifier.bias": (classes,)}
 
@@ -108,11 +127,13 @@ def _backbone(name: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Shape]
             shapes |= _v1_block(f"backbone.blocks.{index}", block, separable=separable)
         last = blocks[-1].c_out
     else:
-        blocks = v2_blocks(width, expansion=arguments.get("expansion", 6))
-        shapes = _unit("backbone.stem", v2_stem(width), 3, 3)
+        divisor = arguments.get("divisor", 8)
+        blocks = v2_blocks(width, expansion=arguments.get("expansion", 6), divisor=divisor)
+        shapes = _unit("backbone.stem", v2_stem(width, divisor=divisor), 3, 3)
         for index, block in enumerate(blocks):
             shapes |= _v2_block(f"backbone.blocks.{index}", block)
-        last = v2_last(width, finegrained=arguments.get("finegrained", True))
+        finegrained = arguments.get("finegrained", True)
+        last = v2_last(width, finegrained=finegrained, divisor=divisor)
         shapes |= _unit("backbone.last", last, blocks[-1].c_out, 1)
     to_32 = next(block for block in reversed(blocks) if block.stride == 2)
     return shapes, [to_32.c_in * to_32.expansion, last]
@@ -140,6 +161,25 @@ def _detector_shapes(
             shapes[f"{head}.{index}.predict.weight"] = (place * values, c_in, kernel, kernel)
             shapes[f"{head}.{index}.predict.bias"] = (place * values,)
     return shapes
+
+
+def _segmenter_shapes(
+    backbone: Mapping[str, Shape], arguments: Mapping[str, Any]
+) -> dict[str, Shape]:
+    """A segmentation network's tensors from those of its backbone, whose last block it reads."""
+    shapes = {k: v for k, v in backbone.items() if not k.startswith("backbone.last.")}
+    c_in = [shape[0] for shape in shapes.values()][-1]
+    branches = 4 if arguments.get("aspp", False) else 1
+    classes = arguments.get("classes", 21)
+    shapes |= _unit("pool", HEAD_CHANNELS, c_in, 1)
+    for index in range(branches):
+        shapes |= _unit(f"branches.{index}", HEAD_CHANNELS, c_in, 3 if index else 1)
+    shapes |= _unit("project", HEAD_CHANNELS, (1 + branches) * HEAD_CHANNELS, 1)
+    return {
+        **shapes,
+        "classifier.weight": (classes, HEAD_CHANNELS, 1, 1),
+        "classifier.bias": (classes,),
+    }
 
 
 def _unit(name: str, c_out: int, c_in: int, kernel: int) -> dict[str, Shape]:
@@ -205,6 +245,23 @@ def _v2(shapes: Mapping[str, Shape]) -> dict[str, Any]:
         if coarse is None:
             raise
         return {"width": coarse, "finegrained": False, **arguments}
+
+
+def _v2_segmenter(shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    """As `_v2`, without a last convolution; 1 is the divisor of released ones of width 0.5."""
+    found = _channels(shapes, ".project.conv.weight")
+
+    def channels(width: float, divisor: int = 8) -> Shape:
+        blocks = v2_blocks(width, divisor=divisor)
+        return v2_stem(width, divisor=divisor), *(block.c_out for block in blocks)
+
+    try:
+        return {"width": _width("mobilenet_v2", found, channels)}
+    except WeightsError:
+        width = _fit(found, lambda width: channels(width, 1))
+        if width is None:
+            raise
+        return {"width": width, "divisor": 1}
 
 
 def _shape(shapes: Mapping[str, Shape], name: str, what: str = "classifier") -> Shape:

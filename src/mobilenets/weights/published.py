@@ -6,8 +6,9 @@ its beginning, is there where it is published; see `mobilenets.weights.fetch` fo
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Published:
     """Of the file, all 64 digits or the first ones."""
     beside: tuple[str, ...] = ()
     """Addresses of small files that belong next to it."""
+    arguments: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Of its constructor, beside the width, where they are not the default."""
 
 
 def _read() -> dict[str, Published]:
@@ -38,4 +41,4 @@ def _read() -> dict[str, Published]:
 
 
 PUBLISHED: dict[str, Published] = _read()
-"""By name, V1 before V2, Google's before the others."""
+"""By name, V1 before V2, Google's before the others, those of segmentation at the end."""

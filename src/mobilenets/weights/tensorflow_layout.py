@@ -50,10 +50,11 @@ def _kinds(layers: Sequence[Layer]) -> str:
     return "".join("d" if layer.depthwise else "c" for layer in layers)
 
 
-def module_names(layers: Sequence[Layer]) -> list[str]:
-    """Our module for each layer before the classifier, such as `blocks.3.depthwise`.
+def module_names(layers: Sequence[Layer], *, last: bool = True) -> list[str]:
+    """Our module for each layer of a backbone, such as `blocks.3.depthwise`.
 
-    Raises WeightsError for an order of convolutions that is neither V1's nor V2's.
+    Without `last`, V2 ends with its last block. Raises WeightsError for an order of convolutions
+    that is neither V1's nor V2's.
     """
     kinds = _kinds(layers)
     if is_v1(layers):
@@ -63,11 +64,11 @@ def module_names(layers: Sequence[Layer]) -> list[str]:
             for part in ("depthwise", "pointwise")
         ]
         return ["stem", *parts]
-    if _V2.fullmatch(kinds):
+    if _V2.fullmatch(kinds if last else f"{kinds}c"):
         names = ["stem", "blocks.0.depthwise", "blocks.0.project"]
-        for i in range(1, (len(kinds) - 1) // 3):
+        for i in range(1, len(kinds) // 3):
             names += [f"blocks.{i}.{part}" for part in ("expand", "depthwise", "project")]
-        return [*names, "last"]
+        return [*names, "last"] if last else names
     raise WeightsError(
         f"not a MobileNetV1 or V2: its {len(kinds)} convolutions, {kinds.count('d')} of them "
         f"depthwise, are in another order"
@@ -88,9 +89,12 @@ def state_dict(layers: Sequence[Layer], classifier: Layer) -> dict[str, FloatArr
     return checked(tensors)
 
 
-def unit(name: str, layer: Layer) -> dict[str, FloatArray]:
-    """The tensors of a convolution with its norm, our module `name`."""
-    norm = layer.norm or _folded(layer)
+def unit(name: str, layer: Layer, eps: float = BN_EPS) -> dict[str, FloatArray]:
+    """The tensors of a convolution with its norm, our module `name`.
+
+    `eps` is the epsilon that a norm will have that is folded in the file.
+    """
+    norm = layer.norm or _folded(layer, eps)
     parts = ("weight", "bias", "running_mean", "running_var")
     return {
         f"{name}.conv.weight": layer.weight,
@@ -113,10 +117,10 @@ def checked(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     return {name: np.ascontiguousarray(v, np.float32) for name, v in tensors.items()}
 
 
-def _folded(layer: Layer) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _folded(layer: Layer, eps: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Gamma, beta, mean, variance with gamma / sqrt(variance + eps) = 1."""
     ones = np.ones(layer.weight.shape[0], np.float32)
-    return ones, bias_of(layer), 0 * ones, ones * np.float32(1 - BN_EPS)
+    return ones, bias_of(layer), 0 * ones, ones * np.float32(1 - eps)
 
 
 def foreign(

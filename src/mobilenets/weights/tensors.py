@@ -182,7 +182,7 @@ def gather(
 
     def take(name: str) -> NDArray[Any]:
         if name not in left:
-            raise WeightsError(f"not a complete classifier: there is no tensor {name}")
+            raise WeightsError(f"not a complete network: there is no tensor {name}")
         return left.pop(name)
 
     found: Arrays = {}
@@ -196,7 +196,7 @@ def gather(
     found["classifier.weight"] = weight.reshape(weight.shape[:2])
     found["classifier.bias"] = take(f"{classifier}.bias")
     if left:
-        raise WeightsError(f"the tensor {next(iter(left))} has no place in a MobileNet classifier")
+        raise WeightsError(f"the tensor {next(iter(left))} has no place in a MobileNet")
     return found
 
 

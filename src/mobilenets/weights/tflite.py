@@ -1,4 +1,4 @@
-"""TFLite files of MobileNetV1 and V2, classifiers and SSD: float, float16 and quantised.
+"""TFLite files of MobileNetV1 and V2: classifiers, SSD and DeepLabv3; float, float16, quantised.
 
 The network is recognised by following the operators from the image to the scores; no name is
 read. Integers become real numbers. Batch normalisation is folded in these files and becomes one
@@ -15,11 +15,13 @@ from typing import Any
 from mobilenets.card import INCEPTION, ModelCard, Preprocessing
 from mobilenets.errors import WeightsError
 from mobilenets.models.geometry import BN_EPS
-from mobilenets.runtime.labels import coco_labels, unused_label
-from mobilenets.weights import tflite_ssd
-from mobilenets.weights.source import Foreign
+from mobilenets.runtime.labels import coco_labels, unused_label, voc_labels
+from mobilenets.weights import tflite_deeplab, tflite_ssd
+from mobilenets.weights.source import Foreign, segmentation_resize
 from mobilenets.weights.tensorflow_layout import Layer, foreign, module_names
+from mobilenets.weights.tflite_dilation import joined
 from mobilenets.weights.tflite_graph import IDENTIFIER, Graph, parse
+from mobilenets.weights.tflite_paths import Found
 from mobilenets.weights.tflite_rules import (
     from_ceiling,
     padding_of,
@@ -42,15 +44,16 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path) -> Foreign:
-    """The network in a TFLite file, dequantised: a classifier, or an SSD.
+    """The network in a TFLite file, dequantised: a classifier, an SSD or a DeepLabv3.
 
-    Raises WeightsError, naming `path`, for a damaged file and for another network: those of
-    segmentation are called by their name.
+    Raises WeightsError, naming `path`, for a damaged file and for another network.
     """
     graph = parse(path)
     try:
-        _refuse_other_tasks(graph)
+        graph = joined(graph)
         preprocessing = _preprocessing(graph)
+        if tflite_deeplab.matches(graph):
+            return _segmenter(path, tflite_deeplab.convert(graph), preprocessing)
         if tflite_ssd.matches(graph):
             return _detector(path, tflite_ssd.convert(graph), preprocessing)
         layers, arguments, stored = _classifier(graph)
@@ -79,7 +82,7 @@ def _classifier(graph: Graph) -> tuple[list[Layer], dict[str, Any], str]:
     return [*to_relu6(trunk.steps, names), classifier], arguments, trunk.steps[-1].stored
 
 
-def _detector(path: Path, found: tflite_ssd.Ssd, preprocessing: Preprocessing) -> Foreign:
+def _detector(path: Path, found: Found, preprocessing: Preprocessing) -> Foreign:
     classes = found.arguments["classes"]
     card = ModelCard(
         architecture=found.name,
@@ -99,10 +102,18 @@ def _object_labels(path: Path, classes: int) -> tuple[str, ...]:
     return tuple(named) or coco_labels(classes)
 
 
-def _refuse_other_tasks(graph: Graph) -> None:
-    kinds = {operator.kind for operator in graph.operators}
-    if kinds & {"RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV"}:
-        raise WeightsError("a segmentation network; only classifiers and SSD are read from TFLite")
+def _segmenter(path: Path, found: Found, preprocessing: Preprocessing) -> Foreign:
+    classes = found.arguments["classes"]
+    resize = segmentation_resize(preprocessing.size)
+    card = ModelCard(
+        architecture=found.name,
+        arguments={**found.arguments, "norm_eps": BN_EPS},
+        task="segment",
+        labels=_labels(path, classes) or voc_labels(classes),
+        preprocessing=dataclasses.replace(preprocessing, resize=resize),
+        source=f"TFLite, {found.stored.lower()}",
+    )
+    return Foreign(card, found.tensors)
 
 
 def _preprocessing(graph: Graph) -> Preprocessing:

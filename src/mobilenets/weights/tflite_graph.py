@@ -15,7 +15,7 @@ from mobilenets.errors import WeightsError
 IDENTIFIER = b"TFL3"
 MAX_BYTES = 1 << 30
 MAX_TENSORS = 20_000
-"""Far above any classifier; a damaged count must not keep us busy."""
+"""Far above any of these networks; a damaged count must not keep us busy."""
 
 DAMAGE = (
     struct.error,
@@ -75,6 +75,10 @@ class Operator:
     dilation: tuple[int, int] = (1, 1)
     window: tuple[int, int] = (1, 1)
     """(height, width) of a pool."""
+    corners: bool = False
+    """Whether a resize puts the corners' centres on each other: TensorFlow's align_corners."""
+    axis: int = 0
+    """Of a concatenation."""
     options: bytes = b""
     """Of a custom operator, in a form of its own."""
 
@@ -205,13 +209,20 @@ def _operator(model: Any, operator: Any) -> Operator:
         "AVERAGE_POOL_2D": tflite.Pool2DOptions,
         "FULLY_CONNECTED": tflite.FullyConnectedOptions,
         "ADD": tflite.AddOptions,
+        "CONCATENATION": tflite.ConcatenationOptions,
+        "RESIZE_BILINEAR": tflite.ResizeBilinearOptions,
     }.get(kind)
     table = operator.BuiltinOptions()
     if reader is None or table is None:
         return Operator(kind, inputs, outputs)
     options = reader()
     options.Init(table.Bytes, table.Pos)
+    if kind == "RESIZE_BILINEAR":
+        corners = options.AlignCorners() and not options.HalfPixelCenters()
+        return Operator(kind, inputs, outputs, corners=corners)
     activation = _ACTIVATIONS[options.FusedActivationFunction()]
+    if kind == "CONCATENATION":
+        return Operator(kind, inputs, outputs, activation, axis=options.Axis())
     if kind in ("FULLY_CONNECTED", "ADD"):
         return Operator(kind, inputs, outputs, activation)
     padding = "VALID" if options.Padding() else "SAME"

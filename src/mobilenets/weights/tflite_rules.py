@@ -73,7 +73,7 @@ def strides_of(steps: Sequence[Step], names: Sequence[str]) -> dict[str, Any]:
         elif stride != (1, 1):
             raise WeightsError(f"{name} must have stride 1, got {stride}")
     blocks = partial(v1_blocks, shallow=len(found) < 1 + len(v1_blocks()))
-    unrolled = v2_blocks if "last" in names else blocks
+    unrolled = v2_blocks if "blocks.0.project" in names else blocks
     for output_stride in get_args(OutputStride)[::-1]:
         for early in ((2, 2), (1, 2), (2, 1), (1, 1)):
             expected = [((early[0],) * 2, (1, 1))]

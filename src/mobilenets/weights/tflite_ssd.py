@@ -9,7 +9,7 @@ places. Where a file carries its anchors, they must be ours.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from flatbuffers import flexbuffers
@@ -25,7 +25,8 @@ from mobilenets.weights.tensorflow_layout import (
     module_names,
     unit,
 )
-from mobilenets.weights.tflite_graph import DAMAGE, Graph, Operator
+from mobilenets.weights.tflite_graph import DAMAGE, Graph
+from mobilenets.weights.tflite_paths import REQUANTISE, Found, Paths
 from mobilenets.weights.tflite_rules import padding_of, shortcut_of, strides_of, to_relu6
 from mobilenets.weights.tflite_trunk import Chain, Step
 
@@ -39,18 +40,7 @@ _OURS = [1, 0, 3, 2]
 _SCALES = ("x_scale", "y_scale", "w_scale", "h_scale")
 """What the post-processing calls the factors of the box codes, in our order."""
 _SCORES: dict[str, Scores] = {"LOGISTIC": "sigmoid", "SOFTMAX": "softmax"}
-_REQUANTISE = ("QUANTIZE", "DEQUANTIZE")
-_SAME_VALUES = ("RESHAPE", "SQUEEZE", *_REQUANTISE)
-
-
-class Ssd(NamedTuple):
-    """A detector that was read: its name in the zoo, arguments and tensors."""
-
-    name: str
-    arguments: dict[str, Any]
-    tensors: dict[str, FloatArray]
-    stored: str
-    """The type of its weights in the file, such as `UINT8`."""
+_SAME_VALUES = ("RESHAPE", "SQUEEZE", *REQUANTISE)
 
 
 def matches(graph: Graph) -> bool:
@@ -59,13 +49,13 @@ def matches(graph: Graph) -> bool:
     return POSTPROCESS in kinds or ("CONCATENATION" in kinds and len(graph.outputs) == 2)
 
 
-def convert(graph: Graph) -> Ssd:
+def convert(graph: Graph) -> Found:
     """The detector in a graph.
 
     Raises WeightsError for another network and for anchors that are not ours, ValueError for
     damaged weights.
     """
-    paths = _Paths(graph)
+    paths = Paths(graph)
     ends = _ends(paths)
     heads = {"boxes": _heads(paths, ends.boxes), "scores": _heads(paths, ends.logits)}
     maps = [head.source for head in heads["boxes"]]
@@ -87,43 +77,7 @@ def convert(graph: Graph) -> Ssd:
     _check_anchors(graph, ends, anchors_of(name, trunk[0][1].image, padding)[:, _OURS])
     _check_classes(ends, arguments["classes"])
     arguments |= {"scores": ends.scores, "padding": padding}
-    return Ssd(name, arguments, tensors, trunk[-1][1].stored)
-
-
-class _Paths:
-    """Ways through a graph, backwards."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self._made = {
-            output: index for index, op in enumerate(graph.operators) for output in op.outputs
-        }
-
-    def back(self, tensor: int, through: Sequence[str]) -> tuple[int, Operator | None]:
-        """The tensor that `tensor` is made of by operators `through`, and what made that."""
-        before = len(self.graph.operators)
-        while True:
-            index = self._made.get(tensor)
-            if index is None:
-                return tensor, None
-            operator = self.graph.operators[index]
-            if index >= before or not operator.inputs or operator.inputs[0] < 0:
-                raise WeightsError(f"an operator {operator.kind} without an input before it")
-            if operator.kind not in through:
-                return tensor, operator
-            before, tensor = index, operator.inputs[0]
-
-    def chain(self, start: int, end: int) -> Chain:
-        """The convolutions from one tensor to another; WeightsError where there is no such way."""
-        needed, operators = {end}, []
-        for operator in reversed(self.graph.operators):
-            if needed.intersection(operator.outputs):
-                operators.append(operator)
-                needed.update(i for i in operator.inputs if i != start)
-        chain = Chain(self.graph, reversed(operators), start)
-        if not chain.ends_at(end):
-            raise WeightsError("not an SSD: its maps do not follow from each other")
-        return chain
+    return Found(name, arguments, tensors, trunk[-1][1].stored)
 
 
 @dataclass(frozen=True)
@@ -137,7 +91,7 @@ class _Ends:
     options: bytes = b""
 
 
-def _ends(paths: _Paths) -> _Ends:
+def _ends(paths: Paths) -> _Ends:
     graph = paths.graph
     last = next((op for op in graph.operators if op.kind == POSTPROCESS), None)
     if last is not None:
@@ -152,7 +106,7 @@ def _ends(paths: _Paths) -> _Ends:
     return _Ends(boxes[0], *_logits(paths, scores))
 
 
-def _logits(paths: _Paths, scores: int) -> tuple[int, Scores]:
+def _logits(paths: Paths, scores: int) -> tuple[int, Scores]:
     """What the scores are made of, and how; raw ones are meant for sigmoids, as trained."""
     tensor, operator = paths.back(scores, _SAME_VALUES)
     if operator is None or operator.kind not in _SCORES:
@@ -160,7 +114,7 @@ def _logits(paths: _Paths, scores: int) -> tuple[int, Scores]:
     return operator.inputs[0], _SCORES[operator.kind]
 
 
-def _may_be_boxes(paths: _Paths, tensor: int) -> bool:
+def _may_be_boxes(paths: Paths, tensor: int) -> bool:
     """Four numbers each, and no scores: with three classes, raw scores look like boxes."""
     operator = paths.back(tensor, _SAME_VALUES)[1]
     are_scores = operator is not None and operator.kind in _SCORES
@@ -173,7 +127,7 @@ class _Head(NamedTuple):
     chain: Chain
 
 
-def _heads(paths: _Paths, joined: int) -> list[_Head]:
+def _heads(paths: Paths, joined: int) -> list[_Head]:
     """The heads whose outputs are put together in a tensor, in order."""
     operator = paths.back(joined, _SAME_VALUES)[1]
     if operator is None or operator.kind != "CONCATENATION" or len(operator.inputs) != MAPS:
@@ -181,17 +135,17 @@ def _heads(paths: _Paths, joined: int) -> list[_Head]:
     return [_find_head(paths, tensor) for tensor in operator.inputs]
 
 
-def _find_head(paths: _Paths, tensor: int) -> _Head:
+def _find_head(paths: Paths, tensor: int) -> _Head:
     end, operator = paths.back(tensor, _SAME_VALUES)
     if operator is None or operator.kind != "CONV_2D":
         raise WeightsError("not an SSD: a part of its outputs comes from no convolution")
-    source, before = paths.back(operator.inputs[0], (*_REQUANTISE, "PAD"))
+    source, before = paths.back(operator.inputs[0], (*REQUANTISE, "PAD"))
     if before is not None and before.kind == "DEPTHWISE_CONV_2D":  # SSDLite's; maps end in 1x1
-        source, _ = paths.back(before.inputs[0], (*_REQUANTISE, "PAD"))
+        source, _ = paths.back(before.inputs[0], (*REQUANTISE, "PAD"))
     return _Head(source, paths.chain(source, end))
 
 
-def _trunk(paths: _Paths, maps: Sequence[int]) -> list[tuple[str, Step]]:
+def _trunk(paths: Paths, maps: Sequence[int]) -> list[tuple[str, Step]]:
     """The backbone's convolutions; WeightsError unless SSD's first two maps come from there."""
     chain = paths.chain(paths.graph.inputs[0], maps[1])
     names = module_names([step.layer for step in chain.steps])

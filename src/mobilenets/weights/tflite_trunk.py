@@ -196,7 +196,7 @@ class Trunk(Chain):
 
     def _other(self, operator: Operator, source: int) -> None:
         if operator.kind in ("AVERAGE_POOL_2D", "MEAN") and not self._pooled:
-            self._check_pool(operator, source)
+            check_pool(self.graph, operator, source)
             self._pooled, self._position = True, operator.outputs[0]
         elif operator.kind in _REARRANGE and self._pooled:
             self._same[operator.outputs[0]] = source
@@ -217,13 +217,16 @@ class Trunk(Chain):
             raise WeightsError("the classifier must be 1x1 without an activation")
         self.heads.append(layer)
 
-    def _check_pool(self, operator: Operator, source: int) -> None:
-        """A MobileNet's pool takes the whole map."""
-        if operator.kind == "MEAN":
-            axes = np.sort(self.graph.constant(self._input(operator, 1)).ravel() % 4)
-            if axes.tolist() != [1, 2]:
-                raise WeightsError(f"a mean over axes {axes.tolist()}, must be height and width")
-        elif operator.window != self.graph.tensors[source].shape[1:3]:
-            raise WeightsError(
-                f"a pool of {operator.window} on a map of {self.graph.tensors[source].shape[1:3]}"
-            )
+
+def check_pool(graph: Graph, operator: Operator, source: int) -> None:
+    """WeightsError unless a pool takes the whole of the map that it reads, as a MobileNet's."""
+    if operator.kind == "MEAN":
+        if len(operator.inputs) < 2 or operator.inputs[1] < 0:
+            raise WeightsError("an operator MEAN without its input 1")
+        axes = np.sort(graph.constant(operator.inputs[1]).ravel() % 4)
+        if axes.tolist() != [1, 2]:
+            raise WeightsError(f"a mean over axes {axes.tolist()}, must be height and width")
+    elif operator.window != graph.tensors[source].shape[1:3]:
+        raise WeightsError(
+            f"a pool of {operator.window} on a map of {graph.tensors[source].shape[1:3]}"
+        )
