@@ -206,6 +206,7 @@ def test_data_with_nothing_but_problems_is_an_error(roads):
         open_segmentation(roads, "all")
     for i in range(5):
         write(roads / f"masks/{i}.png", b"")
+    (roads / "classes.txt").unlink()
     with pytest.raises(DataError, match="no images for train that can be used: 5 masks cannot"):
         open_segmentation(roads, "val")
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobilenets.data import mask_images
 from mobilenets.data.segmentation import has_masks, open_parts, open_segmentation
 from mobilenets.data.shapes import ShapeMasks, ShapeObjects
 from mobilenets.errors import DataError
-from tests.data.detection_files import coco, put, voc, write
+from tests.data.detection_files import coco, put, write
 from tests.data.mask_files import colours, grey, grey16, palette, photo, voc_colour
 
 IDS = [[0, 0, 1, 255], [0, 2, 1, 1], [0, 0, 0, 0]]
@@ -206,8 +207,6 @@ def test_images_are_held_out_by_their_names(tmp_path):
     assert len(val) == 2
     assert sorted(names(train) + names(val)) == [f"images/{i}.jpg" for i in range(10)]
     assert any("2 images are held out for validation" in note for note in train.notes)
-    for i in range(10):
-        voc(tmp_path / "boxes" / f"Annotations/{i}.xml", [("cat", 1, 1, 2, 2)])
     assert len(open_segmentation(tmp_path, "eval")) == 10
     assert len(open_segmentation(tmp_path, "val", val_fraction=0.5)) == 5
 
@@ -235,6 +234,21 @@ def test_wide_ids_are_classes_where_a_file_names_them(tmp_path):
     assert data.target(0).tolist() == [[0, 1, 255, 255]] * 3
     assert "1 class has no pixels in all: wall" in data.notes
     assert kinds(data) == {"out of range": 1}
+
+
+def test_masks_for_training_are_not_read_where_a_file_names_the_classes(tmp_path, monkeypatch):
+    for part in ("train", "val"):
+        photo(tmp_path, f"images/{part}/a.jpg")
+        grey(tmp_path, f"masks/{part}/a.png", IDS)
+    read = []
+    real = mask_images.read_mask
+    monkeypatch.setattr(mask_images, "read_mask", lambda path: read.append(path) or real(path))
+    write(tmp_path / "classes.txt", "a\nb\nc\n")
+    open_segmentation(tmp_path, "val")
+    assert read == [tmp_path / "masks/val/a.png"]
+    (tmp_path / "classes.txt").unlink()
+    open_segmentation(tmp_path, "val")  # and what was read is not read again
+    assert read[1:] == [tmp_path / "masks/train/a.png"]
 
 
 def test_roboflows_list_of_classes(tmp_path):

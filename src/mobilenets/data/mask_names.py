@@ -3,10 +3,10 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from mobilenets.data.listing import few, one_line
 from mobilenets.data.masks import VOC_CLASSES, VOID
 from mobilenets.errors import DataError
+from mobilenets.runtime.labels import VOC
 
-VOC_NAMES = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
-    *("chair", "cow", "dining table", "dog", "horse", "motorbike", "person", "potted plant"),
-    *("sheep", "sofa", "train", "tv monitor"),
-)
-"""Everingham et al., the VOC2012 development kit, in the order of their ids."""
 CAMVID_NAMES = (
     *("sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car"),
     *("pedestrian", "bicyclist"),
@@ -49,26 +44,31 @@ class Naming:
     notes: list[str] = field(default_factory=list)
 
 
+class Seen(NamedTuple):
+    """What the masks for training hold."""
+
+    ids: NDArray[np.integer]
+    """Sorted, each once."""
+    is_voc: bool
+    """Whether all have the colours of VOC's palette."""
+
+
 def name_ids(
-    root: Path,
-    files: Sequence[str],
-    masks: Sequence[str],
-    ids: NDArray[np.integer],
-    *,
-    is_voc: bool,
+    root: Path, files: Sequence[str], masks: Sequence[str], see: Callable[[], Seen]
 ) -> Naming:
-    """The classes of a data set whose training part has these `ids` in its masks.
+    """The classes of a data set; `see` reads its masks for training, if it must be known.
 
     By `classes.txt` or `labels.txt` (a name a line, from id 0 on; or `id: name`), Roboflow's
-    `_classes.csv`, or COCO's categories in a JSON file; else VOC's if `is_voc`, its palette; else
-    those of CamVid where files are called as its frames; else numbers.
+    `_classes.csv`, or COCO's categories in a JSON file; else VOC's where the masks have its
+    palette; else those of CamVid where files are called as its frames; else numbers.
     """
-    found = _read_names(root, masks, ids)
+    found = _read_names(root, masks, see)
     if found is not None:
         return found
+    ids, is_voc = see()
     most = max((int(one) for one in ids if one != VOID), default=0)
     if is_voc and most < VOC_CLASSES:
-        return _naming(root, dict(enumerate(VOC_NAMES)), [])
+        return _naming(root, dict(enumerate(VOC)), [])
     if most <= len(CAMVID_NAMES) and all(_CAMVID_FILE.match(Path(file).name) for file in files):
         note = (
             f"file names and ids are those of CamVid as the SegNet tutorial has it: its "
@@ -101,33 +101,38 @@ def _naming(where: Path, names: Names, notes: list[str], *, named: bool = True) 
     return Naming(classes, named, table, frozenset([*names, VOID]), notes)
 
 
-def _read_names(root: Path, masks: Sequence[str], ids: NDArray[np.integer]) -> Naming | None:
+def _read_names(root: Path, masks: Sequence[str], see: Callable[[], Seen]) -> Naming | None:
     for name in ("classes.txt", "labels.txt"):
         if (root / name).is_file():
             path = root / name
             names, from_file = _from_lines(path)
-            return _numbered(path, names, masks, ids) if from_file else _naming(path, names, [])
+            return _numbered(path, names, masks, see) if from_file else _naming(path, names, [])
     for path in [root / "_classes.csv", *sorted(root.glob("*/_classes.csv"))]:
         if path.is_file():
             return _naming(path, _from_csv(path), [])
     for path in _category_files(root):
         names = _from_json(path)
         if names:
-            return _numbered(path, names, masks, ids)
+            return _numbered(path, names, masks, see)
     return None
 
 
-def _numbered(path: Path, names: Names, masks: Sequence[str], ids: NDArray[np.integer]) -> Naming:
+def _numbered(path: Path, names: Names, masks: Sequence[str], see: Callable[[], Seen]) -> Naming:
     """Names by COCO's ids. In COCO-Stuff's `stuffthingmaps` a pixel is its category's id less 1."""
-    plain = {int(one) for one in ids} - {VOID}
-    lower = any("stuffthingmaps" in mask for mask in masks) or (
-        not plain <= names.keys() and {one + 1 for one in plain} <= names.keys()
-    )
+    lower = any("stuffthingmaps" in mask for mask in masks) or _are_one_less(see().ids, names)
     notes = [f"names are those of {path.name}"]
     if lower:
         names = {i - 1: name for i, name in names.items() if i > 0}
         notes = [f"names are those of {path.name}, where each id is one more than in the masks"]
+    elif 0 not in names:
+        names[0] = "void"
+        notes = [f"names are those of {path.name}, which has no id 0: that is void"]
     return _naming(path, names, notes)
+
+
+def _are_one_less(ids: NDArray[np.integer], names: Names) -> bool:
+    plain = set(ids.tolist()) - {VOID}
+    return not plain <= names.keys() and {one + 1 for one in plain} <= names.keys()
 
 
 def _from_lines(path: Path) -> tuple[Names, bool]:

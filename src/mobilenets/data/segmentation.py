@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.mask_files import Pairs, find_pairs
-from mobilenets.data.mask_images import Look, gather, look_at, usable
-from mobilenets.data.mask_names import Naming, name_ids
+from mobilenets.data.mask_images import gather, look_at, usable
+from mobilenets.data.mask_names import Naming, Seen, name_ids
+from mobilenets.data.masks import VOID
 from mobilenets.data.problems import Problem, Problems
 from mobilenets.data.shapes import BUILT_IN, ShapeMasks, is_built_in
 from mobilenets.data.shapes import Split as ShapeSplit
@@ -63,8 +64,9 @@ def open_segmentation(
     - folders of images and of masks with the same names, as `images/` and `masks/`;
     - the word `shapes`: the built-in data set.
 
-    Every mask of the split and of those for training is read once, for what it holds. Validation
-    images are held out as `open_detection` does, and `eval` and `all` mean the same.
+    Every mask of the split is read once, for what it holds, and where nothing else names the
+    classes those for training too. Validation images are held out as `open_detection` does, and
+    `eval` and `all` mean the same.
 
     Images and masks that cannot be used are left out, and counted and named in `problems` and
     `notes`; ids that are no class are void, and named too. DataError where nothing is left.
@@ -122,21 +124,15 @@ def _find(path: Path) -> Pairs:
 
 
 def _name(found: Pairs) -> Naming:
-    """The classes, by the masks of the training part where the data does not say them."""
+    """The classes, by the masks of the training part where nothing else says them."""
     own = [i for i, part in enumerate(found.parts) if part in ("train", "")]
     own = own or list(range(len(found.files)))
-    looks = list(usable(found, own, look_at(found, own), Problems(), "train").values())
-    ids = np.unique(np.concatenate([look.ids for look in looks]))
-    return name_ids(
-        found.root,
-        [found.files[i] for i in own],
-        [found.masks[i] for i in own],
-        ids,
-        is_voc=_is_voc(looks),
-    )
 
+    def see() -> Seen:
+        looks = usable(found, own, look_at(found, own), Problems(), "train").values()
+        ids = np.unique(np.concatenate([look.ids for look in looks]))
+        shown = [look for look in looks if any(0 < one < VOID for one in look.ids.tolist())]
+        return Seen(ids, bool(shown) and all(look.is_voc for look in shown))
 
-def _is_voc(looks: Sequence[Look]) -> bool:
-    """Whether all masks that show anything have VOC's colours."""
-    shown = [look for look in looks if any(0 < one < 255 for one in look.ids.tolist())]
-    return bool(shown) and all(look.is_voc for look in shown)
+    files, masks = ([names[i] for i in own] for names in (found.files, found.masks))
+    return name_ids(found.root, files, masks, see)
