@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 import torch
+from PIL import Image
 
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.shapes import Shapes
@@ -7,6 +10,28 @@ from mobilenets.models.classifier import Classifier
 from mobilenets.models.zoo import build
 from mobilenets.training.recipes import recipe
 from mobilenets.training.settings import Recipe
+
+
+class Repeated:
+    """A data set so many times over: epochs of more steps, which end and are kept less often."""
+
+    def __init__(self, data: Any, times: int) -> None:
+        self.data, self.times = data, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.data, name)
+
+    def __len__(self) -> int:
+        return self.times * len(self.data)
+
+    def image(self, i: int) -> Image.Image:
+        return self.data.image(i % len(self.data))
+
+    def target(self, i: int) -> Any:
+        return self.data.target(i % len(self.data))
+
+    def name(self, i: int) -> str:
+        return self.data.name(i % len(self.data))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 
 from mobilenets.card import Preprocessing, card_of, set_card
 from mobilenets.data import shapes
-from mobilenets.data.shapes import ShapeObjects, Shapes
+from mobilenets.data.shapes import ShapeObjects
 from mobilenets.evaluation import evaluate
 from mobilenets.inference import open_model
 from mobilenets.tasks import TASKS
@@ -16,21 +16,19 @@ from mobilenets.training.recipes import recipe
 from mobilenets.training.run import Plan, start, train
 from mobilenets.training.settings import Recipe
 
+from .conftest import Repeated
+
 TASK = TASKS["detect"]
 
 
 @dataclass(frozen=True)
 class Few(ShapeObjects):
-    """The first pictures only, so many times over: epochs of more steps, saved less often."""
+    """The first pictures only."""
 
     pictures: int = 4
-    times: int = 1
 
     def __len__(self) -> int:
-        return self.pictures * self.times
-
-    def _locate(self, i: int) -> tuple[Shapes, int]:
-        return super()._locate(i % self.pictures)
+        return self.pictures
 
 
 def detector(size: int = 96, **knobs: object) -> torch.nn.Module:
@@ -59,7 +57,7 @@ def overfitting(**changes: object) -> Recipe:
 @pytest.mark.parametrize("scores", ["sigmoid", "softmax"])
 def test_four_images_are_learned_by_heart(tmp_path, scores):
     data = Few(size=96)
-    sets = (Few(size=96, times=10), data)
+    sets = (Repeated(data, 10), data)
     result = Trainer(detector(scores=scores), TASK, sets, overfitting(), tmp_path, workers=0).run()
     assert result.history[-1]["ap50"] == 1.0
     assert result.history[-1]["val_loss"] < 0.2 * result.history[0]["val_loss"]

@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load_file
 
 from mobilenets.training.loop import Trainer
+from tests.training.conftest import Repeated
 from tests.training.test_detection import TASK, Few, detector, overfitting
 from tests.training.two_processes import RUNS, START, learn
 
@@ -24,7 +25,7 @@ def folder(tmp_path_factory) -> Path:
     """Every run, of this process in `one` and of two others in `two`: started once for all."""
     folder = tmp_path_factory.mktemp("processes")
     # From one that knows some pictures by heart, so that there is something to measure.
-    data = (Few(size=64, times=10), Few(size=64))
+    data = (Repeated(Few(size=64), 10), Few(size=64))
     network, made = detector(64, width=0.25), overfitting(epochs=3)
     run = Trainer(network, TASK, data, made, folder / "start", workers=0, cpu=True).run()
     for side in ("one", "two"):

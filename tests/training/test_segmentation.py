@@ -53,7 +53,7 @@ def test_four_images_are_learned_by_heart(tmp_path):
         policy="none",
         norm="train",
         norm_momentum=0.3,
-        class_weights="balanced",
+        class_weights="root",
     )
     made = replace(made, objective=TASK.settle(made.objective, data))
     result = Trainer(network(), TASK, (data, data), made, tmp_path, workers=0).run()
