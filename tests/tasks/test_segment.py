@@ -120,7 +120,7 @@ def test_parts_measured_apart_are_the_whole():
     assert dict(parts[0].results()) == pytest.approx(dict(whole.results()))
 
 
-@pytest.mark.parametrize("weights", [(), (1.0, 3.0, 0.5)])
+@pytest.mark.parametrize("weights", ["none", (1.0, 3.0, 0.5)])
 def test_the_loss_of_validation_is_that_of_training(weights):
     """In numpy over a data set as in torch over a batch, void and padding left out."""
     objective = Objective(class_weights=weights)
@@ -170,6 +170,8 @@ def test_balanced_weights_are_the_median_share_over_each():
     pixels = dataset.pixels()[:3]
     found = TASK.settle(Objective(class_weights="balanced"), dataset).class_weights
     assert found == pytest.approx(np.median(pixels) / pixels, rel=1e-3)
+    rooted = TASK.settle(Objective(class_weights="root"), dataset).class_weights
+    assert rooted == pytest.approx(np.sqrt(np.median(pixels) / pixels), rel=1e-3)
     assert TASK.settle(PLAIN, dataset) is PLAIN
     dataset.classes = (*LABELS, "never")
     dataset.pixels = lambda: np.array([10, 20, 40, 0, 7])
@@ -180,7 +182,7 @@ def test_balanced_weights_are_the_median_share_over_each():
 def test_class_weights_that_are_none():
     with pytest.raises(ValueError, match="class_weights must be as many as classes, 3, got 2"):
         SegmentationLoss(3, Objective(class_weights=(1, 2)))
-    with pytest.raises(ValueError, match="class_weights must be numbers or 'balanced', got 'even'"):
+    with pytest.raises(ValueError, match="class_weights must be none, balanced, root or numbers"):
         Objective(class_weights="even")
     with pytest.raises(ValueError, match="class_weights must be"):
         Objective(class_weights=(1, -2))

@@ -43,17 +43,20 @@ class Objective:
     focal_gamma: float = 0.0
     """Above 0: focal loss (arXiv 1708.02002) over all anchors instead of hard negatives."""
     focal_alpha: float = 0.25
-    class_weights: tuple[float, ...] | Literal["balanced"] = ()
-    """Of each class's pixels in the loss; `balanced` for the median share of the training pixels
-    over the class's own (arXiv 1411.4734, section 6.3.2); () for all the same."""
+    class_weights: tuple[float, ...] | Literal["none", "balanced", "root"] = "none"
+    """Of each class's pixels in the loss: numbers, `none` for all the same, `balanced` for the
+    median class's share of the training pixels over the class's own (as arXiv 1411.4734, section
+    6.3.2), `root` for the square root of that."""
 
     def __post_init__(self) -> None:
         weights = self.class_weights
         if isinstance(weights, list):
             object.__setattr__(self, "class_weights", tuple(weights))
-        elif weights != "balanced" and not isinstance(weights, tuple):
-            raise ValueError(f"class_weights must be numbers or 'balanced', got {weights!r}")
-        for weight in () if weights == "balanced" else self.class_weights:
+        elif weights not in ("none", "balanced", "root") and not isinstance(weights, tuple):
+            raise ValueError(
+                f"class_weights must be none, balanced, root or numbers, got {weights!r}"
+            )
+        for weight in () if isinstance(weights, str) else weights:
             check_number("class_weights", weight)
         for name, most in (
             ("label_smoothing", 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -64,7 +65,7 @@ class Overlap:
         self.output_of = np.full(VOID + 1, VOID, np.int64)
         self.output_of[: len(outputs_of)] = outputs_of
         self.weights = np.ones(len(card.labels))
-        if objective.class_weights not in ((), "balanced"):
+        if not isinstance(objective.class_weights, str):
             self.weights = np.asarray(objective.class_weights)
         self.loss, self.pixels = 0.0, 0
 
@@ -179,14 +180,14 @@ class Segment:
         return (shorter, longer) if ratio < 1 else (longer, shorter)
 
     def settle(self, objective: Objective, dataset: Dataset) -> Objective:
-        """With numbers for balanced class weights."""
-        from dataclasses import replace
-
-        if objective.class_weights != "balanced":
+        """With numbers for `balanced` and `root` class weights."""
+        kind = objective.class_weights
+        if kind not in ("balanced", "root"):
             return objective
         pixels = cast(MaskDataset, dataset).pixels()[: len(dataset.classes)]
         middle = np.median(pixels[pixels > 0])
         weights = np.divide(middle, pixels, out=np.ones(len(pixels)), where=pixels > 0)
+        weights = np.sqrt(weights) if kind == "root" else weights
         return replace(objective, class_weights=tuple(float(f"{w:.4g}") for w in weights))
 
     def deploy(self, model: nn.Module) -> nn.Module:

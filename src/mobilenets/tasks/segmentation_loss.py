@@ -17,13 +17,15 @@ class SegmentationLoss:
 
     def __init__(self, classes: int, objective: Objective) -> None:
         weights = objective.class_weights
-        if weights == "balanced":
-            raise ValueError("class_weights must be numbers by now: Task.settle makes them")
-        if weights and len(weights) != classes:
-            raise ValueError(
-                f"class_weights must be as many as classes, {classes}, got {len(weights)}"
-            )
-        self.weights = torch.tensor(weights) if weights else None
+        self.weights = None
+        if weights != "none":
+            if isinstance(weights, str):
+                raise ValueError(f"class_weights must be numbers here (Task.settle), got {weights}")
+            if len(weights) != classes:
+                raise ValueError(
+                    f"class_weights must be as many as classes, {classes}, got {len(weights)}"
+                )
+            self.weights = torch.tensor(weights)
         self.smoothing = objective.label_smoothing
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102

@@ -211,6 +211,7 @@ def paper_deeplab_trainval() -> Recipe:
 def modern_deeplab() -> Recipe:
     """From scratch: AdamW, poly with warm-up, scales, crops and colours, an average.
 
+    Rare classes weigh more, by the root of their share: the mean over classes is what counts.
     For data sets of some thousand images and more. Not run on a large one here.
     """
     return Recipe(
@@ -224,6 +225,7 @@ def modern_deeplab() -> Recipe:
         warmup_epochs=5.0,
         ema_decay=0.999,
         augmentation=Augmentation("deeplab_colours", scale_step=0.0),
+        objective=Objective(class_weights="root"),
         norm="auto",
         norm_momentum=0.03,
         clip_norm=10.0,
@@ -242,7 +244,7 @@ def finetune_deeplab() -> Recipe:
         name="finetune_deeplab",
         epochs=60,
         batch_size=16,
-        learning_rate=0.001,
+        learning_rate=0.002,
         warmup_epochs=1.0,
         ema_decay=0.99,
         norm_momentum=0.1,
