@@ -115,15 +115,26 @@ def test_a_published_name_needs_no_download():
     assert found["madds"] == profile("mobilenet_v2", width=0.35, resolution=96).madds
 
 
+def test_a_published_segmentation_network_has_its_own_stride_and_channels():
+    found = answer("deeplabv3_mobilenet_v2_0.5_257.tensorflow", "--multi-scale")
+    knobs = {"width": 0.5, "divisor": 1, "output_stride": 8, "resolution": 257}
+    expected = profile("deeplabv3_mobilenet_v2", **knobs, multi_scale=True)
+    assert found == json.loads(json.dumps(expected.to_dict()))
+
+
 @pytest.mark.assets
 @pytest.mark.parametrize(
-    ("file", "madds"),
-    [("mobilenet_v1_0.25_128_quant", 13.6), ("mobilenet_v2_1.0_224_quant", 300.8)],
+    ("file", "madds", "classes"),
+    [
+        ("mobilenet_v1_0.25_128_quant", 13.6, 1001),
+        ("mobilenet_v2_1.0_224_quant", 300.8, 1001),
+        ("deeplabv3_mobilenet_v2_0.5_pascal_quant", 867.5, 21),
+    ],
 )
-def test_a_weights_file_says_everything_itself(assets, file, madds):
+def test_a_weights_file_says_everything_itself(assets, file, madds, classes):
     found = answer(assets / "weights" / f"{file}.tflite")
     assert round(found["madds"] / 1e6, 1) == madds
-    assert found["arguments"]["classes"] == 1001
+    assert found["arguments"]["classes"] == classes
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,21 @@ def test_integer_and_transposed_operators_count_too(tmp_path):
     ]
 
 
+def test_atrous_rates_and_resized_maps(tmp_path):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], dilations=[3, 3], pads=[3, 3, 3, 3]),
+        helper.make_node("Concat", ["a", "x"], ["b"], axis=1),
+        helper.make_node("Resize", ["b", "", "", "size"], ["y"], mode="linear"),
+    ]
+    weights = {"w": (4, 3, 3, 3), "size": np.array([1, 7, 15, 17])}
+    cost = profile_onnx(save(tmp_path / "a.onnx", nodes, weights=weights, shape=(1, 3, 8, 8)))
+    assert [(x.kind, x.dilation, x.output, x.madds) for x in cost.layers] == [
+        ("conv3x3", 3, (4, 8, 8), 4 * 27 * 64),
+        ("Concat", 1, (7, 8, 8), 0),
+        ("Resize", 1, (7, 15, 17), 0),
+    ]
+
+
 def conv_only(path, **keywords):
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     return save(path, [node], weights={"w": (4, 3, 3, 3)}, **keywords)

@@ -1,5 +1,7 @@
 """What DeepLabv3 costs: its tensors by hand, ResNet-101 beside torchvision's parts, MF."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from torchvision.models.segmentation.deeplabv3 import ASPP
 from mobilenets.cost import Cost, profile
 from mobilenets.models.deeplab import MultiScale
 from mobilenets.models.zoo import arguments_of, build
+from mobilenets.weights.tflite_graph import parse
 
 
 def resnet_twin(output_stride: int) -> nn.Module:
@@ -63,6 +66,24 @@ def test_resnet_101_is_for_its_cost_alone():
     for ask in (build, arguments_of):
         with pytest.raises(ValueError, match="deeplabv3_resnet101 is here for its cost alone"):
             ask("deeplabv3_resnet101")
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    ("file", "output_stride"),
+    [("deeplabv3_mobilenet_v2_0.5_257", 8), ("deeplabv3_mobilenet_v2_0.5_pascal_quant", 16)],
+)
+def test_released_networks_hold_as_many_numbers_and_maps(assets, file, output_stride):
+    """Their norms are folded: gamma is in the weights, beta is a bias."""
+    graph = parse(assets / "weights" / f"{file}.tflite")
+    convolutions = [x for x in graph.operators if "CONV" in x.kind]
+    shapes = [graph.tensors[i].shape for x in convolutions for i in x.inputs[1:]]
+    side = graph.tensors[graph.inputs[0]].shape[1]
+    knobs = {"width": 0.5, "divisor": 1, "output_stride": output_stride, "resolution": side}
+    cost = profile("deeplabv3_mobilenet_v2", **knobs)
+    assert sum(math.prod(shape) for shape in shapes) == cost.conv_fc + cost.norm // 2
+    written = sorted(math.prod(graph.tensors[x.outputs[0]].shape) for x in convolutions)
+    assert written == sorted(math.prod(x.output) for x in cost.layers if x.madds)
 
 
 def test_the_heads_tensors_are_all_there():

@@ -124,7 +124,7 @@ def measure(
     if target in PUBLISHED:
         found = PUBLISHED[target]
         size = size or (found.resolution, found.resolution)
-        knobs = {"width": found.width, **knobs}
+        knobs = {"width": found.width, **found.arguments, **knobs}
         return profile(
             found.architecture, resolution=size, bytes_per_element=bytes_per_element, **knobs
         )
