@@ -11,14 +11,15 @@ and writes it as JSON.
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from mobilenets.data.segmentation import open_segmentation
 from torch import Tensor, nn
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
 from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.data.segmentation import open_segmentation
 from mobilenets.files import replace_file
 from mobilenets.models.zoo import build
 from mobilenets.tasks import Segment
@@ -72,6 +73,7 @@ def main() -> None:
     size = task.input_size(train_set, (task.resolution, task.resolution))
     made = recipe("finetune_deeplab", epochs=options.epochs, learning_rate=options.learning_rate)
     made, _ = settle_norm(fit(made, len(train_set)), len(train_set))
+    made = replace(made, objective=task.settle(made.objective, train_set))
     rows = {}
     for name in options.sides:
         torch.manual_seed(made.seed)
