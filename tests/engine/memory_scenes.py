@@ -95,12 +95,18 @@ def everything() -> bytes:
         node("Mul", "c l", "m"),
         node("ArgMax", "m", "n_i", axis=1),
         node("Sigmoid", "x", "o"),
+        node("Resize", "d - - size", "p", mode="linear"),
+        node("Resize", "d - - size", "q", mode="linear"),
+        node("ArgMax", "q", "r_i", axis=1),
+        node("Expand", "l like", "s"),
+        node("Concat", "c s c", "t", axis=1),
+        node("Conv", "t w2", "u"),
     ]
     numbers = {"size": (1, 9, 7, 11), "pads": (0, 1, 0, 1, 0, 0, 1, 0), "start": (1,)}
-    numbers |= {"end": (9,), "axis": (2,), "step": (2,)}
+    numbers |= {"end": (9,), "axis": (2,), "step": (2,), "like": (1, 9, 5, 7)}
     weights = {name: np.array(values, np.int64) for name, values in numbers.items()}
-    weights |= {"w0": array(9, 5, 3, 2), "w1": array(9, 3, 3, 3)}
-    proto = model(nodes, (1, 5, 9, 7), weights, outputs="i k m n_i o")
+    weights |= {"w0": array(9, 5, 3, 2), "w1": array(9, 3, 3, 3), "w2": array(11, 27, 1, 1)}
+    proto = model(nodes, (1, 5, 9, 7), weights, outputs="i k m n_i o p r_i u")
     return proto.SerializeToString()
 
 

@@ -93,7 +93,7 @@ def _match(uses: _Uses, node: Node) -> tuple[list[Node], Unit]:
         found = _block(uses, node) or _pooled(uses, node)
         if found is not None:
             return found
-    if isinstance(node, Resize):
+    if isinstance(node, Resize) and node.coordinates != "nearest":
         best = uses.only_reader(node.output)
         if isinstance(best, ArgMax) and best.axis == 1:
             return [node, best], ResizedBest(best.name, node, node.inputs[0], best.output)

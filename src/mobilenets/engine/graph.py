@@ -167,9 +167,12 @@ class Pad(Node):
 
 @dataclass(frozen=True, eq=False)
 class Resize(Node):
-    """Bilinear, of (1, C, H, W) to the output's height and width."""
+    """Of (1, C, H, W) to the output's height and width: bilinear, or each pixel repeated (nearest).
 
-    coordinates: Literal["half_pixel", "align_corners", "asymmetric"]
+    What is repeated is so a whole number of times.
+    """
+
+    coordinates: Literal["half_pixel", "align_corners", "asymmetric", "nearest"]
 
 
 @dataclass(frozen=True, eq=False)

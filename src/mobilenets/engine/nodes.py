@@ -169,7 +169,25 @@ def _pad(low: Layouts, node: Pad) -> None:
     _copy(low, node, [(0, nest, at, 0)], place.order, (output.size, node.value))
 
 
+def _repeat(low: Layouts, node: Resize) -> None:
+    """Nearest: each pixel several times."""
+    shape, wide = low.tensor(node.inputs[0]).shape, low.tensor(node.output).shape
+    order = low.places[node.inputs[0]].order
+    own, made = strides(shape, order), strides(wide, order)
+    sizes: list[int] = []
+    steps: list[tuple[int, int]] = []
+    for axis in order:
+        times = wide[axis] // shape[axis]
+        sizes += [shape[axis], times]
+        steps += [(made[axis] * times, own[axis]), (made[axis], 0)]
+    to, of = zip(*steps, strict=True)
+    _copy(low, node, [(0, Nest(tuple(sizes), (to, of)), 0, 0)], order)
+
+
 def _resize(low: Layouts, node: Resize) -> None:
+    if node.coordinates == "nearest":
+        _repeat(low, node)
+        return
     buffer = low.image(node.inputs[0])
     source = shape_of(low.tensor(node.inputs[0]).shape)
     target = shape_of(low.tensor(node.output).shape)

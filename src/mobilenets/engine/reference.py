@@ -180,6 +180,9 @@ def _resize(node: Resize, inputs: tuple[Value, ...], shape: Shape) -> Value:
     out = inputs[0].astype(np.float64)
     for axis in (2, 3):
         old, new = out.shape[axis], shape[axis]
+        if node.coordinates == "nearest":
+            out = out.repeat(new // old, axis)
+            continue
         at = _coordinates(node.coordinates, old, new)
         low = np.floor(at).astype(np.int64)
         high = np.minimum(low + 1, old - 1)

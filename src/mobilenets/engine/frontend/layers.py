@@ -1,4 +1,4 @@
-"""Operators with weights or windows: convolution, products, pooling, norms, resizing."""
+"""Operators with weights or windows: convolution, products, pooling, norms."""
 
 import math
 from typing import Any
@@ -15,21 +15,11 @@ from mobilenets.engine.graph import (
     Pads,
     Pool,
     Reduce,
-    Resize,
     Tensor,
     Transpose,
 )
 
 _AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
-_ALIGNMENTS = {
-    "half_pixel": "half_pixel",
-    "half_pixel_symmetric": "half_pixel",  # differs only where scales give no whole size
-    "pytorch_half_pixel": "half_pixel",  # differs only for one pixel
-    "align_corners": "align_corners",
-    "asymmetric": "asymmetric",
-}
-_WHOLE = 1e-3
-"""How far a scaled size may be from whole: weights of pixels are wrong by as much."""
 
 
 def conv(call: Call) -> Value:
@@ -238,66 +228,3 @@ def _dense(call: Call, x: Tensor, weight: Array) -> Tensor:
     bias = np.zeros(weight.shape[1], np.float32)
     matrix = np.ascontiguousarray(weight, np.float32)
     return call.emit(Dense, [x], (*x.shape[:-1], weight.shape[1]), weight=matrix, bias=bias)
-
-
-def resize(call: Call) -> Value:
-    """Resize, bilinear; Resize-10 and Upsample say nothing of how pixels are aligned."""
-    x = call.image()
-    call.choice("mode", "nearest", ("linear", "bilinear"))
-    call.only({"antialias": 0, "exclude_outside": 0})
-    call.choice("keep_aspect_ratio_policy", "stretch", ("stretch",))
-    size = _resized(call, x)
-    if size[:2] != x.shape[:2]:
-        raise call.fail(f"only height and width can be resized, got {x.shape} to {size}")
-    default = "half_pixel" if call.opset >= 11 else "asymmetric"
-    mode = call.choice("coordinate_transformation_mode", default, tuple(_ALIGNMENTS))
-    coordinates = _ALIGNMENTS[mode]
-    changed = [axis for axis in (2, 3) if size[axis] != x.shape[axis]]
-    if mode == "pytorch_half_pixel" and any(size[axis] == 1 for axis in changed):
-        if any(size[axis] != 1 for axis in changed):
-            raise call.fail("pytorch_half_pixel to a single row or column is not supported")
-        coordinates = "align_corners"  # which also takes the first pixel
-    return call.emit(Resize, [x], size, coordinates=coordinates) if changed else x
-
-
-def _resized(call: Call, x: Tensor) -> Shape:
-    """The output's shape, from sizes or from scales that give whole ones."""
-    rank = len(x.shape)
-    axes = call.ints("axes", None)
-    axes = tuple(range(rank)) if axes is None else tuple(call.axis(a, rank) for a in axes)
-    if call.opset >= 11 and call.has(3) and call.constant(3, "sizes").size:
-        sizes = call.indices(3, "sizes")
-        _same_count(call, "sizes", sizes, axes)
-        chosen = dict(zip(axes, sizes, strict=True))
-        chosen = {axis: 1 if axis == 0 else size for axis, size in chosen.items()}
-    else:
-        scales = _scales(call)
-        _same_count(call, "scales", scales, axes)
-        chosen = {a: _scaled(call, x.shape[a], s) for a, s in zip(axes, scales, strict=True)}
-    return tuple(chosen.get(axis, size) for axis, size in enumerate(x.shape))
-
-
-def _same_count(call: Call, what: str, values: tuple[float, ...], axes: Shape) -> None:
-    if len(values) != len(axes):
-        raise call.fail(f"{what} must have {len(axes)} values, got {len(values)}")
-
-
-def _scales(call: Call) -> tuple[float, ...]:
-    if call.opset < 9 and "scales" in call.op.attributes:
-        listed = call.op.attributes["scales"]
-        if not isinstance(listed, tuple):
-            raise call.fail("scales must be a list of numbers")
-        return tuple(float(scale) for scale in listed)
-    values = call.floats(2 if call.opset >= 11 else 1, "scales")
-    return tuple(float(scale) for scale in values.ravel()[:64])
-
-
-def _scaled(call: Call, size: int, scale: float) -> int:
-    """The scaled size, rounded down as ONNX Runtime does, in float32."""
-    exact = size * scale
-    if not 1 <= exact < 2**31:
-        raise call.fail(f"a scale of {scale} for {size} pixels is not supported")
-    scaled = int(np.float32(size) * np.float32(scale))
-    if abs(scaled - exact) > _WHOLE:
-        raise call.fail(f"scales must give whole sizes, got {scale} for {size} pixels")
-    return scaled

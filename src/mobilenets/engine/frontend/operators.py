@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from mobilenets.engine.frontend import constants, elementwise, layers, views
+from mobilenets.engine.frontend import constants, elementwise, layers, resizing, views
 from mobilenets.engine.frontend.builder import Call, Value
 from mobilenets.engine.frontend.stored import quote
 from mobilenets.errors import WeightsError
@@ -41,7 +41,7 @@ OPERATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
     "ReduceSum": layers.reduce_sum,
     "Relu": elementwise.relu,
     "Reshape": views.reshape,
-    "Resize": layers.resize,
+    "Resize": resizing.resize,
     "Shape": constants.shape_of,
     "Sigmoid": elementwise.sigmoid,
     "Size": constants.size_of,
@@ -54,7 +54,7 @@ OPERATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
     "Swish": elementwise.swish,
     "Transpose": views.transpose,
     "Unsqueeze": views.unsqueeze,
-    "Upsample": layers.resize,
+    "Upsample": resizing.resize,
 }
 """What a network can do; constants.EVALUATORS is what can be done with constants besides."""
 
