@@ -132,6 +132,8 @@ def test_the_papers_settings():
     assert (first.learning_rate, second.learning_rate) == (0.007, 0.0001)
     assert (first.weight_decay, first.momentum, first.poly_power) == (4e-5, 0.9, 0.9)
     assert second.norm == "frozen"
+    assert not first.nesterov
+    assert not first.decay_depthwise
 
 
 @pytest.mark.parametrize(

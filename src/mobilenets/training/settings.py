@@ -44,6 +44,8 @@ class Recipe:
     """At `batch_size`; `fit` scales both together."""
     optimizer: Optimizer = "sgd"
     momentum: float = 0.9
+    nesterov: bool = True
+    """Of SGD's momentum."""
     weight_decay: float = 4e-5
     decay_depthwise: bool = False
     """Whether depthwise kernels are decayed; norms and biases never are."""
@@ -96,8 +98,9 @@ class Recipe:
         for name in SHARES:
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), most=1)
-        if not isinstance(self.decay_depthwise, bool):
-            raise ValueError(f"decay_depthwise must be true or false, got {self.decay_depthwise!r}")
+        for name in ("nesterov", "decay_depthwise"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
         for name, allowed in (
             ("optimizer", Optimizer),
             ("schedule", Schedule),
