@@ -188,6 +188,18 @@ def test_masks_for_looking_at_are_not_taken_and_what_is_left_out_is_said(tmp_pat
     assert any("masks those of labels; left out: labels_colored (3 files)" in n for n in data.notes)
 
 
+def test_two_folders_of_masks_are_not_each_others_images(tmp_path):
+    for i in range(3):
+        grey(tmp_path, f"masks/{i}.png", IDS)
+        grey(tmp_path, f"labels/{i}.png", [[i, 1, 1, 1]] * 3)
+        if i:
+            photo(tmp_path, f"rgb/{i}.jpg")
+    data = open_segmentation(tmp_path, "all")
+    assert names(data) == ["rgb/1.jpg", "rgb/2.jpg"]
+    assert data.target(0).tolist() == IDS
+    assert kinds(data) == {"stray mask": 1}
+
+
 def test_text_beside_images_is_not_masks_and_masks_in_labels_are_no_boxes(tmp_path):
     put(tmp_path, "images/a.jpg")
     write(tmp_path / "labels/a.txt", "0 .5 .5 .1 .1\n")
@@ -278,6 +290,16 @@ def test_coco_names_by_its_categories(tmp_path, stuff):
     write(tmp_path / "annotations/stuff_val2017.json", '{"images": [')
     with pytest.raises(DataError, match=r"stuff_val2017.json: not JSON, or cut short"):
         open_segmentation(tmp_path, "val")
+
+
+def test_where_categories_begin_at_one_zero_is_void(tmp_path):
+    photo(tmp_path, "images/1.jpg")
+    grey(tmp_path, "masks/1.png", [[0, 2, 7, 255]] * 3)
+    write(tmp_path / "categories.json", '[{"id": 2, "name": "person"}, {"id": 7, "name": "x"}]')
+    data = open_segmentation(tmp_path, "all")
+    assert data.target(0).tolist() == [[255, 0, 1, 255]] * 3
+    assert data.problems == []
+    assert data.notes == ["names are those of categories.json, which has no id 0: that is void"]
 
 
 def test_one_less_than_the_categories_is_seen_from_the_ids(tmp_path):

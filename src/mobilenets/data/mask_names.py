@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.data.listing import few, one_line
-from mobilenets.data.masks import VOC_CLASSES, VOID
+from mobilenets.data.masks import VOID
 from mobilenets.errors import DataError
 from mobilenets.runtime.labels import VOC
 
@@ -50,7 +50,7 @@ class Seen(NamedTuple):
     ids: NDArray[np.integer]
     """Sorted, each once."""
     is_voc: bool
-    """Whether all have the colours of VOC's palette."""
+    """Whether all have the colours of VOC's 21 classes."""
 
 
 def name_ids(
@@ -66,9 +66,9 @@ def name_ids(
     if found is not None:
         return found
     ids, is_voc = see()
-    most = max((int(one) for one in ids if one != VOID), default=0)
-    if is_voc and most < VOC_CLASSES:
+    if is_voc:
         return _naming(root, dict(enumerate(VOC)), [])
+    most = max((int(one) for one in ids if one != VOID), default=0)
     if most <= len(CAMVID_NAMES) and all(_CAMVID_FILE.match(Path(file).name) for file in files):
         note = (
             f"file names and ids are those of CamVid as the SegNet tutorial has it: its "
