@@ -25,10 +25,10 @@ SMALL = ("deeplabv3_mobilenet_v2", SIZE, (("width", 0.35), ("classes", 3), ("out
 FULL = (
     "deeplabv3_mobilenet_v2",
     (33, 49),
-    (("width", 1.0), ("classes", 21), ("aspp", True), ("output_stride", 16)),
+    (("width", 1.0), ("classes", 21), ("output_stride", 16)),
 )
 ORDER = (1, 0, 4, 3, 2)
-"""Of the branches in the file of FULL."""
+"""Of the branches in the file of V1."""
 TILED = (
     "deeplabv3_mobilenet_v2",
     (70, 65),
@@ -79,9 +79,9 @@ def run(model, picture, *, coarse=False):
     ("name", "size", "arguments", "end", "options"),
     [
         (*SMALL, "classes", {}),
-        (*FULL, "logits", {"order": ORDER}),
+        (*FULL, "logits", {"order": (1, 0)}),
         (*TILED, {"tiles": True}),
-        (*V1, {}),
+        (*V1, {"order": ORDER}),
     ],
 )
 def test_outputs_are_those_of_litert(name, size, arguments, end, options, tmp_path):
@@ -148,6 +148,7 @@ def separable(graph):
         (lambda g: replaced(g, "CONV_2D", activation="RELU"), "classifier has an activation"),
         (lambda g: replaced(g, "CONV_2D", 1, stride=(2, 2)), "project must have stride 1"),
         (lambda g: replaced(g, "AVERAGE_POOL_2D", window=(5, 5)), r"a pool of \(5, 5\) on a map"),
+        (lambda g: replaced(g, "AVERAGE_POOL_2D", activation="RELU"), "its pool has an activation"),
         (lambda g: replaced(g, "CONCATENATION", axis=1), "are not put side by side"),
         (lambda g: replaced(g, "DEPTHWISE_CONV_2D", dilation=(3, 3)), "not a MobileNet's strides"),
         (separable, "its head has separable convolutions"),
@@ -167,14 +168,14 @@ def test_what_is_not_ours_is_refused_by_name(change, message, tmp_path, monkeypa
 
 def test_other_rates_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "net.tflite"
-    path.write_bytes(made(*FULL, "logits", order=ORDER))
+    path.write_bytes(made(*V1, order=ORDER))
     graph = parse(path)
     rates = [op.dilation[0] for op in graph.operators if op.kind == "CONV_2D"]
-    assert sorted(rates)[-3:] == [6, 12, 18]
-    place = len(rates) - 1 - rates.index(12)
+    assert sorted(rates)[-3:] == [12, 24, 36]
+    place = len(rates) - 1 - rates.index(24)
     graph = replaced(graph, "CONV_2D", place, dilation=(9, 9))
     monkeypatch.setattr(tflite, "parse", lambda path: graph)
-    with pytest.raises(WeightsError, match=r"dilated by .*9.*must be by \(6, 12, 18\) at output"):
+    with pytest.raises(WeightsError, match=r"dilated by .*9.*must be by \(12, 24, 36\) at output"):
         load(path)
 
 
@@ -210,6 +211,29 @@ def test_labels_are_those_packed_into_the_file(tmp_path):
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("labelmap.txt", "background\nroad\ncar")
     assert identify(path).labels == ("background", "road", "car")
+
+
+def test_int8_stays_near_litert(tmp_path, monkeypatch):
+    """Also where a range alone, which ends below 6, is the ReLU6 of V1's last map."""
+    path = tmp_path / "net.tflite"
+    model = randomise(build(V1[0], width=0.25, classes=3, output_stride=16))
+    with torch.no_grad():
+        model.backbone.blocks[-1].pointwise.norm.weight.mul_(0.2)
+    network = deeplab_nets.Net(model, 16)
+    samples = [image(SIZE, seed) for seed in range(4)]
+    path.write_bytes(data := ssd_nets.convert(lambda x: {"y": network(x)}, SIZE, samples))
+    picture = image(SIZE, 9)
+    expected, found = ssd_nets.interpret(data, picture)["y"][0], run(load(path), picture)
+    np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
+    assert identify(path).source == "TFLite, int8"
+    graph = replaced(parse(path), "CONV_2D", 4, activation="NONE")
+    monkeypatch.setattr(tflite, "parse", lambda path: graph)
+    bare = load(path)
+    scale = bare.backbone.blocks[-1].pointwise.conv.weight.abs().max()
+    monkeypatch.undo()
+    assert scale > 1.2 * load(path).backbone.blocks[-1].pointwise.conv.weight.abs().max()
+    found = run(bare, picture)
+    np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
 
 
 @cache

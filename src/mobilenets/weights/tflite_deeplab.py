@@ -149,6 +149,8 @@ def _branch(paths: Paths, tensor: int) -> _Branch:
     if before is not None and before.kind in _POOLS:
         features = paths.back(before.inputs[0], REQUANTISE)[0]
         check_pool(paths.graph, before, before.inputs[0])
+        if before.activation != "NONE":
+            raise WeightsError(f"not a DeepLabv3: its pool has an activation {before.activation}")
         return _Branch(features, True, step)
     if before is not None and before.kind == "DEPTHWISE_CONV_2D":
         raise WeightsError("its head has separable convolutions; ours are ordinary ones")

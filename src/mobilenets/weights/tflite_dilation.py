@@ -42,12 +42,15 @@ def _three(
     if last.kind != "BATCH_TO_SPACE_ND" or len(last.inputs) != 3:
         return None
     middle = made.get(last.inputs[0])
-    if middle is None or middle.kind not in _CONVOLUTIONS or readers[last.inputs[0]] > 1:
+    if middle is None or middle.kind not in _CONVOLUTIONS or len(middle.inputs) < 2:
         return None
-    first = made.get(middle.inputs[0]) if middle.inputs else None
+    first = made.get(middle.inputs[0])
     if first is None or first.kind != "SPACE_TO_BATCH_ND" or len(first.inputs) != 3:
         return None
-    return None if readers[middle.inputs[0]] > 1 else (first, middle, last)
+    if min(*first.inputs, *middle.inputs[:2], *last.inputs) < 0:
+        return None
+    alone = readers[middle.inputs[0]] == readers[last.inputs[0]] == 1
+    return (first, middle, last) if alone else None
 
 
 def _dilated(graph: Graph, first: Operator, middle: Operator, last: Operator) -> Operator | None:
@@ -56,7 +59,7 @@ def _dilated(graph: Graph, first: Operator, middle: Operator, last: Operator) ->
     same, crops = (_constant(graph, last, index) for index in (1, 2))
     if middle.padding != "VALID" or middle.stride != (1, 1) or middle.dilation != (1, 1):
         return None
-    if block.shape != (2,) or (block < 1).any() or (same != block).any():
+    if block.shape != (2,) or (block < 1).any() or not np.array_equal(same, block):
         return None
     kernel = graph.tensors[middle.inputs[1]].shape[1:3]
     if pads.shape != (2, 2) or crops.shape != (2, 2) or len(kernel) != 2:
