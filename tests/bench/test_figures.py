@@ -35,6 +35,16 @@ def test_agreement_is_relative_to_the_largest_output_of_the_reference():
     assert agreement(two, [np.array([10.0]), np.array([1.0])]) == pytest.approx(0.5)
 
 
+def test_maps_may_have_their_channels_last_and_classes_are_counted():
+    maps = np.arange(24.0).reshape(1, 2, 3, 4)
+    assert agreement([maps.transpose(0, 2, 3, 1)], [maps]) == 0
+    assert agreement([maps.reshape(1, 3, 4, 2)], [maps]) > 0.1
+    classes = np.arange(8).reshape(1, 2, 4)
+    other = classes.copy()
+    other[0, 0, 0] = 5
+    assert agreement([other], [classes]) == 1 / 8
+
+
 @pytest.mark.parametrize("other", [[np.zeros(3)], [np.zeros(2), np.zeros(2)], []])
 def test_outputs_of_other_shapes_do_not_agree(other):
     assert agreement(other, [np.zeros(2)]) is None

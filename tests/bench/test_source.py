@@ -5,12 +5,14 @@ import torch
 from onnx import TensorProto
 
 from mobilenets.bench.convert import load_network
+from mobilenets.bench.figures import agreement
 from mobilenets.bench.source import input_shape, lay_out
 from mobilenets.errors import InputError
 from mobilenets.export.source import open_source
 from mobilenets.models.layers import ConvNormAct
 from mobilenets.weights.own import save
 from tests.bench.stand_ins import write_pool
+from tests.engine.graphs import onnx_runtime
 
 
 @pytest.mark.parametrize(
@@ -92,3 +94,22 @@ def test_converters_get_the_network_that_the_onnx_file_has(tmp_path, name, shape
     assert not network.training
     with torch.inference_mode():
         assert network(torch.zeros(2, 3, 64, 64)).shape == shape
+
+
+@pytest.mark.parametrize("argmax", [False, True])
+def test_a_segmentation_networks_maps_or_the_best_classes_of_them(tmp_path, argmax):
+    knobs = {"width": 0.25, "classes": 3}
+    lay_out("deeplabv3_mobilenet_v2", tmp_path, resolution=33, knobs=knobs, argmax=argmax)
+    image = np.load(tmp_path / "image.npy")
+    expected = onnx_runtime((tmp_path / "model.onnx").read_bytes(), image)[0]
+    with torch.inference_mode():
+        found = load_network(tmp_path / "model.safetensors")(torch.from_numpy(image)).numpy()
+    assert found.shape == expected.shape == ((1, 33, 33) if argmax else (1, 3, 33, 33))
+    assert agreement([found], [expected]) < 1e-3
+
+
+def test_argmax_is_for_networks_that_segment(tmp_path, pool):
+    with pytest.raises(ValueError, match="argmax is for a name or weights"):
+        lay_out(str(pool), tmp_path, argmax=True)
+    with pytest.raises(ValueError, match="argmax is to segment"):
+        lay_out("mobilenet_v2", tmp_path, resolution=33, knobs={"width": 0.25}, argmax=True)

@@ -48,6 +48,7 @@ def test_json_there_and_back():
     text = json.dumps(schedule.to_json())
     assert Schedule.from_json(json.loads(text)) == schedule
     assert Schedule.from_json({}) == Schedule()
+    assert Schedule.from_json({"stream": None}) == Schedule()
     assert Schedule.from_json({"stream": -1}) == Schedule(stream=-1)
 
 
@@ -197,6 +198,17 @@ def test_blocks_with_many_weights_stay_out_of_chains_unless_all_is_streamed():
     ]
     assert len(heavy) > 5
     assert set(heavy) <= set(default)
+
+
+def test_on_two_threads_chains_are_shorter_for_each_makes_rows_at_the_seam():
+    graph = read_graph(mobilenet("mobilenet_v2"), shape=(1, 3, 224, 224))
+
+    def stages(threads: int, schedule: Schedule) -> int:
+        return len(prepare(graph, host(), threads, schedule).entries[0].names)
+
+    assert stages(2, Schedule()) < stages(1, Schedule())
+    stream = Schedule().limit(1)
+    assert stages(2, Schedule(stream=stream)) == stages(1, Schedule())
 
 
 def test_blocks_have_the_names_of_their_weights():

@@ -54,10 +54,13 @@ def compare(
     *,
     resolution: int | None = None,
     knobs: dict[str, Any] | None = None,
+    argmax: bool = False,
     say: Callable[[str], object] = lambda text: None,
     advance: Callable[[int], object] = lambda turns: None,
 ) -> Comparison:
     """Measure `source`, a network's name, weights or an ONNX file, on every side of `plan`.
+
+    `resolution`, `knobs` and `argmax` are `lay_out`'s.
 
     A side that is missing, cannot take the source or dies is in `skipped` with the reason. `say`
     hears what is being done, `advance` each round of each number of threads as it ends. Raises
@@ -67,7 +70,7 @@ def compare(
     with TemporaryDirectory(prefix="mobilenets-bench-") as name:
         folder = Path(name)
         say(f"laying out {source}")
-        weights = lay_out(source, folder, resolution=resolution, knobs=knobs)
+        weights = lay_out(source, folder, resolution=resolution, knobs=knobs, argmax=argmax)
         ready: list[str] = []
         for side in reversed(plan.sides):  # ours last: what its cache holds is then new
             say(f"converting for {side}")

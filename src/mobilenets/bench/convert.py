@@ -15,10 +15,12 @@ ONNX, WEIGHTS, IMAGE = "model.onnx", "model.safetensors", "image.npy"
 
 
 def to_litert(folder: Path, threads: Sequence[int]) -> None:
-    """`model.tflite` by litert-torch, float32, the image's channels last."""
-    _, network, image = _network(folder)
+    """`model.tflite` by litert-torch, float32, channels last in the image and in maps of logits."""
+    torch, network, image = _network(folder)
     converter = import_module("litert_torch")
-    last = converter.to_channel_last_io(network, args=[0]).eval()
+    with torch.inference_mode():
+        maps = network(image).dim() == 4
+    last = converter.to_channel_last_io(network, args=[0], outputs=[0] if maps else None).eval()
     made = converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),))
     made.export(os.fspath(folder / "model.tflite"))
 
@@ -46,12 +48,16 @@ def warm_cache(folder: Path, threads: Sequence[int]) -> None:
 
 
 def load_network(weights: Path) -> Any:
-    """The torch network that the ONNX file was made of: norms folded, a detector's boxes decoded.
+    """The torch network that the ONNX file was made of: norms folded, a detector's boxes decoded,
+    the best class of each pixel chosen if the card says so.
 
     Converters' own passes may leave some norms behind.
     """
     model = import_module("mobilenets.weights").load(weights)
-    return import_module("mobilenets.export.onnx").deployable(model, model.card).eval()
+    network = import_module("mobilenets.export.onnx").deployable(model, model.card)
+    if model.card.outputs == "classes":
+        network = import_module("mobilenets.models.deeplab").Labelled(network)
+    return network.eval()
 
 
 def _network(folder: Path) -> tuple[Any, Any, Any]:

@@ -76,12 +76,18 @@ def ratio(theirs: Measured, ours: Measured) -> Ratio:
 def agreement(found: Sequence[Array], reference: Sequence[Array]) -> float | None:
     """The largest difference over the largest value of the reference, over all outputs.
 
-    Shapes may differ by sizes of one. None where outputs are not comparable or not finite.
+    Of whole numbers (classes): the share that differ. Shapes may differ by sizes of one, and maps
+    may have their channels last. None where outputs are not comparable or not finite.
     """
     if [a.size for a in found] != [b.size for b in reference]:
         return None
     worst = 0.0
     for a, b in zip(found, reference, strict=True):
+        if b.dtype.kind in "iu":
+            worst = max(worst, float((a.ravel() != b.ravel()).mean()))
+            continue
+        if a.ndim == 4 and a.shape == (len(b), *b.shape[2:], *b.shape[1:2]) != b.shape:
+            a = a.transpose(0, 3, 1, 2)
         scale = max(float(np.abs(b).max(initial=0)), 1e-12)
         worst = max(worst, float(np.abs(a.ravel() - b.ravel()).max(initial=0)) / scale)
         if not np.isfinite(a).all():

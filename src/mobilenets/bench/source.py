@@ -15,12 +15,18 @@ _SIDE = 224
 
 
 def lay_out(
-    source: str, folder: Path, *, resolution: int | None = None, knobs: dict[str, Any] | None = None
+    source: str,
+    folder: Path,
+    *,
+    resolution: int | None = None,
+    knobs: dict[str, Any] | None = None,
+    argmax: bool = False,
 ) -> bool:
     """Write the ONNX file, the checkpoint and a random image; whether there is a checkpoint.
 
     A bare ONNX file has none. `resolution` (pixels) replaces the file's own; `knobs` are for a
-    network's name. Raises ValueError for an argument, InputError for a file that will not do.
+    network's name; `argmax`: of a segmentation network the best class of each pixel, not logits.
+    Raises ValueError for an argument, InputError for a file that will not do.
     """
     if resolution is not None and resolution < 1:
         raise ValueError(f"resolution must be a positive integer, got {resolution}")
@@ -30,11 +36,13 @@ def lay_out(
             raise ValueError(
                 f"{next(iter(knobs))} is for a network's name, {source} is a file of its own"
             )
+        if argmax:
+            raise ValueError(f"argmax is for a name or weights, {source} is a file of its own")
         if not Path(source).is_file():
             raise FileNotFoundError(2, "no such file", source)
         _copy(source, folder / ONNX)
     else:
-        _from_network(source, folder, resolution, knobs)
+        _from_network(source, folder, resolution, knobs, argmax=argmax)
     shape = input_shape(folder / ONNX, source, resolution)
     image = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     np.save(folder / IMAGE, image)
@@ -53,15 +61,23 @@ def _copy(source: str, target: Path) -> None:
 
 
 def _from_network(
-    source: str, folder: Path, resolution: int | None, knobs: dict[str, Any] | None
+    source: str,
+    folder: Path,
+    resolution: int | None,
+    knobs: dict[str, Any] | None,
+    *,
+    argmax: bool,
 ) -> None:
+    from mobilenets.card import card_of, set_card
     from mobilenets.export import export_onnx
     from mobilenets.export.source import open_source
     from mobilenets.weights.own import save
 
     model = open_source(source, resolution=resolution, knobs=knobs)
+    export_onnx(model, folder / ONNX, argmax=argmax, batch=1)
+    if argmax:
+        set_card(model, card_of(model).replace(outputs="classes"))
     save(model, folder / WEIGHTS)
-    export_onnx(model, folder / ONNX, batch=1)
 
 
 def input_shape(path: Path, name: str, resolution: int | None = None) -> tuple[int, ...]:

@@ -26,6 +26,9 @@ def run(
     knob: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument, given a NAME.")
     ] = None,
+    argmax: Annotated[
+        bool, typer.Option("--argmax", help="To segment: each pixel's class, not logits.")
+    ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 30,
     python: Annotated[
         list[str] | None,
@@ -56,7 +59,9 @@ def run(
         pythons=interpreters(python or []),
     )
     with progress("measuring", rounds * len(plan.threads)) as advance:
-        result = compare(source, plan, resolution=resolution, knobs=arguments, advance=advance)
+        result = compare(
+            source, plan, resolution=resolution, knobs=arguments, argmax=argmax, advance=advance
+        )
     for one in result.skipped:
         which = "" if one.threads is None else f" on {one.threads}"
         note = f"left out: {one.side}{which}: {one.reason}"

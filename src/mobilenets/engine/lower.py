@@ -109,7 +109,7 @@ class Lowering(Layouts):
 
     def _streams(self, made: str, unit: Unit) -> bool:
         """Whether a unit joins the chain that makes its input."""
-        limit, tensor = self.schedule.stream, self.tensor(made)
+        limit, tensor = self.schedule.limit(self.threads), self.tensor(made)
         alone = self.readers.get(made) == 1 and made not in self.graph.outputs
         light = limit == 0 or weights_of(unit) <= HEAVY
         return (made,) == inputs_of(unit) and alone and limit >= 0 and tensor.size > limit and light

@@ -67,7 +67,7 @@ class Program:
 def prepare(graph: Graph, target: Target, threads: int, schedule: Schedule) -> Program:
     """Fuse, choose schedules and plan memory, in the file's order or in one that needs less."""
     units = fuse(graph)
-    other = thrifty(units, graph, schedule.stream)
+    other = thrifty(units, graph, schedule.limit(threads))
     ways = [units] if other == units else [units, other]
     found = []
     for way in ways:

@@ -26,6 +26,8 @@ _WIDE_ROW, _WIDE_GROUP = 8192, 112
 HEAVY = 64 * 1024
 """Weights, in floats, that are better read once an image than once for each strip of a chain."""
 _STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
+_STREAMED_APART = 3 * _STREAMED
+"""The same on several threads: the longer a chain, the more rows both make at the seam."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,18 @@ class Schedule:
     """Choices by a block's name, and which neighbours are streamed as one.
 
     `stream`: a map of more than so many floats between two stages is not written but streamed;
-    0 streams all that can be, -1 none. Blocks with more than `HEAVY` weights are streamed with 0
-    only.
+    0 streams all that can be, -1 none; None: as pays on so many threads. Blocks with more than
+    `HEAVY` weights are streamed with 0 only.
     """
 
     blocks: Mapping[str, Choice] = field(default_factory=dict)
-    stream: int = _STREAMED
+    stream: int | None = None
+
+    def limit(self, threads: int) -> int:
+        """`stream`, chosen where it is left open."""
+        if self.stream is not None:
+            return self.stream
+        return _STREAMED if threads == 1 else _STREAMED_APART
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "Schedule":
@@ -65,8 +73,8 @@ class Schedule:
         """The schedule of a parsed JSON object."""
         if not isinstance(data, dict) or set(data) - {"blocks", "stream"}:
             raise InputError(f"{where}: must be an object with blocks and stream, got {data!r:.80}")
-        blocks, stream = data.get("blocks", {}), data.get("stream", _STREAMED)
-        if type(stream) is not int or stream < -1:
+        blocks, stream = data.get("blocks", {}), data.get("stream")
+        if stream is not None and (type(stream) is not int or stream < -1):
             raise InputError(f"{where}: stream must be -1 or more floats, got {stream!r}")
         if not isinstance(blocks, dict):
             raise InputError(f"{where}: blocks must be an object, got {blocks!r:.80}")
