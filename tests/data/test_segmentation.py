@@ -114,10 +114,11 @@ def test_the_lists_say_the_parts(pets):
     assert list(open_parts(pets)) == ["train", "val", "test"]
     write(pets / "ImageSets/Segmentation/val.txt", "3\n4\n77\n")
     (pets / "SegmentationClass/1.png").unlink()
+    palette(pets, "SegmentationClass/8.png", IDS)
     assert kinds(open_segmentation(pets, "train")) == {
         "overlap": 1,
         "missing": 1,
-        "unlisted": 1,
+        "unlisted": 2,
         "no mask": 1,
     }
     assert names(open_segmentation(pets, "train")) == ["JPEGImages/2.jpg"]
@@ -186,6 +187,17 @@ def test_masks_for_looking_at_are_not_taken_and_what_is_left_out_is_said(tmp_pat
     assert len(data) == 2
     assert kinds(data) == {"no mask": 1}
     assert any("masks those of labels; left out: labels_colored (3 files)" in n for n in data.notes)
+
+
+def test_pictures_of_masks_give_way_to_masks(tmp_path):
+    for i in range(3):
+        photo(tmp_path, f"images/{i}.jpg")
+        photo(tmp_path, f"segmentation/{i}.jpg")
+        if i:
+            grey(tmp_path, f"gt/{i}.png", IDS)
+    data = open_segmentation(tmp_path, "all")
+    assert data.target(0).tolist() == IDS
+    assert kinds(data) == {"no mask": 1}
 
 
 def test_two_folders_of_masks_are_not_each_others_images(tmp_path):
