@@ -65,6 +65,26 @@ def test_a_mask_that_is_void_everywhere_is_left_out(roads):
     assert found == {"all void": ("masks/0.png",)}
 
 
+def test_masks_that_are_all_void_everywhere_are_said_to_be(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey(tmp_path, "masks/a.png", np.full((3, 4), VOID))
+    with pytest.raises(DataError, match="every mask for training is 255, void, everywhere"):
+        open_segmentation(tmp_path, "all")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_palette_of_voc_names_classes_only_where_nothing_else_does(tmp_path, named):
+    """labelme writes VOC's palette for any classes, and their names into `class_names.txt`."""
+    photo(tmp_path, "images/a.jpg")
+    palette(tmp_path, "masks/a.png", IDS)
+    if named:
+        write(tmp_path / "class_names.txt", "_background_\nwheel\nwindow\n")
+    data = open_segmentation(tmp_path, "all")
+    assert data.classes[1] == ("wheel" if named else "aeroplane")
+    note = "the masks have VOC's palette: its 21 names are taken"
+    assert (note in data.notes) is not named
+
+
 def huge(root: Path) -> None:
     """A header that says 60000 x 60000 in front of 12 pixels."""
     path = png(root / "masks/0.png", [bytes(4)] * 3, 4, 8, 0)

@@ -81,6 +81,22 @@ def test_image_and_mask_move_together(policy):
     assert policy != "deeplab" or len(seen) > 20
 
 
+@pytest.mark.parametrize("scale", [0.6, 0.75, 0.9, 1.25])
+def test_masks_are_scaled_by_their_pixels_centres_as_images_are(scale):
+    """Stripes scaled both ways: what is over half bright as an image is the mask, but for edges.
+
+    By torch's nearest pixel, which is up to half a pixel off, four times as many differ.
+    """
+    stripes = np.sin(np.arange(600) / 9) + np.sin(np.arange(400) / 7)[:, None] > 0
+    image = Image.fromarray(np.where(stripes, 255, 0).astype(np.uint8)).convert("RGB")
+    pre = Preprocessing((400, 600), "pad", mean=(0, 0, 0), std=(1, 1, 1))
+    make = transform("deeplab", pre, scale_least=scale, scale_most=scale)
+    pixels, mask = make.scaled(image, stripes.astype(np.uint8))
+    differ = (pixels.mean(0) > 0.5) != (mask[0] == 1)
+    assert mask.shape[1:] == (round(400 * scale), round(600 * scale))
+    assert differ.float().mean() < 0.015
+
+
 def test_scales_are_the_papers_steps():
     """The square's area tells the scale: all of 0.5, 0.75 ... 2 and none besides."""
     make = transform("deeplab")

@@ -58,16 +58,20 @@ def name_ids(
 ) -> Naming:
     """The classes of a data set; `see` reads its masks for training, if it must be known.
 
-    By `classes.txt` or `labels.txt` (a name a line, from id 0 on; or `id: name`), Roboflow's
-    `_classes.csv`, or COCO's categories in a JSON file; else VOC's where the masks have its
-    palette; else those of CamVid where files are called as its frames; else numbers.
+    By `classes.txt`, `labels.txt` or labelme's `class_names.txt` (a name a line, from id 0 on; or
+    `id: name`), Roboflow's `_classes.csv`, or COCO's categories in a JSON file; else VOC's where
+    the masks have its palette; else those of CamVid where files are called as its frames; else
+    numbers.
     """
     found = _read_names(root, masks, see)
     if found is not None:
         return found
     ids, is_voc = see()
+    if set(ids.tolist()) == {VOID}:
+        raise DataError(f"{root}: every mask for training is {VOID}, void, everywhere")
     if is_voc:
-        return _naming(root, dict(enumerate(VOC)), [])
+        note = f"the masks have VOC's palette: its {len(VOC)} names are taken"
+        return _naming(root, dict(enumerate(VOC)), [note])
     most = max((int(one) for one in ids if one != VOID), default=0)
     if most <= len(CAMVID_NAMES) and all(_CAMVID_FILE.match(Path(file).name) for file in files):
         note = (
@@ -102,7 +106,7 @@ def _naming(where: Path, names: Names, notes: list[str], *, named: bool = True) 
 
 
 def _read_names(root: Path, masks: Sequence[str], see: Callable[[], Seen]) -> Naming | None:
-    for name in ("classes.txt", "labels.txt"):
+    for name in ("classes.txt", "labels.txt", "class_names.txt"):
         if (root / name).is_file():
             path = root / name
             names, from_file = _from_lines(path)

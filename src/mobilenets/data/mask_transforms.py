@@ -13,7 +13,7 @@ from torchvision.transforms import InterpolationMode, v2
 from mobilenets.card import Preprocessing
 from mobilenets.data.augmentation import Augmentation
 from mobilenets.data.masks import VOID
-from mobilenets.runtime.preprocess import fitted, nearest, preprocess
+from mobilenets.runtime.preprocess import fitted, nearest, preprocess, scaled_mask
 
 POLICIES = ("none", "flip", "deeplab", "deeplab_colours")
 
@@ -74,9 +74,10 @@ class SegmentationTransform:
         scale = self.scale()
         size = [max(round(side * scale), 1) for side in (height, width)]
         image = v2.functional.resize(image, size, self.interpolation)
-        mask = v2.functional.resize(tv_tensors.Mask(torch.from_numpy(target)[None]), size)
+        # Not by torchvision, whose nearest pixel is half a pixel beside the image's.
+        mask = torch.from_numpy(scaled_mask(target, (size[1], size[0])))[None]
         pixels = self.finish(self.colours(image) if self.colours else image).as_subclass(Tensor)
-        return (pixels.flip(0) if self.reverse else pixels), mask.as_subclass(Tensor)
+        return (pixels.flip(0) if self.reverse else pixels), mask
 
     def scale(self) -> float:
         """A random scale: one of the steps, or any where there is no step."""

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mobilenets.runtime.draw import LEAST, Font, printable, readable
 from mobilenets.runtime.draw_boxes import Colour, colour_of
+from mobilenets.runtime.preprocess import scaled_mask
 
 VOID = 255
 """In a mask of uint8: a pixel of no class."""
@@ -74,7 +75,7 @@ def draw_mask(image: Image.Image, mask: Mask, labels: Sequence[str]) -> Image.Im
     entries = {index: _entry(index, count / mask.size, labels) for index, count in counts.items()}
     picture = readable(image)
     colours = {index: entry.colour for index, entry in entries.items()}
-    picture = _overlay(picture, _scaled(mask, picture.size), colours)
+    picture = _overlay(picture, scaled_mask(mask, picture.size), colours)
     return _with_legend(picture, sorted(entries.values(), key=lambda entry: entry.void))
 
 
@@ -104,15 +105,6 @@ def _entry(index: int, share: float, labels: Sequence[str]) -> _Entry:
     bare = index == 0 and labels[0].strip().lower() == "background"
     name = printable(labels[index], lambda text: True) or str(index)
     return _Entry(name, percent, None if bare else colour_of(index), False)
-
-
-def _scaled(mask: Mask, size: tuple[int, int]) -> Mask:
-    """A mask at the (width, height) of the picture, by the nearest pixel."""
-    width, height = size
-    rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
-    columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
-    scaled: Mask = mask[rows].take(columns, 1)
-    return scaled
 
 
 def _overlay(picture: Image.Image, mask: Mask, colours: dict[int, Colour | None]) -> Image.Image:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,14 +82,25 @@ def fitted(image: tuple[int, int], pre: Preprocessing) -> tuple[int, int]:
 def nearest(mask: NDArray[np.uint8], pre: Preprocessing, void: int) -> NDArray[np.uint8]:
     """A mask (H, W) of an image as one of its input, (height, width); `void` where that is padded.
 
-    Each pixel has the value of the one that its centre lies in.
+    Scaled as `scaled_mask` does.
     """
     width, height = fitted((mask.shape[1], mask.shape[0]), pre)
+    found: NDArray[np.uint8] = np.full(pre.size, void, np.uint8)
+    found[:height, :width] = scaled_mask(mask, (width, height))
+    return found
+
+
+def scaled_mask(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """A mask (H, W) at the size (width, height): (height, width).
+
+    Each pixel has the value of the one that its centre lies in, as Pillow scales images by their
+    pixels' centres.
+    """
+    width, height = size
     rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
-    found: NDArray[np.uint8] = np.full(pre.size, void, np.uint8)
-    found[:height, :width] = mask[np.ix_(rows, columns)]
-    return found
+    scaled: NDArray[Any] = mask[rows].take(columns, 1)
+    return scaled
 
 
 def _crop(image: Image.Image, pre: Preprocessing, resample: Image.Resampling) -> Image.Image:
