@@ -72,7 +72,7 @@ def main() -> None:
     classes = train_set.classes
     size = task.input_size(train_set, (task.resolution, task.resolution))
     made = recipe("finetune_deeplab", epochs=options.epochs, learning_rate=options.learning_rate)
-    made, _ = settle_norm(fit(made, len(train_set)), len(train_set))
+    made, _ = settle_norm(fit(made, len(train_set)), len(train_set), scratch=True)
     made = replace(made, objective=task.settle(made.objective, train_set))
     rows = {}
     for name in options.sides:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import Session
 from mobilenets.tasks import PLAIN, Evaluator, Objective, Task
+from mobilenets.tasks.base import Size
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,18 @@ def evaluate(
     evaluator = task.evaluator(card, dataset, objective)
     failures: list[tuple[str, str]] = []
     items = range(len(dataset)) if indices is None else indices
-    sizes: dict[int, tuple[int, int]] = {}
+    known: dict[int, tuple[Any, Size]] = {}
 
     def read(index: int) -> NDArray[np.float32]:
         image = dataset.image(index)
-        sizes[index] = image.size
+        known[index] = dataset.target(index), image.size
         return preprocess(image, card.preprocessing)
 
     for batch in read_batches(items, read, batch_size or task.batch):
         failures += [(dataset.name(index), why) for index, why in batch.failures]
         if len(batch.items):
-            targets = [dataset.target(index) for index in batch.items]
-            shapes = [sizes.pop(index) for index in batch.items]
-            evaluator.update(session(batch.inputs), targets, shapes)
+            targets, sizes = zip(*(known.pop(index) for index in batch.items), strict=True)
+            evaluator.update(session(batch.inputs), targets, sizes)
         progress(len(batch.items) + len(batch.failures))
     if strict and items and len(failures) == len(items):
         raise DataError(f"none of {len(items)} images could be read; the first: {failures[0][1]}")

@@ -73,8 +73,8 @@ def open_model(
     what is not recognised, ValueError for an argument that is not for these weights.
     """
     if str(weights).lower().endswith(".onnx"):
-        if output_stride or multi_scale:
-            name = "output_stride" if output_stride else "multi_scale"
+        if output_stride is not None or multi_scale:
+            name = "multi_scale" if output_stride is None else "output_stride"
             raise ValueError(f"{name} is for weights: {weights} is a finished program")
         return open_session(weights, threads=threads, runtime=runtime)
     if runtime != "auto":
@@ -88,7 +88,7 @@ def open_model(
             raise ValueError(f"threads must be a positive integer, got {threads}")
         torch.set_num_threads(threads)
     model: nn.Module = load(weights)
-    if output_stride or multi_scale:
+    if output_stride is not None or multi_scale:
         model = segmenter_at(model, output_stride, multi_scale=multi_scale)
     network = task_of(card_of(model)).deploy(model)
     if torch.cuda.is_available():
@@ -111,7 +111,7 @@ def segmenter_at(
             f"output_stride and multi_scale are to segment, {card.architecture} is to {card.task}"
         )
     network: nn.Module = model
-    if output_stride:
+    if output_stride is not None:
         arguments = {**card.arguments, "output_stride": output_stride}
         network = build(card.architecture, **arguments)
         network.load_state_dict(model.state_dict())

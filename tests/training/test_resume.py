@@ -162,6 +162,10 @@ def test_a_run_does_not_go_on_as_another(data, tmp_path):
     trainer(data, tmp_path, epochs=1).run()
     with pytest.raises(TrainingError, match=r"changed learning rate: it has 0\.05, this call 0\.1"):
         trainer(data, tmp_path, epochs=1, learning_rate=0.1).run(resume=True)
+    with pytest.raises(
+        TrainingError, match=r"changed label smoothing: it has 0\.1, this call 0\.2"
+    ):
+        trainer(data, tmp_path, epochs=1, label_smoothing=0.2).run(resume=True)
     with pytest.raises(TrainingError, match="changed training images"):
         trainer((data[1], data[1]), tmp_path, epochs=1).run(resume=True)
 

@@ -8,6 +8,7 @@ import torch
 from mobilenets.card import Preprocessing, card_of, set_card
 from mobilenets.data import shapes
 from mobilenets.data.shapes import ShapeMasks
+from mobilenets.errors import DataError
 from mobilenets.evaluation import evaluate
 from mobilenets.inference import open_model
 from mobilenets.tasks import TASKS
@@ -101,6 +102,24 @@ def test_a_segmentation_network_is_trained_from_a_classifier(tmp_path, monkeypat
     assert {"miou", "pixel_accuracy", "val_loss"} <= set(second.best)
 
 
+@dataclass(frozen=True)
+class Damaged(Few):
+    """One of its masks cannot be read."""
+
+    def target(self, i: int):
+        if i == 1:
+            raise DataError(f"{self.name(i)}: its mask is broken")
+        return super().target(i)
+
+
+def test_a_mask_that_breaks_is_named_and_training_goes_on(tmp_path, capsys):
+    data = Damaged(size=64)
+    made = recipe("finetune_deeplab", epochs=1, batch_size=2, norm="train", class_weights="none")
+    result = Trainer(network(33), TASK, (data, data), made, tmp_path, workers=0).run()
+    assert result.best["images"] == 3
+    assert capsys.readouterr().err.count("left out: shapes/train/1: its mask is broken") == 1
+
+
 def test_norms_learn_from_more_than_twelve_images():
     made = recipe("paper_deeplab")
     for batch, images, expected in ((16, 100, "train"), (13, 100, "train"), (12, 100, "frozen")):
@@ -109,6 +128,8 @@ def test_norms_learn_from_more_than_twelve_images():
         assert f"{batch} images are normalised together" in why
     assert settle_norm(made, 10)[0].norm == "frozen"
     assert settle_norm(recipe("paper_deeplab", norm="train", batch_size=2), 9)[1] == ""
+    # From scratch there is nothing to keep.
+    assert settle_norm(recipe("paper_deeplab", batch_size=4), 10, scratch=True)[0].norm == "train"
     # What would leave them too few is not split.
     assert split(made, 513 * 513).accumulate == 1
     assert split(recipe("paper_deeplab", batch_size=64), 513 * 513).accumulate == 4

@@ -5,7 +5,8 @@ versions of torch that differ from ours.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,30 @@ def to_litert(folder: Path, threads: Sequence[int]) -> None:
     with torch.inference_mode():
         maps = network(image).dim() == 4
     last = converter.to_channel_last_io(network, args=[0], outputs=[0] if maps else None).eval()
-    made = converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),))
+    with _repetition_by_resizing(torch):
+        made = converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),))
     made.export(os.fspath(folder / "model.tflite"))
+
+
+@contextmanager
+def _repetition_by_resizing(torch: Any) -> Iterator[None]:
+    """A pixel is repeated by resizing it, as in TensorFlow's DeepLab.
+
+    What litert-torch makes of `expand` on maps whose channels come to lie last does not run.
+    """
+    expand = torch.Tensor.expand
+
+    def resized(x: Any, *sizes: int) -> Any:
+        if len(sizes) == x.dim() == 4 and tuple(x.shape[2:]) == (1, 1) and min(sizes[2:]) > 1:
+            how = {"mode": "bilinear", "align_corners": True}
+            return torch.nn.functional.interpolate(x, sizes[2:], **how)
+        return expand(x, *sizes)
+
+    torch.Tensor.expand = resized
+    try:
+        yield
+    finally:
+        torch.Tensor.expand = expand
 
 
 def to_executorch(folder: Path, threads: Sequence[int]) -> None:

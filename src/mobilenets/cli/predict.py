@@ -1,7 +1,7 @@
 """`mobilenets predict`: what is in these images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -28,6 +28,12 @@ def run(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images at a time: 32, or 4 to segment.")
     ] = None,
+    multi_scale: Annotated[
+        bool, typer.Option("--multi-scale", help="To segment: six sizes and flips, the papers' MF.")
+    ] = False,
+    output_stride: Annotated[
+        int | None, typer.Option(help="To segment: 8, 16 or 32, whatever was trained.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
     ] = None,
@@ -52,7 +58,13 @@ def run(
     from mobilenets.tasks import task_of
 
     files = find_images(images)
-    session = open_model(weights, threads=threads, runtime=runtime)
+    session = open_model(
+        weights,
+        threads=threads,
+        runtime=runtime,
+        output_stride=cast(Any, output_stride),  # checked where the network is built
+        multi_scale=multi_scale,
+    )
     if session.note:
         say(f"note: {session.note}")
     task = task_of(session.card)

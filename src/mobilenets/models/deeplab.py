@@ -28,7 +28,7 @@ KNOBS = ("width", "padding", "norm_eps", "norm_momentum")
 
 
 class DeepLab(nn.Module):
-    """(N, 3, H, W) images -> (N, classes, H, W) logits of every pixel, H and W at least 2.
+    """(N, 3, H, W) images -> (N, classes, H, W) logits of every pixel, of any size.
 
     The head reads the backbone's last feature map, of V2 that of 320 channels (the last
     convolution is not there): a branch that is the whole map's mean, a 1x1 branch, and with ASPP

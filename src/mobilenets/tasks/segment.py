@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 STRIDE = 16
 """A side of a whole number of these and one pixel more has the map's corners on its own."""
+MOST_WEIGHT = 100.0
+"""Of a class in the loss, however few pixels it has."""
 SAME = 0.02
 """Relative difference of two shapes that are taken for one."""
 
@@ -187,7 +189,7 @@ class Segment:
         pixels = cast(MaskDataset, dataset).pixels()[: len(dataset.classes)]
         middle = np.median(pixels[pixels > 0])
         weights = np.divide(middle, pixels, out=np.ones(len(pixels)), where=pixels > 0)
-        weights = np.sqrt(weights) if kind == "root" else weights
+        weights = np.minimum(np.sqrt(weights) if kind == "root" else weights, MOST_WEIGHT)
         return replace(objective, class_weights=tuple(float(f"{w:.4g}") for w in weights))
 
     def deploy(self, model: nn.Module) -> nn.Module:

@@ -25,13 +25,16 @@ def split(made: Recipe, pixels: int = MICRO_SIDE**2) -> Recipe:
     return replace(made, accumulate=parts)
 
 
-def settle_norm(made: Recipe, images: int) -> tuple[Recipe, str]:
+def settle_norm(made: Recipe, images: int, *, scratch: bool = False) -> tuple[Recipe, str]:
     """The recipe with its norms trained or frozen where it leaves that open, and why, in words.
 
-    `images` are those of the data set: a batch has no more.
+    `images` are those of the data set: a batch has no more. From `scratch` there are no
+    statistics to keep.
     """
     if made.norm != "auto":
         return made, ""
+    if scratch:
+        return replace(made, norm="train"), "batch normalisation learns: it starts from nothing"
     together = min(made.batch_size, images) // made.accumulate
     if together > MANY:
         why = f"batch normalisation learns: {together} images are normalised together, {MANY + 1}"

@@ -99,7 +99,7 @@ def train(
         set_card(model, card)
     if "accumulate" not in changes and alone and not torch.cuda.is_available():
         made = split(made, math.prod(card.preprocessing.size))
-    made, why = settle_norm(made, len(train_set))
+    made, why = settle_norm(made, len(train_set), scratch=plan.weights is None)
     if why:
         say(why)
     made = replace(made, objective=task.settle(made.objective, train_set))

@@ -28,7 +28,7 @@ def mix(*numbers: int) -> int:
 class Samples(Dataset[tuple[Tensor, Any, str]]):
     """A data set's images through a random transform: (image, target, note) by (epoch, index).
 
-    An image that cannot be read is replaced by the next one, and named in the note.
+    An image that cannot be read, or its mask, is replaced by the next one and named in the note.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Samples(Dataset[tuple[Tensor, Any, str]]):
         for shift in range(len(self.dataset)):
             chosen = (index + shift) % len(self.dataset)
             try:
-                image = self.dataset.image(chosen)
+                image, target = self.dataset.image(chosen), self.dataset.target(chosen)
             except DataError as error:
                 note = note or str(error)
                 continue
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(mix(self.seed, epoch, chosen))
-                return (*self.transform(image, self.dataset.target(chosen)), note)
+                return (*self.transform(image, target), note)
         raise DataError(f"none of the {len(self.dataset)} training images can be read: {note}")
 
 

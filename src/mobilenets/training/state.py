@@ -25,7 +25,9 @@ def fingerprint(
 
     `data` are the training and the validation images.
     """
-    settings = {key: json.dumps(value) for key, value in asdict(recipe).items()}
+    settings = asdict(recipe)
+    settings |= settings.pop("augmentation") | settings.pop("objective")
+    settings = {key: json.dumps(value) for key, value in settings.items()}
     settings["recipe"] = settings.pop("name")
     return {
         **settings,
