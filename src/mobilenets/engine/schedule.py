@@ -25,8 +25,8 @@ _WIDE_ROW, _WIDE_GROUP = 8192, 112
 """A row of more floats is cut into groups of about so many channels, where nothing is expanded."""
 HEAVY = 64 * 1024
 """Weights, in floats, that are better read once an image than once for each strip of a chain."""
-_ONCE, _ONCE_GROUP = 192 * 1024, 64
-"""So many weights are read once an image where a group of so many channels fits L2."""
+_MANY, _LONG_ROW = 192 * 1024, 6144
+"""Of a block with more weights, such a row of a group: each group reads and adds to the outputs."""
 _STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
 _STREAMED_APART = 3 * _STREAMED
 """The same on several threads: the longer a chain, the more rows both make at the seam."""
@@ -117,21 +117,20 @@ def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
     """The schedule of a block, from measurements of both kinds over the networks' shapes.
 
     Small maps go by groups, as large as fit the second-level cache: tiles of pixels cross rows,
-    weights are read once, and two threads split channels without making a row twice. So do those
-    of a middling size with very many weights. Large maps go by rows: a few rows of all channels
-    fit where a group of a whole map would not.
+    weights are read once, and two threads split channels without making a row twice. Large maps
+    go by rows: a few rows of all channels fit where a group of a whole map would not.
     """
     pixels = shape.height * shape.width
     sizes = group_sizes(shape.middle, lanes)
     if not shape.expands:
         return _without_expansion(shape, sizes)
-    small = pixels <= (_SMALL if threads > 1 else _TINY)
-    if small or (shape.weights > _ONCE and 2 * pixels * _ONCE_GROUP <= _WORK):
-        most = min(_MOST_GROUP if small else _ONCE_GROUP, _WORK // (2 * pixels))
+    if pixels <= (_SMALL if threads > 1 else _TINY):
+        most = min(_MOST_GROUP, _WORK // (2 * pixels))
         fitting = [size for size in sizes if size <= most] or sizes[:1]
         even = [size for size in fitting if (shape.middle // size) % threads == 0]
         return Choice("groups", max(even or fitting[:1]), shape.outputs)
-    near = min(sizes, key=lambda size: abs(size - _ROW_FLOATS / shape.width))
+    row = _LONG_ROW if shape.weights > _MANY else _ROW_FLOATS
+    near = min(sizes, key=lambda size: abs(size - row / shape.width))
     return Choice("rows", near, 1)
 
 
