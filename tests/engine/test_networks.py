@@ -136,7 +136,7 @@ def test_outputs_that_are_several_in_the_files_order_and_rows_of_a_batch():
 # Drawn at random
 
 
-@settings(max_examples=60, **QUICK)
+@settings(max_examples=30, **QUICK)
 @given(random_model(), st.integers(1, 4), st.sampled_from(STREAMS))
 def test_random_graphs(proto, threads, stream):
     data = proto.SerializeToString()
@@ -208,7 +208,7 @@ def _choice(draw, graph: Graph, block: Block) -> Choice:
     )
 
 
-@settings(max_examples=60, **QUICK)
+@settings(max_examples=30, **QUICK)
 @given(random_blocks(), st.integers(1, 4), st.sampled_from(STREAMS), st.data())
 def test_random_blocks_under_random_schedules(proto, threads, stream, data):
     content = proto.SerializeToString()
