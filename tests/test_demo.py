@@ -1,6 +1,8 @@
 import base64
 import io
+import os
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,10 +11,16 @@ from PIL import Image
 from mobilenets.data import shapes
 from mobilenets.demo import Measured, Outcome, run_demo
 from mobilenets.demo import run as module
+from mobilenets.demo.beside import beside
 from mobilenets.demo.uses import USES
 from mobilenets.errors import TrainingError
 
 STEPS = ("train", "evaluate", "export", "predict")
+
+
+def one_after_the_other(job, calls, names, say):
+    """As `beside`, in this process, where the data set is small."""
+    return [job(*call, say=say) for call in calls]
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +31,7 @@ def outcome(tmp_path_factory):
         patch.setattr(shapes, "LENGTHS", {"train": 32, "val": 16})
         patch.setattr(shapes, "SCENES", {"train": 32, "val": 16})
         patch.setattr(module, "USES", quick)
+        patch.setattr(module, "beside", one_after_the_other)
         folder = tmp_path_factory.mktemp("demo")
         (folder / "classify" / "run").mkdir(parents=True)
         (folder / "classify" / "run" / "mine.txt").write_text("not of a demo")
@@ -43,7 +52,7 @@ def test_networks_that_learned_nothing_do_not_pass(outcome):
 
 @pytest.mark.parametrize(
     ("top1", "exported", "passed"),
-    [(0.9, 0.9, True), (0.9, 0.899, True), (0.9, 0.8, False), (0.7, 0.7, False)],
+    [(0.9, 0.9, True), (0.9, 0.899, True), (0.9, 0.8, False), (0.6, 0.6, False)],
 )
 def test_passing_needs_both_learning_and_agreement(tmp_path, top1, exported, passed):
     classify, *others = USES
@@ -67,6 +76,35 @@ def test_the_others_start_from_the_classifier(outcome, new):
     assert any(new in line and "classify/run/best.safetensors" in line for line in outcome[1])
 
 
+def shout(word, times, *, say):
+    if not times:
+        raise TrainingError(f"nothing of {word}")
+    say(f"said {word}")
+    sys.stderr.write(f"{word}\n\n" * times + "no more")
+    return word, os.getpid()
+
+
+def test_jobs_side_by_side_are_heard_and_give_their_results_in_order():
+    lines = []
+    found = beside(shout, [("one", 1), ("two", 2)], ["a", "b"], lines.append)
+    assert [word for word, _ in found] == ["one", "two"]
+    assert len({os.getpid(), *(process for _, process in found)}) == 3
+    assert [line for line in lines if line[0] == "a"] == ["a: said one", "a: one", "a: no more"]
+    assert [line for line in lines if line[0] == "b"] == [
+        "b: said two",
+        "b: two",
+        "b: two",
+        "b: no more",
+    ]
+
+
+def test_the_error_of_a_job_is_raised_when_the_others_are_done():
+    lines = []
+    with pytest.raises(TrainingError, match="nothing of one"):
+        beside(shout, [("one", 0), ("two", 1)], ["a", "b"], lines.append)
+    assert lines == ["b: said two", "b: two", "b: no more"]
+
+
 def test_the_page_says_of_each_use_what_went_wrong(outcome):
     """Networks that learned nothing are wrong about nearly every picture."""
     page = outcome[0].page.read_text(encoding="utf-8")
@@ -79,12 +117,12 @@ def test_the_page_says_of_each_use_what_went_wrong(outcome):
 @pytest.mark.parametrize(
     ("values", "failed"),
     [
-        ((0.7, 0.9, 0.9), ["Classification: top1 must reach 0.75"]),
-        ((0.8, 0.1, 0.9), ["Detection: ap50 must reach 0.4"]),
-        ((0.8, 0.9, 0.3), ["Segmentation: miou must reach 0.4"]),
+        ((0.6, 0.9, 0.9), ["Classification: top1 must reach 0.65"]),
+        ((0.8, 0.1, 0.9), ["Detection: ap50 must reach 0.3"]),
+        ((0.8, 0.9, 0.3), ["Segmentation: miou must reach 0.33"]),
         (
-            (0.7, 0.1, 0.9),
-            ["Classification: top1 must reach 0.75", "Detection: ap50 must reach 0.4"],
+            (0.6, 0.1, 0.9),
+            ["Classification: top1 must reach 0.65", "Detection: ap50 must reach 0.3"],
         ),
         ((0.8, 0.9, 0.9), []),
     ],

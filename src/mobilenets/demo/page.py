@@ -49,11 +49,10 @@ class Chapter(NamedTuple):
     cost: Cost
 
 
-def write_page(path: Path, chapters: Sequence[Chapter]) -> Path:
-    """Write the page, a part for each chapter."""
-    total = sum(step.seconds for chapter in chapters for step in chapter.steps)
+def write_page(path: Path, chapters: Sequence[Chapter], seconds: float) -> Path:
+    """Write the page, a part for each chapter; `seconds` is what all took."""
     body = (
-        f"<h1>MobileNetV2, from images to device files in {total:.0f} seconds</h1>"
+        f"<h1>MobileNetV2, from images to device files in {seconds:.0f} seconds</h1>"
         f"<p>Trained on the built-in shapes, evaluated, exported to ONNX and run from there.</p>"
         + "".join(chapter_part(chapter) for chapter in chapters)
         + "<p>What any network costs: <code>mobilenets profile mobilenet_v2</code>.</p>"

@@ -14,6 +14,7 @@ from PIL import Image
 
 from mobilenets.cost import profile
 from mobilenets.data.dataset import Dataset
+from mobilenets.demo.beside import beside
 from mobilenets.demo.page import Chapter, Step, write_page
 from mobilenets.demo.uses import USES, Use
 from mobilenets.evaluation import evaluate
@@ -62,28 +63,29 @@ class Outcome:
 def run_demo(output: Path, say: Callable[[str], None] = lambda line: None) -> Outcome:
     """Train small networks on the built-in shapes, and take them all the way to device files.
 
-    The runs of an earlier demo in `output` are replaced, nothing else. Writes `index.html`, one
-    page with all pictures inside, beside the checkpoints and the exported models.
+    A classifier first, then side by side those that start from its backbone. The runs of an
+    earlier demo in `output` are replaced, nothing else. Writes `index.html`, one page with all
+    pictures inside, beside the checkpoints and the exported models.
     """
     output.mkdir(parents=True, exist_ok=True)
-    measured, chapters = [], []
-    checkpoints: dict[str, Path] = {}
-    for use in USES:
-        folder = output / use.task
-        if (folder / "run" / NAME).exists():  # an earlier demo's, and nothing else
-            shutil.rmtree(folder / "run")
-        one, chapter = run_use(use, folder, checkpoints.get(use.continues), say)
-        measured.append(one)
-        chapters.append(chapter)
-        checkpoints[use.task] = chapter.run / "best.safetensors"
-    return Outcome(write_page(output / "index.html", chapters), tuple(measured))
+    began = time.monotonic()
+    first, *others = USES
+    done = [run_use(first, output / first.task, None, say=say)]
+    weights = done[0][1].run / "best.safetensors"
+    calls = [(use, output / use.task, weights) for use in others]
+    done += beside(run_use, calls, [use.task for use in others], say)
+    measured, chapters = zip(*done, strict=True)
+    page = write_page(output / "index.html", chapters, time.monotonic() - began)
+    return Outcome(page, measured)
 
 
 def run_use(
-    use: Use, folder: Path, weights: Path | None, say: Callable[[str], None]
+    use: Use, folder: Path, weights: Path | None, *, say: Callable[[str], None]
 ) -> tuple[Measured, Chapter]:
-    """One network from the first step to its export, in `folder`."""
+    """One network from the first step to its export, in `folder`; from `weights` if there are."""
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "run" / NAME).exists():  # an earlier demo's, and nothing else
+        shutil.rmtree(folder / "run")
     steps: list[Step] = []
 
     def timed(title: str, began: float, text: str) -> None:
