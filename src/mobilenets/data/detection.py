@@ -68,7 +68,7 @@ def open_detection(
     found = _read(Path(path))
     chosen, note = choose(found.files, found.parts, split, val_fraction, seed)
     if not chosen:
-        raise DataError(f"{path}: no images for {split}; it has {sizes(found.parts)}")
+        raise DataError(f"{path}: no images for {split}; it has {sizes(found.parts, split)}")
     found.notes += note
     return gather(found, chosen, split)
 

@@ -73,6 +73,20 @@ def find_pairs(path: Path) -> Pairs | None:
     return None
 
 
+def unpaired(path: Path) -> str:
+    """Why `find_pairs` found none, where folders called after masks and others are there; or ''."""
+    root = _root(path)
+    paths = sorted((f.relative_to(root).as_posix() for f in walk_images(root)), key=natural_key)
+    groups = _groups(paths, {}, deep=False)
+    called = {name: len(files) for name, files in groups.items() if _MASKS.search(name.lower())}
+    others = {name: len(files) for name, files in groups.items() if name not in called}
+    if not called or not others:
+        return ""
+    image, mask = (max(sizes, key=lambda name: sizes[name]) for sizes in (others, called))
+    first, second = (next(iter(groups[name].values())) for name in (image, mask))
+    return f"no image and mask have a name in common, such as {first} and {second}"
+
+
 def _root(path: Path) -> Path:
     """The folder of a VOC below `path`, or where a lone folder inside leads."""
     below = [f for f in [*path.glob("*"), *path.glob("*/*")] if f.is_dir()]

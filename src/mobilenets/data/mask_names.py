@@ -82,9 +82,14 @@ def name_ids(
     if most < 1:
         hint = f"; {VOID} is void: a mask of two classes has ids 0 and 1" if VOID in ids else ""
         raise DataError(f"{root}: the masks have only one class, {most}{hint}")
-    most = min(most, MOST_CLASSES - 1)
-    note = "the data has no names for its classes: they are called by their ids"
-    return _naming(root, {i: str(i) for i in range(most + 1)}, [note], named=False)
+    notes = ["the data has no names for its classes: they are called by their ids"]
+    if most >= MOST_CLASSES:
+        notes += [
+            f"masks have at most {MOST_CLASSES} classes: ids from {MOST_CLASSES} on are void, "
+            f"the greatest is {most}; masks of single objects are not classes"
+        ]
+    names = {i: str(i) for i in range(min(most, MOST_CLASSES - 1) + 1)}
+    return _naming(root, names, notes, named=False)
 
 
 def _naming(where: Path, names: Names, notes: list[str], *, named: bool = True) -> Naming:

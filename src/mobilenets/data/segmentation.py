@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.data.dataset import Dataset
-from mobilenets.data.mask_files import Pairs, find_pairs
+from mobilenets.data.mask_files import Pairs, find_pairs, unpaired
 from mobilenets.data.mask_images import gather, look_at, usable
 from mobilenets.data.mask_names import Naming, Seen, name_ids
 from mobilenets.data.masks import VOID
@@ -78,7 +78,7 @@ def open_segmentation(
     naming = _name(found)
     chosen, note = choose(found.files, found.parts, split, val_fraction, seed)
     if not chosen:
-        raise DataError(f"{path}: no images for {split}; it has {sizes(found.parts)}")
+        raise DataError(f"{path}: no images for {split}; it has {sizes(found.parts, split)}")
     found.notes += note
     return gather(found, chosen, look_at(found, chosen), naming, split)
 
@@ -114,8 +114,8 @@ def _find(path: Path) -> Pairs:
     found = find_pairs(path)
     if found is None:
         raise DataError(
-            f"{path}: no masks found; expected VOC (JPEGImages/, SegmentationClass/), or images/ "
-            "and masks/ with PNG files of the same names"
+            f"{path}: {unpaired(path) or 'no masks found'}; expected VOC (JPEGImages/, "
+            "SegmentationClass/), or images/ and masks/ with PNG files of the same names"
         )
     if not found.files:
         why = "; ".join(problem.sentence for problem in found.problems.list())

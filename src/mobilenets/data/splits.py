@@ -21,11 +21,11 @@ def present(parts: Sequence[Part]) -> list[Part]:
     return [part for part in get_args(Part) if part in parts]
 
 
-def sizes(parts: Sequence[Part]) -> str:
-    """`12 for train, 3 for val`, for a message."""
-    return (
-        ", ".join(f"{parts.count(part)} for {part or 'all'}" for part in present(parts)) or "none"
-    )
+def sizes(parts: Sequence[Part], split: str = "") -> str:
+    """`12 for train, 3 for val`, for a message that there is nothing for `split`."""
+    found = ", ".join(f"{parts.count(part)} for {part or 'all'}" for part in present(parts))
+    alone = split == "val" and sum(part in ("train", "") for part in parts) == 1
+    return (found or "none") + (", of which none can be held out for it" if alone else "")
 
 
 def choose(

@@ -27,6 +27,9 @@ from mobilenets.training.samples import Samples
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
+SMALLEST_SIDE = 16
+"""Pixels, half of what most networks take together in their last map: less is a mistake."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -117,7 +120,7 @@ def train(
     )
     say(
         f"{made.name}: {made.epochs} epochs of {len(train_set)} images in {len(card.labels)} "
-        f"classes at {pixels_of(card)} pixels, batch {made.batch_size}, "
+        f"classes at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
         f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
     )
     result = trainer.run(resume=resume)
@@ -180,6 +183,10 @@ def start(
 
     `defaults` are arguments of what is new in it, where the plan does not say.
     """
+    if plan.resolution is not None and plan.resolution < SMALLEST_SIDE:
+        raise ValueError(
+            f"resolution must be {SMALLEST_SIDE} pixels at least to train, got {plan.resolution}"
+        )
     knobs = {**defaults, **plan.knobs}
     size = (plan.resolution, plan.resolution) if plan.resolution is not None else None
     model: nn.Module
