@@ -6,7 +6,25 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, in each; and of the gradients that come back.
+
+    torch has one of its own, by a name that differs between versions.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        total = local.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
@@ -21,7 +39,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         x = input.float()  # sums of squares need more digits than half precision has
         count = torch.tensor([x.numel() / x.shape[1]], device=x.device)
         local = torch.cat([x.sum((0, 2, 3)), x.square().sum((0, 2, 3)), count])
-        total = cast(Any, all_reduce)(local)
+        total = cast(Tensor, _Sum.apply(local))
         channels = input.shape[1]
         n = total[-1]
         mean = total[:channels] / n
