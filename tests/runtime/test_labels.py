@@ -6,6 +6,7 @@ from mobilenets.errors import DataError
 from mobilenets.runtime.labels import (
     COCO,
     IMAGENET_WNIDS,
+    VOC,
     coco_labels,
     imagenet_labels,
     match_classes,
@@ -62,6 +63,18 @@ def test_equal_names_match_in_any_order_and_loosely_where_no_doubt():
     assert match_classes(["bees", "ants"], ["ants", "bees", "wasps"]) == [1, 0]
     assert match_classes(["great_white_shark", "Tench"], imagenet_labels(1000)) == [2, 0]
     assert match_classes(["A", "a"], ["a", "A"]) == [1, 0]
+
+
+def test_vocs_classes_are_known_by_cocos_names_and_with_spaces():
+    """Labels of Hugging Face's DeepLabv3, and of models trained on COCO."""
+    names = ["potted plant", "dining-table", "tv", "Motorcycle", "airplane", "couch"]
+    assert [VOC[i] for i in match_classes(names, VOC)] == [
+        *("pottedplant", "diningtable", "tvmonitor", "motorbike", "aeroplane", "sofa")
+    ]
+    coco = coco_labels(80)
+    assert [coco[i] for i in match_classes(VOC[1:], coco)][-5:] == [
+        *("potted plant", "sheep", "couch", "train", "tv")
+    ]
 
 
 def test_a_missing_class_is_named_with_what_the_model_has():

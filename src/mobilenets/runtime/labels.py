@@ -51,6 +51,13 @@ VOC = (
     *("train", "tvmonitor"),
 )
 """The 20 classes of Pascal VOC in the order of its masks, behind the background."""
+_VOC_AS_COCO = {
+    "aeroplane": "airplane",
+    "motorbike": "motorcycle",
+    "sofa": "couch",
+    "tvmonitor": "tv",
+}
+"""What the two call differently, spaces aside."""
 
 
 def voc_labels(outputs: int) -> tuple[str, ...]:
@@ -89,9 +96,9 @@ def match_detection_classes(classes: Sequence[str], labels: Sequence[str]) -> tu
 def match_classes(folder_classes: Sequence[str], labels: Sequence[str]) -> list[int]:
     """The model's output for each class of a data set.
 
-    By equal name first; else by a name that differs only in case, `_` for a space, or further
-    synonyms after a comma; else, where the labels are ImageNet's, by WordNet identifier. A
-    DataError names the first classes that the model does not have, and two that would share an
+    By equal name first; else by a name that differs only in case, spaces, `_` or `-`, or further
+    synonyms after a comma, and VOC's names are COCO's (`tvmonitor` is `tv`); else, where the
+    labels are ImageNet's, by WordNet identifier. A DataError names the first classes that the model does not have, and two that would share an
     output.
     """
     if not labels:
@@ -117,7 +124,8 @@ def match_classes(folder_classes: Sequence[str], labels: Sequence[str]) -> list[
 
 
 def _plain(name: str) -> str:
-    return name.split(",")[0].replace("_", " ").strip().casefold()
+    plain = re.sub(r"[\s_-]+", "", name.split(",")[0]).casefold()
+    return _VOC_AS_COCO.get(plain, plain)
 
 
 def _unique(places: dict[str, list[int]], labels: Sequence[str]) -> dict[str, int]:
