@@ -98,8 +98,8 @@ def match_classes(folder_classes: Sequence[str], labels: Sequence[str]) -> list[
 
     By equal name first; else by a name that differs only in case, spaces, `_` or `-`, or further
     synonyms after a comma, and VOC's names are COCO's (`tvmonitor` is `tv`); else, where the
-    labels are ImageNet's, by WordNet identifier. A DataError names the first classes that the model does not have, and two that would share an
-    output.
+    labels are ImageNet's, by WordNet identifier. A DataError names the first classes that the
+    model does not have, and two that would share an output.
     """
     if not labels:
         raise DataError("the model does not say what its outputs are called: it has no labels")
