@@ -6,6 +6,7 @@ import typer
 
 from mobilenets.cli import knobs
 from mobilenets.cli.console import out, print_json, progress, say
+from mobilenets.cli.options import Argmax, AsJson, KnobsOfName, Resolution, WidthOfName
 
 if TYPE_CHECKING:
     from mobilenets.bench.figures import Comparison
@@ -21,20 +22,16 @@ def run(
         str | None,
         typer.Option(metavar="SIDE,...", help="Runtimes; all that are known if not given."),
     ] = None,
-    width: Annotated[float | None, typer.Option(help="Of a network given by NAME.")] = None,
-    resolution: Annotated[int | None, typer.Option(help="Pixels of the input's sides.")] = None,
-    knob: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument, given a NAME.")
-    ] = None,
-    argmax: Annotated[
-        bool, typer.Option("--argmax", help="To segment: each pixel's class, not logits.")
-    ] = False,
+    width: WidthOfName = None,
+    resolution: Resolution = None,
+    knob: KnobsOfName = None,
+    argmax: Argmax = False,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 30,
     python: Annotated[
         list[str] | None,
         typer.Option(metavar="SIDE=PATH", help="The interpreter that has a side's libraries."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Speed, memory and outputs of the engine and of other runtimes, taking turns.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mobilenets.cli.console import err, out, print_json
+from mobilenets.cli.options import AsJson
 
 
 def run(
@@ -23,7 +24,7 @@ def run(
     profile: Annotated[
         bool, typer.Option("--profile", help="Run it, and time each block.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Compile an ONNX file and show its plan: blocks, schedules, multiply-adds and bytes.
 

@@ -13,6 +13,7 @@ from mobilenets.cli.data_shared import (
     say,
     show_findings,
 )
+from mobilenets.cli.options import AsJson
 
 app = typer.Typer(help="What a data set holds, and what is wrong with it.")
 
@@ -49,7 +50,7 @@ def check(
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Of its input; the paper's if not given.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Say what is in images labelled with boxes or masks, and all that is wrong with them.
 

@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from mobilenets.cli.console import out, print_json, say
+from mobilenets.cli.options import AsJson
 
 
 def run(
     output: Annotated[Path, typer.Option(help="Folder for the page and the models.")] = Path(
         "demo"
     ),
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Train, evaluate, export and predict on built-in data, and write a page of what happened.
 

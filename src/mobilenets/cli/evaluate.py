@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from mobilenets.cli.console import out, print_json, progress, say
-from mobilenets.runtime.session import Runtime
+from mobilenets.cli.options import (
+    AsJson,
+    BatchSize,
+    MultiScale,
+    OutputStride,
+    RunBy,
+    Threads,
+    Weights,
+)
 
 Split = Literal["eval", "train", "val", "test", "all"]
 MOST_CLASSES = 20
@@ -14,7 +22,7 @@ MOST_CLASSES = 20
 
 
 def run(
-    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A file or a published name.")],
+    weights: Weights,
     data: Annotated[str, typer.Argument(metavar="DATA", help="A folder, a list, or shapes.")],
     split: Annotated[
         Split, typer.Option(help="eval: val where the data has one, else test, else all.")
@@ -22,22 +30,12 @@ def run(
     limit: Annotated[
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images at a time: 32, or 4 to segment.")
-    ] = None,
-    multi_scale: Annotated[
-        bool, typer.Option("--multi-scale", help="To segment: six sizes and flips, the papers' MF.")
-    ] = False,
-    output_stride: Annotated[
-        int | None, typer.Option(help="To segment: 8, 16 or 32, whatever was trained.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
-    ] = None,
-    runtime: Annotated[
-        Runtime, typer.Option(help="What runs an .onnx file; auto: the engine if it can.")
-    ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    batch_size: BatchSize = None,
+    multi_scale: MultiScale = False,
+    output_stride: OutputStride = None,
+    threads: Threads = None,
+    runtime: RunBy = "auto",
+    json: AsJson = False,
 ) -> None:
     """How good WEIGHTS are on DATA: its validation part, or all of it where it has none.
 

@@ -7,6 +7,7 @@ import typer
 
 from mobilenets.cli import knobs
 from mobilenets.cli.console import err, out, print_json
+from mobilenets.cli.options import Argmax, AsJson, KnobsOfName, Resolution, WidthOfName
 
 
 def run(
@@ -18,16 +19,12 @@ def run(
     nms: Annotated[
         bool, typer.Option("--nms", help="A detector's suppression inside; runs on ONNX Runtime.")
     ] = False,
-    argmax: Annotated[
-        bool, typer.Option("--argmax", help="To segment: each pixel's class, not logits.")
-    ] = False,
+    argmax: Argmax = False,
     batch: Annotated[int | None, typer.Option(help="Fix the batch size; free otherwise.")] = None,
-    resolution: Annotated[int | None, typer.Option(help="Pixels of the input's sides.")] = None,
-    width: Annotated[float | None, typer.Option(help="Of a network given by NAME.")] = None,
-    knob: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument, given a NAME.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    resolution: Resolution = None,
+    width: WidthOfName = None,
+    knob: KnobsOfName = None,
+    json: AsJson = False,
 ) -> None:
     """Write a model as ONNX, batch normalisation folded, labels and preprocessing inside.
 

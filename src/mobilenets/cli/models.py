@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from mobilenets.cli.console import out, print_json
+from mobilenets.cli.options import AsJson
 
 DESCRIPTIONS = {
     "mobilenet_v1": "depthwise separable convolutions (Howard et al. 2017)",
@@ -25,7 +26,7 @@ def run(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="The published checkpoints instead.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Every network by name: parameters and multiply-adds at width 1.0 and its paper's input.
 

@@ -6,11 +6,19 @@ from typing import Annotated, Any, cast
 import typer
 
 from mobilenets.cli.console import out, print_json, progress, say
-from mobilenets.runtime.session import Runtime
+from mobilenets.cli.options import (
+    AsJson,
+    BatchSize,
+    MultiScale,
+    OutputStride,
+    RunBy,
+    Threads,
+    Weights,
+)
 
 
 def run(
-    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A file or a published name.")],
+    weights: Weights,
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE|DIR...", help="Files, folders or patterns.")
     ],
@@ -25,22 +33,12 @@ def run(
     save_dir: Annotated[
         Path | None, typer.Option(help="Also write each image with what is seen drawn on it here.")
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images at a time: 32, or 4 to segment.")
-    ] = None,
-    multi_scale: Annotated[
-        bool, typer.Option("--multi-scale", help="To segment: six sizes and flips, the papers' MF.")
-    ] = False,
-    output_stride: Annotated[
-        int | None, typer.Option(help="To segment: 8, 16 or 32, whatever was trained.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Of the network; all cores if not given.")
-    ] = None,
-    runtime: Annotated[
-        Runtime, typer.Option(help="What runs an .onnx file; auto: the engine if it can.")
-    ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    batch_size: BatchSize = None,
+    multi_scale: MultiScale = False,
+    output_stride: OutputStride = None,
+    threads: Threads = None,
+    runtime: RunBy = "auto",
+    json: AsJson = False,
 ) -> None:
     """Say what is in each image, best guess first, with its score; of a detector also where.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mobilenets.cli.console import out, print_json
+from mobilenets.cli.options import AsJson
 
 if TYPE_CHECKING:
     from mobilenets.cost import Cost
@@ -53,7 +54,7 @@ def run(
     ] = False,
     bytes_per_element: Annotated[int, typer.Option(help="Of activations.")] = 4,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer too.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Parameters, multiply-adds and bytes of activations of a network, without building it.
 

@@ -8,6 +8,7 @@ import typer
 
 from mobilenets.cli import knobs
 from mobilenets.cli.console import out, print_json, say
+from mobilenets.cli.options import AsJson, Resolution
 
 
 def run(
@@ -35,7 +36,7 @@ def run(
         int | None, typer.Option(help="Images per step; the rate follows it.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
-    resolution: Annotated[int | None, typer.Option(help="Pixels of the input's sides.")] = None,
+    resolution: Resolution = None,
     width: Annotated[float | None, typer.Option(help="Width multiplier.")] = None,
     knob: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument of the network.")
@@ -50,7 +51,7 @@ def run(
         str | None, typer.Option(metavar="WEIGHTS|TIMM", help="Learn from this network too.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that read images.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Train MODEL on your images, from scratch or from anyone's weights.
 
