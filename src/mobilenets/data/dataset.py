@@ -1,8 +1,11 @@
 """What every data set offers to training and evaluation."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from PIL import Image
+
+from mobilenets.data.problems import Problem
 
 
 class Dataset(Protocol):
@@ -33,4 +36,27 @@ class Dataset(Protocol):
 
     def name(self, i: int) -> str:
         """What to call the item in a message: a file's path in its data set, or a number."""
+        ...
+
+
+class AnnotatedDataset(Dataset, Protocol):
+    """Pictures with files of what is in them, boxes or masks, in which much can be wrong."""
+
+    @property
+    def kind(self) -> str:
+        """What it is on disk: `COCO JSON`, `VOC masks`, `built-in shapes` and the like."""
+        ...
+
+    @property
+    def named(self) -> bool:
+        """False where the data has only numbers for its classes."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What was found wrong: counted, named and kept out."""
+        ...
+
+    def image_size(self, i: int) -> tuple[int, int]:
+        """(width, height) of the upright picture in pixels."""
         ...

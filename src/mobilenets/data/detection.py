@@ -1,43 +1,21 @@
 """Images with boxes on disk: COCO JSON, VOC XML, YOLO text; and the built-in shapes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from mobilenets.data.annotations import Annotations, gather
 from mobilenets.data.coco import find_coco, read_coco
-from mobilenets.data.dataset import Dataset
+from mobilenets.data.dataset import AnnotatedDataset
 from mobilenets.data.objects import Objects
-from mobilenets.data.problems import Problem
-from mobilenets.data.shapes import BUILT_IN, ShapeObjects, is_built_in
-from mobilenets.data.shapes import Split as ShapeSplit
-from mobilenets.data.splits import Split, check_split, choose, present, sizes
+from mobilenets.data.shapes import BUILT_IN, ShapeObjects, is_built_in, shape_split
+from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.data.voc import find_voc, read_voc
 from mobilenets.data.yolo import find_yolo, read_yolo
 from mobilenets.errors import DataError
 
 
-class ObjectDataset(Dataset, Protocol):
+class ObjectDataset(AnnotatedDataset, Protocol):
     """Pictures with their objects; every box can be trained on."""
-
-    @property
-    def kind(self) -> str:
-        """What it is on disk: `COCO JSON`, `VOC XML`, `YOLO text`, or `built-in shapes`."""
-        ...
-
-    @property
-    def named(self) -> bool:
-        """False where the data has only numbers for its classes."""
-        ...
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        """What was found wrong: counted, named and kept out."""
-        ...
-
-    def image_size(self, i: int) -> tuple[int, int]:
-        """(width, height) of the upright picture in pixels."""
-        ...
 
     def target(self, i: int) -> Objects:
         """The picture's objects, in its pixels."""
@@ -66,9 +44,7 @@ def open_detection(
     if is_built_in(path):
         return _shapes(split, seed)
     found = _read(Path(path))
-    chosen, note = choose(found.files, found.parts, split, val_fraction, seed)
-    if not chosen:
-        raise DataError(f"{path}: no images for {split}; it has {sizes(found.parts, split)}")
+    chosen, note = choose(path, found.files, found.parts, split, val_fraction, seed)
     found.notes += note
     return gather(found, chosen, split)
 
@@ -94,10 +70,7 @@ def has_boxes(path: str | Path) -> bool:
 
 
 def _shapes(split: str, seed: int) -> ShapeObjects:
-    if split == "test":
-        raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
-    parts: dict[str, ShapeSplit] = {"train": "train", "val": "val", "eval": "val", "all": "all"}
-    return ShapeObjects(parts[split], seed=seed)
+    return ShapeObjects(shape_split(split), seed=seed)
 
 
 def _read(path: Path) -> Annotations:

@@ -18,7 +18,7 @@ from mobilenets.data.listing import (
     part_named,
     unknown_labels,
 )
-from mobilenets.data.shapes import BUILT_IN, Shapes, is_built_in
+from mobilenets.data.shapes import BUILT_IN, Shapes, is_built_in, shape_split
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import is_image_name, natural_key, read_image, walk_images
 
@@ -73,9 +73,7 @@ def open_classification(
     if not 0 < val_fraction < 1:
         raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction!r}")
     if is_built_in(path):
-        if split == "test":
-            raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
-        return Shapes(split=split, seed=seed)
+        return Shapes(split=shape_split(split), seed=seed)
     listing = _checked(_list(Path(path), test=split == "test"))
     entries = _choose(listing, split, val_fraction, seed)
     if not entries:

@@ -1,45 +1,24 @@
 """Images with masks on disk, and the built-in shapes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.data.dataset import Dataset
+from mobilenets.data.dataset import AnnotatedDataset
 from mobilenets.data.mask_files import Pairs, find_pairs, unpaired
 from mobilenets.data.mask_images import gather, look_at, usable
 from mobilenets.data.mask_names import Naming, Seen, name_ids
 from mobilenets.data.masks import VOID
-from mobilenets.data.problems import Problem, Problems
-from mobilenets.data.shapes import BUILT_IN, ShapeMasks, is_built_in
-from mobilenets.data.shapes import Split as ShapeSplit
-from mobilenets.data.splits import Split, check_split, choose, present, sizes
+from mobilenets.data.problems import Problems
+from mobilenets.data.shapes import BUILT_IN, ShapeMasks, is_built_in, shape_split
+from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.errors import DataError
 
 
-class MaskDataset(Dataset, Protocol):
+class MaskDataset(AnnotatedDataset, Protocol):
     """Pictures with the class of every pixel; each has at least one pixel that is not void."""
-
-    @property
-    def kind(self) -> str:
-        """What it is on disk: `VOC masks`, `COCO masks`, `images and masks`, `built-in shapes`."""
-        ...
-
-    @property
-    def named(self) -> bool:
-        """False where the data has only numbers for its classes."""
-        ...
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        """What was found wrong: counted, named and kept out."""
-        ...
-
-    def image_size(self, i: int) -> tuple[int, int]:
-        """(width, height) of the upright picture in pixels."""
-        ...
 
     def target(self, i: int) -> NDArray[np.uint8]:
         """(H, W) of the upright picture: the class of each pixel, 255 for void."""
@@ -76,9 +55,7 @@ def open_segmentation(
         return _shapes(split, seed)
     found = _find(Path(path))
     naming = _name(found)
-    chosen, note = choose(found.files, found.parts, split, val_fraction, seed)
-    if not chosen:
-        raise DataError(f"{path}: no images for {split}; it has {sizes(found.parts, split)}")
+    chosen, note = choose(path, found.files, found.parts, split, val_fraction, seed)
     found.notes += note
     return gather(found, chosen, look_at(found, chosen), naming, split)
 
@@ -102,10 +79,7 @@ def has_masks(path: str | Path) -> bool:
 
 
 def _shapes(split: str, seed: int) -> ShapeMasks:
-    if split == "test":
-        raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
-    parts: dict[str, ShapeSplit] = {"train": "train", "val": "val", "eval": "val", "all": "all"}
-    return ShapeMasks(parts[split], seed=seed)
+    return ShapeMasks(shape_split(split), seed=seed)
 
 
 def _find(path: Path) -> Pairs:

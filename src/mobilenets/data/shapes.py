@@ -16,6 +16,7 @@ from PIL import Image
 from mobilenets.data import drawing
 from mobilenets.data.objects import Objects
 from mobilenets.data.problems import Problem
+from mobilenets.errors import DataError
 
 BUILT_IN = "shapes"
 """The word that opens the built-in data set where no such file or folder exists."""
@@ -32,6 +33,14 @@ Random = np.random.RandomState
 def is_built_in(path: str | Path) -> bool:
     """Whether `path` is the word `shapes` and no file or folder of that name exists."""
     return str(path) == BUILT_IN and not Path(path).exists()
+
+
+def shape_split(split: str) -> Split:
+    """The part of the shapes for a split of data in general; DataError for test."""
+    if split == "test":
+        raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
+    parts: dict[str, Split] = {"train": "train", "val": "val", "eval": "val", "all": "all"}
+    return parts[split]
 
 
 class Scene(NamedTuple):

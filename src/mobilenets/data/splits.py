@@ -1,9 +1,11 @@
 """Which images are for what: as the data says, or some held out for validation."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, get_args
 
 from mobilenets.data.listing import Part, count, held_out
+from mobilenets.errors import DataError
 
 Split = Literal["train", "val", "test", "all", "eval"]
 
@@ -21,17 +23,30 @@ def present(parts: Sequence[Part]) -> list[Part]:
     return [part for part in get_args(Part) if part in parts]
 
 
-def sizes(parts: Sequence[Part], split: str = "") -> str:
-    """`12 for train, 3 for val`, for a message that there is nothing for `split`."""
-    found = ", ".join(f"{parts.count(part)} for {part or 'all'}" for part in present(parts))
-    alone = split == "val" and sum(part in ("train", "") for part in parts) == 1
-    return (found or "none") + (", of which none can be held out for it" if alone else "")
-
-
 def choose(
+    path: str | Path,
+    files: Sequence[str],
+    parts: Sequence[Part],
+    split: Split,
+    val_fraction: float,
+    seed: int,
+) -> tuple[list[int], list[str]]:
+    """The numbers of the split's images, and a note on images held out.
+
+    DataError, which says what `path` has, where there are none.
+    """
+    chosen, note = _choose(files, parts, split, val_fraction, seed)
+    if not chosen:
+        found = ", ".join(f"{parts.count(part)} for {part or 'all'}" for part in present(parts))
+        alone = split == "val" and sum(part in ("train", "") for part in parts) == 1
+        why = ", of which none can be held out for it" if alone else ""
+        raise DataError(f"{path}: no images for {split}; it has {found or 'none'}{why}")
+    return chosen, note
+
+
+def _choose(
     files: Sequence[str], parts: Sequence[Part], split: Split, val_fraction: float, seed: int
 ) -> tuple[list[int], list[str]]:
-    """The numbers of the split's images, and a note on images held out."""
     every = range(len(files))
     of = {part: [i for i in every if parts[i] == part] for part in ("val", "test")}
     own = [i for i in every if parts[i] in ("train", "")]
