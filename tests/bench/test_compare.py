@@ -53,10 +53,10 @@ def test_without_ours_the_peers_are_still_measured(pool):
 
 
 def test_silence_is_not_waited_for_without_end(pool, monkeypatch):
-    monkeypatch.setattr(processes, "PATIENCE", 1.5)
+    monkeypatch.setattr(processes, "PATIENCE", 4)
     result = compare(str(pool), QUICK(against=(name("SILENT"),)))
     assert set(result.sides) == {name("OURS")}
-    assert reasons(result) == {"SILENT": "no answer in 2 seconds"}
+    assert reasons(result) == {"SILENT": "no answer in 4 seconds"}
 
 
 def test_an_interpreter_that_is_not_there_is_named(pool, tmp_path):
