@@ -177,6 +177,9 @@ def test_balanced_weights_are_the_median_share_over_each():
     dataset.pixels = lambda: np.array([10, 20, 40, 0, 7])
     found = TASK.settle(Objective(class_weights="balanced"), dataset).class_weights
     assert found == (2.0, 1.0, 0.5, 1.0)
+    dataset.pixels = lambda: np.array([1, 5000, 9000, 0, 7])
+    found = TASK.settle(Objective(class_weights="balanced"), dataset).class_weights
+    assert found == (100.0, 1.0, pytest.approx(5 / 9, rel=1e-3), 1.0)
 
 
 def test_class_weights_that_are_none():
@@ -238,6 +241,8 @@ def test_the_input_has_the_images_shape_where_they_share_one():
     assert size((128, 128), own=(128, 128)) == (128, 128)
     assert size((2048, 1024)) == (257, 513)
     assert size((5000, 2)) == (17, 513)
+    assert size((480, 360), (484, 360)) == (385, 513)
+    assert size((480, 360), (500, 360)) == (513, 513)
 
 
 def test_what_is_seen_is_told_and_drawn():
