@@ -153,20 +153,15 @@ def finetune_ssd() -> Recipe:
     of. Softmax scores for the same reason. docs/reproduction.md has what it gives on blood cells,
     with the command.
     """
-    return Recipe(
-        "finetune_ssd",
+    return replace(
+        modern_ssd(),
+        name="finetune_ssd",
         epochs=50,
         batch_size=16,
         learning_rate=0.002,
-        optimizer="adamw",
-        weight_decay=0.05,
         warmup_epochs=1.0,
         ema_decay=0.99,
-        augmentation=Augmentation("ssd"),
         norm_momentum=0.1,
-        clip_norm=10.0,
-        task="detect",
-        network={"scores": "softmax"},
     )
 
 
