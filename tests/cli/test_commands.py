@@ -131,7 +131,7 @@ def test_training_from_a_checkpoint_on_folders(call, checkpoint, tmp_path, monke
         (("train", "mobilenet_v2", "--data", "shapes", "--epochs", "0"), 2, "epochs must be a"),
         (("train", "mobilenet_v2", "--data", "shapes", "--width", "-1"), 2, "width must be a"),
         (("train", "mobilenet_v2", "--data", "shapes", "--knob", "x=1"), 2, "'x'"),
-        (("train", "mobilenet_v2", "--data", "shapes", "--resolution", "0"), 2, "size must be two"),
+        (("train", "mobilenet_v2", "--data", "shapes", "--resolution", "0"), 2, "16 pixels"),
         (
             ("train", "mobilenet_v2", "--data", "shapes", "--resume", "--output", "empty"),
             1,
