@@ -177,12 +177,18 @@ def allocations(threads: str) -> None:
     out = [net(x)]
     for _ in range(50):
         net(x, out=out)
-    before = heap(), resident()
+    most = resident()
     tracemalloc.start()
     start, _ = tracemalloc.get_traced_memory()
     tracemalloc.reset_peak()
-    for _ in range(1000):
-        net(x, out=out)
+    # What leaks does so in each part; what the C library sets up once, when a thread first waits
+    # long, is in one of them.
+    grown = []
+    for _ in range(3):
+        held = heap()
+        for _ in range(333):
+            net(x, out=out)
+        grown.append(heap() - held)
     now, peak = tracemalloc.get_traced_memory()
     assert now - start < 20_000, f"{now - start} bytes are left"
     assert peak - start < 10_000, f"{peak - start} bytes at once"
@@ -191,8 +197,8 @@ def allocations(threads: str) -> None:
     assert tracemalloc.get_traced_memory()[0] - now < made.nbytes + 1000
     tracemalloc.stop()
     del made
-    assert heap() - before[0] < 10_000, f"{heap() - before[0]} bytes of the heap"
-    assert resident() - before[1] < 256 * 1024
+    assert min(grown) < 3000, f"{grown} bytes of the heap"
+    assert resident() - most < 256 * 1024
     net.close()
 
 
