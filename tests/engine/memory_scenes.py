@@ -181,14 +181,8 @@ def allocations(threads: str) -> None:
     tracemalloc.start()
     start, _ = tracemalloc.get_traced_memory()
     tracemalloc.reset_peak()
-    # What leaks does so in each part; what the C library sets up once, when a thread first waits
-    # long, is in one of them.
-    grown = []
-    for _ in range(3):
-        held = heap()
-        for _ in range(333):
-            net(x, out=out)
-        grown.append(heap() - held)
+    for _ in range(1000):
+        net(x, out=out)
     now, peak = tracemalloc.get_traced_memory()
     assert now - start < 20_000, f"{now - start} bytes are left"
     assert peak - start < 10_000, f"{peak - start} bytes at once"
@@ -197,7 +191,15 @@ def allocations(threads: str) -> None:
     assert tracemalloc.get_traced_memory()[0] - now < made.nbytes + 1000
     tracemalloc.stop()
     del made
-    assert min(grown) < 3000, f"{grown} bytes of the heap"
+    # What leaks does so every time; what the C library sets up once, when a thread first waits
+    # long, is in one of the three.
+    grown = []
+    for _ in range(3):
+        held = heap()
+        for _ in range(500):
+            net(x, out=out)
+        grown.append(heap() - held)
+    assert min(grown) < 5000, f"{grown} bytes of the heap"
     assert resident() - most < 256 * 1024
     net.close()
 
