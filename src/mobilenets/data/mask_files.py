@@ -60,8 +60,7 @@ def find_pairs(path: Path) -> Pairs | None:
 
     DataError where several data sets are there.
     """
-    root = _root(path)
-    paths = sorted((f.relative_to(root).as_posix() for f in walk_images(root)), key=natural_key)
+    root, paths = _images_below(path)
     for deep in (False, True):
         twice: dict[str, list[str]] = {}
         groups = _groups(paths, twice, deep=deep)
@@ -75,8 +74,7 @@ def find_pairs(path: Path) -> Pairs | None:
 
 def unpaired(path: Path) -> str:
     """Why `find_pairs` found none, where folders called after masks and others are there; or ''."""
-    root = _root(path)
-    paths = sorted((f.relative_to(root).as_posix() for f in walk_images(root)), key=natural_key)
+    _, paths = _images_below(path)
     groups = _groups(paths, {}, deep=False)
     called = {name: len(files) for name, files in groups.items() if _MASKS.search(name.lower())}
     others = {name: len(files) for name, files in groups.items() if name not in called}
@@ -85,6 +83,13 @@ def unpaired(path: Path) -> str:
     image, mask = (max(sizes, key=lambda name: sizes[name]) for sizes in (others, called))
     first, second = (next(iter(groups[name].values())) for name in (image, mask))
     return f"no image and mask have a name in common, such as {first} and {second}"
+
+
+def _images_below(path: Path) -> tuple[Path, list[str]]:
+    """Where a data set begins, and its images and masks relative to that."""
+    root = _root(path)
+    found = (f.relative_to(root).as_posix() for f in walk_images(root))
+    return root, sorted(found, key=natural_key)
 
 
 def _root(path: Path) -> Path:
