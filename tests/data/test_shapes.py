@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mobilenets.data import drawing
-from mobilenets.data.shapes import CLASSES, Shapes
+from mobilenets.data import drawing, shapes
+from mobilenets.data.shapes import CLASSES, SMALL, ShapeMasks, ShapeObjects, Shapes
 
 
 def digest(dataset: Shapes, i: int) -> str:
@@ -51,6 +51,24 @@ def test_targets_are_balanced_and_known_without_drawing():
     assert [data.target(i) for i in range(24)] == [data.scene(i).label for i in range(24)]
     assert np.bincount([data.target(i) for i in range(24)]).tolist() == [3] * 8
     assert data.classes == CLASSES == tuple(sorted(CLASSES))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [Shapes(seed=11), ShapeObjects(seed=11), ShapeMasks(seed=12), Shapes(size=SMALL + 1, seed=11)],
+    ids=lambda data: f"{type(data).__name__} {data.size}",
+)
+def test_a_picture_is_drawn_once_and_every_caller_has_a_copy(data, monkeypatch):
+    drawn = []
+    render = shapes._render
+    monkeypatch.setattr(shapes, "_render", lambda *args: drawn.append(1) or render(*args))
+    before = np.array(data.image(0))
+    data.target(0)
+    data.image(0).paste((0, 0, 0), (0, 0, data.size, data.size))
+    for i in range(1, 24):
+        data.image(i)
+    assert np.array_equal(data.image(0), before)
+    assert len(drawn) == (24 if data.size <= SMALL else 25)  # larger ones are not kept for long
 
 
 @pytest.mark.parametrize("size", [16, 63, 64, 130])

@@ -24,6 +24,8 @@ CLASSES = tuple(sorted(drawing.OUTLINES))
 LENGTHS = {"train": 4096, "val": 1024}
 SCENES = {"train": 1024, "val": 256}
 """Pictures with several objects, for detection."""
+SMALL = 128
+"""Pixels of a picture's side up to which all that were drawn are kept."""
 _STREAMS = {"train": 0, "val": 1}
 
 Split = Literal["train", "val", "all"]
@@ -103,7 +105,7 @@ class Shapes:
 
     def image(self, i: int) -> Image.Image:
         """The picture, RGB, size x size."""
-        return self.scene(i).image
+        return _scene(self, i).image.copy()
 
     def target(self, i: int) -> int:
         """The class of the largest object."""
@@ -256,8 +258,19 @@ class ShapeMasks:
         return ShapeObjects(self.split, self.size, self.seed)
 
 
-@lru_cache(maxsize=16)
 def _scene(shapes: Shapes, index: int) -> Scene:
+    """Picture `index`, which others may be given too and is not to be written to."""
+    return (_kept if shapes.size <= SMALL else _latest)(shapes, index)
+
+
+@lru_cache(maxsize=sum(LENGTHS.values()))
+def _kept(shapes: Shapes, index: int) -> Scene:
+    """Drawn once for all epochs, of which it would be a good part; 70 KB each, or less."""
+    return shapes.scene(index)
+
+
+@lru_cache(maxsize=16)
+def _latest(shapes: Shapes, index: int) -> Scene:
     """Drawn once for the image and the target that are asked for one after the other."""
     return shapes.scene(index)
 
