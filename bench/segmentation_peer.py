@@ -21,6 +21,7 @@ from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.segmentation import open_segmentation
 from mobilenets.files import replace_file
+from mobilenets.models.layers import initialise_he
 from mobilenets.models.zoo import build
 from mobilenets.tasks import Segment
 from mobilenets.training.fitting import fit, settle_norm
@@ -81,6 +82,8 @@ def main() -> None:
         card = ModelCard(SIDES[name], arguments, task.name, classes, Preprocessing(size, "pad"))
         ours = name == "mobilenets"
         model = build(SIDES[name], **arguments) if ours else Theirs(len(classes))
+        if ours and made.initialization == "he":  # theirs starts so by itself
+            initialise_he(model)
         began = time.monotonic()
         trainer = Trainer(model, task, (train_set, val_set), made, options.output / name, card=card)
         result = trainer.run()

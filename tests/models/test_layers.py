@@ -9,7 +9,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mobilenets.models.geometry import Block
-from mobilenets.models.layers import ConvNormAct, InvertedResidual, Norm, initialise
+from mobilenets.models.layers import ConvNormAct, InvertedResidual, Norm, initialise, initialise_he
+from mobilenets.models.zoo import build
 from tests.models.common import scramble
 
 SIZES = [(32, 32), (33, 31), (7, 8), (1, 2), (3, 3)]
@@ -216,3 +217,21 @@ def test_the_start_is_the_released_codes():
     assert layer[2].bias.count_nonzero() == 0
     assert (layer[0].norm.weight == 1).all()
     assert layer[0].norm.bias.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "deeplabv3_mobilenet_v2", "ssdlite_mobilenet_v2"])
+def test_the_other_start_is_hes_with_the_shortcuts_first(name):
+    torch.manual_seed(0)
+    network = build(name)
+    head = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("backbone")}
+    initialise_he(network)
+    assert all(torch.equal(network.state_dict()[k], v) for k, v in head.items())
+    blocks = [b for b in network.modules() if isinstance(b, InvertedResidual)]
+    closed = {b.project.norm for b in blocks if b.shortcut}
+    assert len(closed) == (0 if name == "mobilenet_v1" else 10)
+    for module in network.backbone.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.numel() > 5000:
+            outputs = module.weight.shape[0] * module.weight[0, 0].numel()
+            assert module.weight.std().item() == pytest.approx((2 / outputs) ** 0.5, rel=0.05)
+        elif isinstance(module, nn.BatchNorm2d):
+            assert (module.weight == (0 if module in closed else 1)).all()

@@ -115,6 +115,7 @@ def test_a_small_data_set_halves_batch_and_rate_until_an_epoch_has_enough_steps(
         ({"schedule": "step"}, "schedule must be one of cosine, staircase, poly, got 'step'"),
         ({"norm": "off"}, "norm must be one of train, frozen, auto, got 'off'"),
         ({"precision": "int8"}, "precision must be one of no, bf16, fp16, got 'int8'"),
+        ({"initialization": "x"}, "initialization must be one of released, he, got 'x'"),
         ({"policy": "auto"}, "policy must be one of none, flip, .*, ssd, .*, got 'auto'"),
         ({"mixup": -1}, "mixup must be 0 or more, got -1"),
         ({"cutmix": "a"}, "cutmix must be a number, 0 or more, got 'a'"),

@@ -41,6 +41,17 @@ def network(size: int = 65) -> torch.nn.Module:
     return model
 
 
+def test_random_weights_are_the_recipes_and_given_ones_stay(tmp_path):
+    made = recipe("modern_deeplab")
+    begun = start(Plan(NAME, knobs=KNOBS), TASK, Few().classes, initialization=made.initialization)
+    closed = [k for k, v in begun.state_dict().items() if "norm.weight" in k and not v.any()]
+    assert len(closed) == 10
+    save(network().eval(), tmp_path / "given.safetensors")
+    plan = Plan(NAME, tmp_path / "given.safetensors")
+    again = start(plan, TASK, Few().classes, initialization=made.initialization).state_dict()
+    assert all(torch.equal(again[k], v) for k, v in network().state_dict().items())
+
+
 def test_four_images_are_learned_by_heart(tmp_path):
     data = Few(size=64)
     made = recipe(

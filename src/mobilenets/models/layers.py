@@ -200,6 +200,21 @@ def initialise(module: nn.Module, sigma: float = 0.09) -> None:
             nn.init.zeros_(child.bias)
 
 
+def initialise_he(network: nn.Module) -> None:
+    """Another start of the backbone: He's normal by the fan-out, blocks with a shortcut as such.
+
+    arXiv 1502.01852, with fans as torch counts them, and arXiv 1706.02677, section 5.1: the last
+    norm of a block with a shortcut begins at 0, so that gradients pass it by. Kernels begin
+    smaller than the released code's, depthwise ones above all, so the same rate of an optimizer
+    whose steps have one length, such as AdamW, turns them sooner. The head stays as it is.
+    """
+    for module in cast(nn.Module, network.backbone).modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        elif isinstance(module, InvertedResidual) and module.shortcut:
+            nn.init.zeros_(module.project.norm.weight)
+
+
 def fold_norms(network: nn.Module) -> nn.Module:
     """A copy in evaluation mode whose convolutions carry their batch normalisation."""
     network = copy.deepcopy(network).eval()

@@ -225,6 +225,7 @@ def modern_deeplab() -> Recipe:
         norm_momentum=0.03,
         clip_norm=10.0,
         task="segment",
+        initialization="he",
     )
 
 

@@ -16,6 +16,7 @@ from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.errors import TrainingError
 from mobilenets.evaluation import spread
 from mobilenets.models.geometry import NETWORKS, unknown_name
+from mobilenets.models.layers import initialise_he
 from mobilenets.models.zoo import BACKBONES, arguments_of, backbone_arguments
 from mobilenets.tasks import TASKS, Task
 from mobilenets.training.distill import load_teacher
@@ -24,6 +25,7 @@ from mobilenets.training.loop import Result, Trainer
 from mobilenets.training.norms import folded_norms, unfold
 from mobilenets.training.recipes import RECIPES, recipe
 from mobilenets.training.samples import Samples
+from mobilenets.training.settings import Initialization
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
@@ -93,7 +95,8 @@ def train(
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
     if plan.resolution is None and plan.weights is None:
         plan = replace(plan, resolution=getattr(train_set, "size", None))
-    model = start(plan, task, train_set.classes, quiet if resume else say, made.network)
+    tell = quiet if resume else say
+    model = start(plan, task, train_set.classes, tell, made.network, made.initialization)
     card = card_of(model)
     alone = "WORLD_SIZE" not in os.environ
     if plan.resolution is None:
@@ -178,6 +181,7 @@ def start(
     labels: tuple[str, ...],
     say: Callable[[str], None] = quiet,
     defaults: Mapping[str, Any] = MappingProxyType({}),
+    initialization: Initialization = "released",
 ) -> nn.Module:
     """The network at step 0: random, or from weights with a head for `labels`.
 
@@ -192,6 +196,8 @@ def start(
     model: nn.Module
     if plan.weights is None:
         model = task.build(plan.model, labels, knobs)
+        if initialization == "he":
+            initialise_he(model)
         size = size or (task.resolution, task.resolution)
     else:
         backbone = NETWORKS[plan.model].backbone

@@ -10,6 +10,7 @@ Optimizer = Literal["rmsprop_tf", "sgd", "adamw"]
 Schedule = Literal["cosine", "staircase", "poly"]
 NormPolicy = Literal["train", "frozen", "auto"]
 Precision = Literal["no", "bf16", "fp16"]
+Initialization = Literal["released", "he"]
 SHARES = (
     *("momentum", "ema_decay"),
     *("dropout", "norm_momentum", "teacher_weight"),
@@ -78,6 +79,9 @@ class Recipe:
     seed: int = 0
     task: str = "classify"
     """What it trains."""
+    initialization: Initialization = "released"
+    """Of a backbone without weights to start from: as the released code (normal, 0.09), or He's
+    with shortcuts first (`models.layers.initialise_he`)."""
     network: dict[str, Any] = field(default_factory=dict)
     """Arguments that a new network gets unless someone gives others."""
 
@@ -106,6 +110,7 @@ class Recipe:
             ("schedule", Schedule),
             ("norm", NormPolicy),
             ("precision", Precision),
+            ("initialization", Initialization),
         ):
             value = getattr(self, name)
             if value not in get_args(allowed):
