@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--learning-rate", type=float, help="the recipe's own if not given")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and transforms")
     parser.add_argument("--sides", type=sides, default=list(SIDES), help="with commas between")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,12 @@ def main() -> None:
     train_set, val_set = (open_segmentation(options.data, split) for split in ("train", "val"))
     classes = train_set.classes
     size = task.input_size(train_set, (task.resolution, task.resolution))
-    made = recipe("finetune_deeplab", epochs=options.epochs, learning_rate=options.learning_rate)
+    made = recipe(
+        "finetune_deeplab",
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
     made, _ = settle_norm(fit(made, len(train_set)), len(train_set), scratch=True)
     made = replace(made, objective=task.settle(made.objective, train_set))
     rows = {}

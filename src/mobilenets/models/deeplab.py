@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from mobilenets.card import ModelCard
 from mobilenets.models.backbone import Backbone
 from mobilenets.models.deeplab_geometry import (
-    CLASSIFIER_SIGMA,
     DROPOUT,
     HEAD_CHANNELS,
     HEAD_NORM_EPS,
@@ -156,8 +155,8 @@ def segmenter(
 
     `classes` has the background among them, where the data has one. The atrous rates are 6, 12
     and 18 at output stride 16, twice that at 8, half at 32. `knobs` are KNOBS, the backbone's, and
-    V2's `divisor`. The head starts as the released code's: Xavier's uniform, its classifier normal
-    with a deviation of 0.01.
+    V2's `divisor`. The head starts as the backbone does; the authors' own starts from Xavier's
+    uniform and a classifier of 0.01, from which AdamW learned more slowly here.
     Raises ValueError for a knob out of range or of another name.
     """
     known = (*KNOBS, "divisor") if backbone == "mobilenet_v2" else KNOBS
@@ -172,11 +171,8 @@ def segmenter(
         trunk.channels = block.project.conv.out_channels  # type: ignore[union-attr,assignment]
         trunk.last = nn.Identity()
     network = DeepLab(trunk, classes, atrous_rates(output_stride) if aspp else (), dropout)
-    for part in (network.pool, network.branches, network.project):
-        for unit in part.modules():
-            if isinstance(unit, nn.Conv2d):
-                nn.init.xavier_uniform_(unit.weight)
-    initialise(network.classifier, CLASSIFIER_SIGMA)
+    for part in (network.pool, network.branches, network.project, network.classifier):
+        initialise(part)
     return network
 
 

@@ -5,8 +5,6 @@ from mobilenets.models.geometry import OutputStride
 HEAD_CHANNELS = 256
 HEAD_NORM_EPS = 1e-5
 HEAD_NORM_MOMENTUM = 0.0003
-CLASSIFIER_SIGMA = 0.01
-"""Of its random weights."""
 DROPOUT = 0.1
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 """Of multi-scale inference (paper 2, Table 7: MF)."""

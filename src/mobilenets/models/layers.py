@@ -201,16 +201,19 @@ def initialise(module: nn.Module, sigma: float = 0.09) -> None:
 
 
 def initialise_he(network: nn.Module) -> None:
-    """Another start of the backbone: He's normal by the fan-out, blocks with a shortcut as such.
+    """Another start: He's normal by the fan-out in the backbone, blocks with a shortcut closed.
 
     arXiv 1502.01852, with fans as torch counts them, and arXiv 1706.02677, section 5.1: the last
-    norm of a block with a shortcut begins at 0, so that gradients pass it by. Kernels begin
-    smaller than the released code's, depthwise ones above all, so the same rate of an optimizer
-    whose steps have one length, such as AdamW, turns them sooner. The head stays as it is.
+    norm of a block with a shortcut begins at 0, so that gradients pass it by. Convolutions of the
+    head begin as torch has them. Kernels are smaller than the released code's, depthwise ones
+    above all, so an optimizer whose steps have one length, such as AdamW, turns them sooner.
     """
-    for module in cast(nn.Module, network.backbone).modules():
-        if isinstance(module, nn.Conv2d):
+    backbone = set(cast(nn.Module, network.backbone).modules())
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module in backbone:
             nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        elif isinstance(module, nn.Conv2d):
+            module.reset_parameters()
         elif isinstance(module, InvertedResidual) and module.shortcut:
             nn.init.zeros_(module.project.norm.weight)
 

@@ -80,8 +80,8 @@ class Recipe:
     task: str = "classify"
     """What it trains."""
     initialization: Initialization = "released"
-    """Of a backbone without weights to start from: as the released code (normal, 0.09), or He's
-    with shortcuts first (`models.layers.initialise_he`)."""
+    """Of random weights: as the released code (normal, 0.09), or He's with shortcuts first
+    (`models.layers.initialise_he`)."""
     network: dict[str, Any] = field(default_factory=dict)
     """Arguments that a new network gets unless someone gives others."""
 
