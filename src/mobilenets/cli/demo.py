@@ -19,7 +19,7 @@ def run(
     """Train, evaluate, export and predict on built-in data, and write a page of what happened.
 
     A classifier, then a detector and a segmentation network on its backbone, side by side, in
-    about three minutes on two cores. The exit status is 0 only if each learned and its export
+    two to three minutes on two cores. The exit status is 0 only if each learned and its export
     agrees with it.
 
     Example: `mobilenets demo --output demo`
