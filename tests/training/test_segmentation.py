@@ -52,6 +52,15 @@ def test_random_weights_are_the_recipes_and_given_ones_stay(tmp_path):
     assert all(torch.equal(again[k], v) for k, v in network().state_dict().items())
 
 
+def test_a_run_begins_as_its_recipe_says(tmp_path, monkeypatch):
+    def begun(network):
+        raise InterruptedError
+
+    monkeypatch.setattr("mobilenets.training.run.initialise_he", begun)
+    with pytest.raises(InterruptedError):
+        train(Plan(NAME, resolution=65, knobs=KNOBS), "shapes", output=tmp_path / "run")
+
+
 def test_four_images_are_learned_by_heart(tmp_path):
     data = Few(size=64)
     made = recipe(
