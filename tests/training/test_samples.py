@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Callable
 from itertools import chain
 
@@ -11,7 +12,7 @@ from mobilenets.data.augmentation import Augmentation
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
 from mobilenets.tasks import TASKS
-from mobilenets.training.samples import Batches, Samples, loader, mix
+from mobilenets.training.samples import Batches, Samples, loader, mix, read
 
 
 class Broken(Shapes):
@@ -151,3 +152,21 @@ def test_workers_give_what_the_process_itself_gives(make):
         assert a[2] == b[2]
     notes = [note for batch in alone for note in batch[2]]
     assert sorted(notes) == ["shapes/train/3: broken", "shapes/train/4: broken"]
+
+
+class Held(torch.utils.data.Dataset):
+    """Whether Ctrl-C is kept from the process that reads."""
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, str]:
+        held = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        return torch.zeros(1), torch.tensor(held), ""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no signal masks")
+def test_ctrl_c_does_not_reach_readers_that_start():
+    """Not even where they are new processes, as on macOS; and it reaches this one as before."""
+    batches = loader(Held(), Batches(2, 2, seed=0, rank=0, world=1), 1)
+    batches.multiprocessing_context = "spawn"
+    ((_, held, _),) = read(batches)
+    assert held.all()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

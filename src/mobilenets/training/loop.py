@@ -32,7 +32,7 @@ from mobilenets.training.distill import Teacher, distillation_loss
 from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics
 from mobilenets.training.optimizer import make_average, make_optimizer, make_schedule
 from mobilenets.training.report import Reporter, Row
-from mobilenets.training.samples import Batches, Samples, loader, mix
+from mobilenets.training.samples import Batches, Samples, loader, mix, read
 from mobilenets.training.settings import Recipe
 from mobilenets.training.state import fingerprint, load_state, save_state
 from mobilenets.weights.own import save
@@ -168,7 +168,7 @@ class Trainer:
         if frozen:
             cast(nn.Module, self.model.backbone).eval()
         self.batches.epoch, self.batches.start = epoch, self.step - epoch * steps
-        for images, targets, notes in self.loader:
+        for images, targets, notes in read(self.loader):
             self.warn(notes, report)
             rate = self.set_rate()
             loss = self.train_step(wrapped, images, targets)

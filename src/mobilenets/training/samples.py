@@ -6,6 +6,8 @@ exactly where it was, and two processes see together what one would have seen.
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import numpy as np
@@ -98,3 +100,28 @@ def loader(samples: Samples, batches: Batches, workers: int) -> DataLoader[Any]:
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=ignore_interrupts,
     )
+
+
+def read(batches: DataLoader[Any]) -> Iterator[Any]:
+    """What a loader gives.
+
+    Ctrl-C waits while its readers start: they do not ignore it yet, and would each end in a
+    traceback of their own.
+    """
+    with held_interrupts():
+        found = iter(batches)
+    yield from found
+
+
+@contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C back until the end, in processes started meanwhile for ever; not on Windows."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its start lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
