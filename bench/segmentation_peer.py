@@ -64,7 +64,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--learning-rate", type=float, help="the recipe's own if not given")
+    parser.add_argument("--batch-size", type=int, help="the recipe's own if not given")
+    parser.add_argument("--learning-rate", type=float, help="the same")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and transforms")
     parser.add_argument("--sides", type=sides, default=list(SIDES), help="with commas between")
     options = parser.parse_args()
@@ -76,10 +77,13 @@ def main() -> None:
     made = recipe(
         "finetune_deeplab",
         epochs=options.epochs,
+        batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         seed=options.seed,
     )
-    made, _ = settle_norm(fit(made, len(train_set)), len(train_set), scratch=True)
+    if options.batch_size is None:
+        made = fit(made, len(train_set), keep_rate=options.learning_rate is not None)
+    made, _ = settle_norm(made, len(train_set), scratch=True)
     made = replace(made, objective=task.settle(made.objective, train_set))
     rows = {}
     for name in options.sides:
