@@ -63,6 +63,9 @@ def test_roboflows_list_of_classes(tmp_path):
     write(tmp_path / "train/_classes.csv", "Pixel Value, Class\nx\n")
     with pytest.raises(DataError, match=r"_classes.csv: expected lines of `id, name`"):
         open_segmentation(tmp_path, "val")
+    write(tmp_path / "train/_classes.csv", "Pixel Value, Class\n0, x\n-1, y\n")
+    with pytest.raises(DataError, match=r"_classes.csv: ids must be 0 to 65535, got -1 for 'y'"):
+        open_segmentation(tmp_path, "val")
 
 
 @pytest.mark.parametrize("stuff", [False, True])
@@ -103,6 +106,43 @@ def test_one_less_than_the_categories_is_seen_from_the_ids(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "classes", "target"),
+    [
+        # A file that names id 0 has the masks' own ids; lines say theirs as they are.
+        ("stuffthingmaps/1.png", "0: person\n1: bicycle\n2: car", "person bicycle car", [0, 1, 2]),
+        ("masks/1.png", "1: person\n2: bicycle\n3: car", "person bicycle car", [255, 0, 1]),
+        # COCO-Stuff's own list.
+        ("stuffthingmaps/1.png", "0: unlabeled\n1: person\n2: x\n3: y", "person x y", [0, 1, 2]),
+    ],
+)
+def test_ids_in_a_list_of_names(tmp_path, name, text, classes, target):
+    photo(tmp_path, "images/1.jpg")
+    grey(tmp_path, name, [[0, 1, 2, 255]] * 3)
+    write(tmp_path / "labels.txt", text)
+    data = open_segmentation(tmp_path, "all")
+    assert " ".join(data.classes) == classes
+    assert data.target(0)[0].tolist() == [*target, 255]
+
+
+def test_categories_that_cannot_be_are_named(tmp_path):
+    photo(tmp_path, "images/1.jpg")
+    grey(tmp_path, "masks/1.png", [[0, 1, 2, 255]] * 3)
+    for extra, message in (
+        ({"id": 1, "name": "c"}, "two names for id 1: b, c"),
+        ({"id": 70000, "name": "c"}, "ids must be 0 to 65535, got 70000 for 'c'"),
+        ({"id": 7}, "categories without a name: id 7"),
+    ):
+        entries = [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}, extra]
+        path = write(tmp_path / "categories.json", json.dumps(entries))
+        with pytest.raises(DataError, match=message) as caught:
+            open_segmentation(tmp_path, "all")
+        assert str(path) in str(caught.value)
+    # A file of that name that is about something else.
+    write(tmp_path / "categories.json", '[{"id": 1}, {"id": 1}]')
+    assert open_segmentation(tmp_path, "all").classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a\n\nb\n", "line 2 is empty"),
@@ -115,6 +155,8 @@ def test_one_less_than_the_categories_is_seen_from_the_ids(tmp_path):
         ),
         ("\n".join(f"{i}: c{i}" for i in range(256, 600)), "got 344"),
         (b"\xff\xfe\0", "not text in UTF-8"),
+        ("0: a\n1: b\n70000: c\n", "ids must be 0 to 65535, got 70000 for 'c'"),
+        ("0: a\n1: b\n1: c\n", "two names for id 1: b, c"),
     ],
 )
 def test_a_list_of_names_that_cannot_be_is_named(tmp_path, text, message):

@@ -150,6 +150,10 @@ def test_pairs_that_are_not_whole_are_named_both_ways(roads):
 def test_two_images_of_one_name(roads):
     photo(roads, "images/0.jpeg")
     assert problems(open_segmentation(roads, "all"))["same name"] == ("images/0.jpg",)
+    photo(roads, "images/1.png")  # a PNG beside a photograph could be its mask, but masks are there
+    data = open_segmentation(roads, "all")
+    assert problems(data)["same name"] == ("images/0.jpg", "images/1.png")
+    assert not any("images are those of" in note for note in data.notes)
     assert len(left(roads)) == 5
 
 

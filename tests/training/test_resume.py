@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,6 +157,14 @@ def test_a_state_that_cannot_be_written_leaves_the_last_one(data, tmp_path, monk
         first.save_state()
     assert digest(tmp_path / state.NAME) == before
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_a_run_whose_folder_goes_away_says_so(data, tmp_path):
+    run = trainer(data, tmp_path / "run", epochs=1)
+    run.run()
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match="its folder is gone"):
+        run.save_state()
 
 
 def test_a_run_does_not_go_on_as_another(data, tmp_path):

@@ -199,6 +199,7 @@ def test_the_papers_settings():
         (Plan(NAME), {"changes": {"zoom_out": 2.0}}, "zoom_out is a setting to detect"),
         (Plan("mobilenet_v2"), {"changes": {"scale_step": 0.0}}, "scale_step is a setting to segm"),
         (Plan("deeplabv3_resnet101"), {}, "deeplabv3_resnet101 is here to be compared with"),
+        (Plan(NAME, knobs={"classes": 3}), {}, "classes must be the data's, 9, got 3"),
     ],
 )
 def test_what_is_refused(plan, options, message, tmp_path):

@@ -67,7 +67,11 @@ def find_pairs(path: Path) -> Pairs | None:
         chosen = _choose(root, groups)
         if chosen:
             problems = Problems()
-            problems.add("same name", [path for group in chosen for path in twice.get(group, [])])
+            second = [path for group in chosen for path in twice.get(group, [])]
+            beside = f"{chosen[0]}|png"  # not the masks: images that others have the name of
+            if beside != chosen[1]:
+                second += groups.pop(beside, {}).values()
+            problems.add("same name", second)
             return _pair(root, groups, *chosen, problems)
     return None
 
@@ -286,5 +290,11 @@ def _unused(groups: dict[str, Group], image: str, mask: str) -> list[str]:
     }
     if not others:
         return []
-    said = few([f"{name or '.'} ({count(n, 'file', 'files')})" for name, n in others.items()])
-    return [f"images are those of {image or '.'}, masks those of {mask}; left out: {said}"]
+    said = few([f"{_called(name)} ({count(n, 'file', 'files')})" for name, n in others.items()])
+    return [f"images are those of {image or '.'}, masks those of {_called(mask)}; left out: {said}"]
+
+
+def _called(group: str) -> str:
+    """A group in words."""
+    folder, _, beside = group.partition("|")
+    return f"{'masks in ' if beside else ''}{folder or '.'}"

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,8 @@ CAMVID_NAMES = (
 _CAMVID_FILE = re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_")
 _VOID = re.compile(r"void|ignored?|unlabell?ed", re.IGNORECASE)
 _NUMBERED = re.compile(r"\s*(\d{1,5})\s*[:=]\s*(.*\S)\s*")
+_IDS = 1 << 16
+"""How many ids a mask may have."""
 MOST_CLASSES = VOID
 """A target has a byte for each pixel, of which one value is void's."""
 
@@ -105,7 +107,7 @@ def _naming(where: Path, names: Names, notes: list[str], *, named: bool = True) 
         raise DataError(
             f"{where}: masks have 2 to {MOST_CLASSES} classes besides void, got {len(classes)}"
         )
-    table = np.full(2**16, VOID, np.uint8)
+    table = np.full(_IDS, VOID, np.uint8)
     table[kept] = np.arange(len(kept))
     return Naming(classes, named, table, frozenset([*names, VOID]), notes)
 
@@ -128,7 +130,11 @@ def _read_names(root: Path, masks: Sequence[str], see: Callable[[], Seen]) -> Na
 
 def _numbered(path: Path, names: Names, masks: Sequence[str], see: Callable[[], Seen]) -> Naming:
     """Names by COCO's ids. In COCO-Stuff's `stuffthingmaps` a pixel is its category's id less 1."""
-    lower = any("stuffthingmaps" in mask for mask in masks) or _are_one_less(see().ids, names)
+    own = not _VOID.fullmatch(names.get(0, "void"))  # a class of id 0: they are the masks' own
+    lower = not own and (
+        any("stuffthingmaps" in mask for mask in masks)
+        or (path.suffix == ".json" and _are_one_less(see().ids, names))
+    )
     notes = [f"names are those of {path.name}"]
     if lower:
         names = {i - 1: name for i, name in names.items() if i > 0}
@@ -149,7 +155,7 @@ def _from_lines(path: Path) -> tuple[Names, bool]:
     lines = [one_line(line) for line in _text(path).rstrip().splitlines()]
     numbered = [_NUMBERED.fullmatch(line) for line in lines]
     if lines and all(numbered):
-        return {int(match[1]): match[2] for match in numbered if match}, True
+        return _by_id(path, ((int(match[1]), match[2]) for match in numbered if match)), True
     if "" in lines:
         raise DataError(f"{path}: line {lines.index('') + 1} is empty; line n names id n - 1")
     return dict(enumerate(lines)), False
@@ -159,9 +165,21 @@ def _from_csv(path: Path) -> Names:
     """Roboflow's: a heading, then `id, name`."""
     rows = [row for row in csv.reader(_text(path).splitlines()[1:]) if row]
     try:
-        return {int(row[0]): one_line(row[1]) for row in rows}
+        pairs = [(int(row[0]), one_line(row[1])) for row in rows]
     except (ValueError, IndexError) as error:
         raise DataError(f"{path}: expected lines of `id, name`") from error
+    return _by_id(path, pairs)
+
+
+def _by_id(path: Path, pairs: Iterable[tuple[int, str]]) -> Names:
+    """DataError for an id that no mask can have, or one of two names."""
+    names: Names = {}
+    for i, name in pairs:
+        if not 0 <= i < _IDS:
+            raise DataError(f"{path}: ids must be 0 to {_IDS - 1}, got {i} for {name!r}")
+        if names.setdefault(i, name) != name:
+            raise DataError(f"{path}: two names for id {i}: {few([names[i], name])}")
+    return names
 
 
 def _category_files(root: Path) -> list[Path]:
@@ -184,14 +202,17 @@ def _from_json(path: Path) -> Names:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON, or cut short ({one_line(str(error))[:100]})") from error
     entries = content.get("categories") if isinstance(content, dict) else content
-    return {
-        one["id"]: name
+    pairs = [
+        (one["id"], one_line(str(one.get("name") or "")))
         for one in (entries if isinstance(entries, list) else [])
-        if isinstance(one, dict)
-        and isinstance(one.get("id"), int)
-        and 0 <= one["id"] < 2**16
-        and (name := one_line(str(one.get("name") or "")))
-    }
+        if isinstance(one, dict) and isinstance(one.get("id"), int)
+    ]
+    nameless = [str(i) for i, name in pairs if not name]
+    if len(nameless) == len(pairs):
+        return {}
+    if nameless:
+        raise DataError(f"{path}: categories without a name: id {few(nameless)}")
+    return _by_id(path, pairs)
 
 
 def _text(path: Path) -> str:

@@ -191,6 +191,9 @@ def start(
         raise ValueError(
             f"resolution must be {SMALLEST_SIDE} pixels at least to train, got {plan.resolution}"
         )
+    classes = plan.knobs.get("classes", len(labels))
+    if classes != len(labels):
+        raise ValueError(f"classes must be the data's, {len(labels)}, got {classes!r}")
     knobs = {**defaults, **plan.knobs}
     size = (plan.resolution, plan.resolution) if plan.resolution is not None else None
     model: nn.Module

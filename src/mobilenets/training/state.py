@@ -1,5 +1,6 @@
 """A run on disk: one file from which it goes on, replaced whole or not at all."""
 
+import errno
 import hashlib
 import json
 import pickle
@@ -54,7 +55,10 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         try:
             torch.save(state, path)
         except RuntimeError as error:  # torch reports a failed write as its own
-            raise OSError(28, "could not be written; is the disk full?", str(path)) from error
+            if not path.parent.is_dir():
+                raise OSError(errno.ENOENT, "its folder is gone", str(path)) from error
+            why = "could not be written; is the disk full?"
+            raise OSError(errno.ENOSPC, why, str(path)) from error
 
     replace_file(folder / NAME, write)
 
