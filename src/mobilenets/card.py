@@ -48,7 +48,8 @@ class Preprocessing:
         if self.interpolation not in get_args(Interpolation):
             allowed = get_args(Interpolation)
             raise ValueError(f"interpolation must be one of {allowed}, got {self.interpolation!r}")
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
+        numbers = all(isinstance(v, (int, float)) for v in (*self.mean, *self.std))
+        if not numbers or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"mean and std must be three numbers, got {self.mean!r}, {self.std!r}")
         if self.order not in get_args(ColourOrder):
             raise ValueError(f"order must be RGB or BGR, got {self.order!r}")

@@ -2,7 +2,11 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+LONGEST = 200
+"""Bytes of a file's name in its temporary one: systems take 255, which the end has to fit."""
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -10,12 +14,16 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
     Whatever `write` raises (a full disk, say), `path` stays as it was and nothing is left over.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    start = os.fsencode(path.name)[:LONGEST].decode("utf-8", "ignore")
+    temporary = path.with_name(f".{start}.{os.getpid()}.tmp")
     try:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        if isinstance(error, OSError) and str(error.filename) == str(temporary):
+            error.filename = str(path)  # of which the caller knows
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise

@@ -46,6 +46,17 @@ def test_a_broken_image_is_named_and_does_not_end_the_run(call, checkpoint, phot
     assert "1 of 4 images could not be read" in done.out
 
 
+def test_names_with_brackets_are_told_as_they_are(call, checkpoint, photos, tmp_path):
+    """And are no markup of the table's."""
+    image = tmp_path / "[bold]x.png"
+    image.write_bytes(next(photos.glob("*.png")).read_bytes())
+    assert image.name in call("predict", checkpoint, image, "--top", 1).out
+    written = tmp_path / "m[v2].onnx"
+    ran = call("export", checkpoint, "-o", written)
+    assert ran.status == 0
+    assert f"{written.name}: " in ran.out
+
+
 def test_only_broken_images_are_an_error(call, checkpoint, photos):
     assert call("predict", checkpoint, photos / "broken.jpg").status == 1
 

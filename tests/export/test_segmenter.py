@@ -70,6 +70,12 @@ def test_a_file_of_other_classes_is_not_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("classes", ["x", 2.5, -3])
+def test_a_number_of_classes_that_is_none(classes):
+    with pytest.raises(ValueError, match="classes must be a positive integer, got"):
+        open_source(NAME, resolution=33, knobs={"classes": classes})
+
+
 def test_options_of_other_tasks_are_refused(tmp_path, exported):
     model = exported[0]
     with pytest.raises(ValueError, match="softmax is for classifiers, this model's task is segm"):

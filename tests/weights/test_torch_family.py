@@ -300,6 +300,30 @@ def test_huggingface_segmentation(tmp_path, options, size, expected):
     assert identify(tmp_path) == card
 
 
+@pytest.mark.parametrize(
+    ("file", "key", "value", "message"),
+    [
+        ("config", "model_type", "resnet", "model_type must be mobilenet_v1 or mobilenet_v2, got"),
+        ("config", "hidden_act", "swish", "hidden_act must be relu6, got 'swish'"),
+        ("config", "layer_norm_eps", "abc", "layer_norm_eps must be a positive number, got 'abc'"),
+        ("config", "output_stride", 7, "output_stride must be 8, 16 or 32, got 7"),
+        ("config", "id2label", {"0": "a"}, "id2label has 1 names for 2 classes"),
+        ("config", "id2label", ["a", "b"], "id2label must be names by number"),
+        ("config", "image_size", "224", "image_size must be pixels, or"),
+        ("config", "image_size", [3, 65, 65], "image_size must be pixels, or"),
+        ("preprocessor_config", "resample", 5, "resample must be one of 0, 1, 2, 3, got 5"),
+        ("preprocessor_config", "image_mean", ["a"] * 3, "mean and std must be three numbers"),
+    ],
+)
+def test_what_lies_beside_huggingfaces_weights_is_checked(tmp_path, file, key, value, message):
+    config = MobileNetV2Config(depth_multiplier=0.35, id2label={0: "void", 1: "road"})
+    save_hf(MobileNetV2ForSemanticSegmentation(config), tmp_path, resample=2)
+    path = tmp_path / f"{file}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(WeightsError, match=rf"{file}\.json: .*{message}"):
+        load(tmp_path)
+
+
 def test_huggingface_segmentation_is_never_cropped(tmp_path):
     """Their processor crops the centre, and the pixels around it would have no class."""
     config = MobileNetV2Config(depth_multiplier=0.35, id2label={0: "void", 1: "road"})

@@ -52,5 +52,6 @@ def run(
         f"{output}: {written.bytes / 1e6:.1f} MB; outputs within {written.difference:.1e} "
         f"of the source",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )

@@ -96,6 +96,7 @@ def run(
             ]
         )
     else:
+        from rich.markup import escape
         from rich.table import Table
 
         names = [one.path.name for one in seen]
@@ -104,9 +105,9 @@ def run(
             name = one.path.name if names.count(one.path.name) == 1 else str(one.path)
             rows = [] if one.error else task.describe(one.decoded)
             for row, (label, score) in enumerate(rows):
-                table.add_row(name if row == 0 else "", label, f"{score:.3f}")
+                table.add_row(escape(name) if row == 0 else "", escape(label), f"{score:.3f}")
             if not rows and not one.error:
-                table.add_row(name, "nothing", "")
+                table.add_row(escape(name), "nothing", "")
         if len(broken) < len(seen):
             out.print(table)
         if broken:

@@ -66,7 +66,8 @@ def profile_onnx(
     try:
         shapes = infer_shapes(model)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"{path}: its shapes do not fit ({first_line(error)})") from error
+        where = "" if resolution is None else f" at resolution {resolution}"
+        raise WeightsError(f"{path}: its shapes do not fit{where} ({first_line(error)})") from error
     walk = Walk(inputs, shapes, path)
     for node in model.graph.node:
         walk.visit(node)

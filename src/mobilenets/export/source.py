@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mobilenets.card import card_of, set_card
-from mobilenets.models.geometry import NETWORKS
+from mobilenets.models.geometry import NETWORKS, check
 from mobilenets.runtime.labels import coco_labels, imagenet_labels, voc_labels
 from mobilenets.tasks import TASKS
 from mobilenets.weights import load
@@ -50,6 +50,7 @@ def _labels(name: str, knobs: dict[str, Any]) -> tuple[str, ...]:
         "segment": (21, voc_labels),
     }[NETWORKS[name].task]
     classes = knobs.pop("classes", default)
+    check(classes=classes)
     known = named(classes)
     return known or tuple(f"class {i}" for i in range(classes))
 

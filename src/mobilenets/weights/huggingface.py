@@ -42,8 +42,11 @@ def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
 def convert(tensors: Arrays, path: Path) -> Foreign:
     """Our names and a card; WeightsError, with the reason, for what we cannot express."""
     config = read_json(path.parent / "config.json")
-    if not str(config.get("model_type", "")).startswith("mobilenet_v"):
+    kind = config.get("model_type")
+    if kind is None:
         config = {}  # of something else
+    elif not str(kind).startswith("mobilenet_v"):
+        raise _wrong("model_type", "mobilenet_v1 or mobilenet_v2", kind)
     if any(name.startswith("segmentation_head.") for name in tensors):
         return _segmenter(tensors, path, config)
     if "classifier.weight" not in tensors:
@@ -62,6 +65,10 @@ def convert(tensors: Arrays, path: Path) -> Foreign:
         source=_source(config, path),
     )
     return Foreign(card, found)
+
+
+def _wrong(key: str, wanted: str, got: object, file: str = "config.json") -> WeightsError:
+    return WeightsError(f"{file}: {key} must be {wanted}, got {got!r}")
 
 
 def _source(config: Mapping[str, Any], path: Path) -> str:
@@ -154,12 +161,16 @@ def _check_first_block(found: Arrays) -> None:
 def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
     activation = config.get("hidden_act", "relu6")
     if activation != "relu6":
-        raise WeightsError(f"config.json: hidden_act must be relu6, got {activation!r}")
+        raise _wrong("hidden_act", "relu6", activation)
+    epsilon, stride = config.get("layer_norm_eps", BN_EPS), config.get("output_stride", 32)
+    if not isinstance(epsilon, (int, float)) or epsilon <= 0:
+        raise _wrong("layer_norm_eps", "a positive number", epsilon)
+    if stride not in (8, 16, 32):
+        raise _wrong("output_stride", "8, 16 or 32", stride)
     knobs: dict[str, Any] = {
         "padding": "same" if config.get("tf_padding", True) else "symmetric",
-        "norm_eps": float(config.get("layer_norm_eps", BN_EPS)),
+        "norm_eps": float(epsilon),
     }
-    stride = config.get("output_stride", 32)
     return knobs if stride == 32 else knobs | {"output_stride": stride}
 
 
@@ -168,15 +179,23 @@ def _labels(
 ) -> tuple[str, ...]:
     """The names in config.json; where it has none, the `usual` of so many classes."""
     names = config.get("id2label") or {}
+    if not isinstance(names, dict) or not all(str(key).isdecimal() for key in names):
+        raise _wrong("id2label", 'names by number, {"0": "cat", ...}', names)
     labels = tuple(str(names[key]) for key in sorted(names, key=int))
-    unnamed = all(label == f"LABEL_{i}" for i, label in enumerate(labels))
-    return usual(classes) if unnamed or len(labels) != classes else labels
+    if all(label == f"LABEL_{i}" for i, label in enumerate(labels)):
+        return usual(classes)
+    if len(labels) != classes:
+        raise WeightsError(f"config.json: id2label has {len(labels)} names for {classes} classes")
+    return labels
 
 
 def _preprocessing(config: Mapping[str, Any], folder: Path) -> Preprocessing:
     given = read_json(folder / "preprocessor_config.json")
     image = config.get("image_size", 224)
-    height, width = (image, image) if isinstance(image, int) else image
+    sides = [image, image] if isinstance(image, int) else image
+    if not (isinstance(sides, list) and len(sides) == 2 and all(isinstance(s, int) for s in sides)):
+        raise _wrong("image_size", "pixels, or [height, width]", image)
+    height, width = sides
     try:
         if not given:
             side = min(height, width)
@@ -204,11 +223,14 @@ def _given_preprocessing(given: Mapping[str, Any], image: tuple[int, int]) -> Pr
     scaled = abs(float(given.get("rescale_factor", 1 / 255)) * 255 - 1) < 1e-3
     if not (given.get("do_rescale", True) and given.get("do_normalize", True) and scaled):
         raise ValueError("must rescale by 1 / 255 and normalize")
+    chosen = given.get("resample", 2)
+    if chosen not in RESAMPLE:
+        raise ValueError(f"resample must be one of {', '.join(map(str, RESAMPLE))}, got {chosen!r}")
     return Preprocessing(
         size=out,
         resize="crop" if resize == "crop" else "squash",
         crop_fraction=fraction,
-        interpolation=RESAMPLE[given.get("resample", 2)],
+        interpolation=RESAMPLE[chosen],
         mean=tuple(given.get("image_mean", INCEPTION.mean)),
         std=tuple(given.get("image_std", INCEPTION.std)),
     )
