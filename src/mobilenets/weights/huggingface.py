@@ -67,8 +67,8 @@ def convert(tensors: Arrays, path: Path) -> Foreign:
     return Foreign(card, found)
 
 
-def _wrong(key: str, wanted: str, got: object, file: str = "config.json") -> WeightsError:
-    return WeightsError(f"{file}: {key} must be {wanted}, got {got!r}")
+def _wrong(key: str, wanted: str, got: object) -> WeightsError:
+    return WeightsError(f"config.json: {key} must be {wanted}, got {got!r}")
 
 
 def _source(config: Mapping[str, Any], path: Path) -> str:
