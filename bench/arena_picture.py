@@ -3,7 +3,7 @@
     mobilenets export mobilenet_v2 -o mobilenet_v2.onnx
     python bench/arena_picture.py mobilenet_v2.onnx
 
-Nothing is compiled or run: the plan is drawn as `mobilenets.engine.program.prepare` makes it.
+Nothing is compiled or run: the plan is drawn as `mobilenets.engine.plan.program.prepare` makes it.
 """
 
 import argparse
@@ -14,10 +14,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.program import Program, prepare, unfused_bytes
-from mobilenets.engine.schedule import Schedule
-from mobilenets.engine.target import host
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.plan.program import Program, prepare, unfused_bytes
+from mobilenets.engine.plan.schedule import Schedule
+from mobilenets.engine.targets.target import host
 from mobilenets.files import replace_file
 
 KILO = 4e-3  # kB of a float

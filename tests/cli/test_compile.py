@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mobilenets
-from mobilenets.engine.schedule import Schedule
+from mobilenets.engine.plan.schedule import Schedule
 
 BLOCK = {
     "kind": "inverted residual",

@@ -12,9 +12,9 @@ import torch
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.graph import Graph
-from mobilenets.engine.reference import run_graph
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.graph import Graph
+from mobilenets.engine.ir.reference import run_graph
 
 TOLERANCE = 1e-4
 RANDOM = np.random.default_rng(0)

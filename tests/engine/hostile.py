@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from mobilenets.engine.frontend import read_graph
+from mobilenets.engine.front.read import read_graph
 from mobilenets.errors import WeightsError
 from tests.engine.graphs import ints, model, node
 

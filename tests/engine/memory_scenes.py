@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.engine import session
-from mobilenets.engine.build import build
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.graph import Graph
-from mobilenets.engine.schedule import Schedule
-from mobilenets.engine.session import Memory, Net
-from mobilenets.engine.target import host
+from mobilenets.engine.codegen.build import build
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.graph import Graph
+from mobilenets.engine.plan.schedule import Schedule
+from mobilenets.engine.run import session
+from mobilenets.engine.run.session import Memory, Net
+from mobilenets.engine.targets.target import host
 from tests.engine.graphs import array, model, node
 from tests.engine.nets import mobilenet, net_of, outputs_of, same, targets
 

@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from mobilenets.engine.build import build
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.graph import Graph
-from mobilenets.engine.schedule import Schedule
-from mobilenets.engine.session import Net
-from mobilenets.engine.target import Target, host
+from mobilenets.engine.codegen.build import build
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.graph import Graph
+from mobilenets.engine.plan.schedule import Schedule
+from mobilenets.engine.run.session import Net
+from mobilenets.engine.targets.target import Target, host
 from mobilenets.models.geometry import (
     Block,
     same_padding,

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from llvmlite import binding, ir
 
-from mobilenets.engine import pool as module
-from mobilenets.engine.pool import Pool
-from mobilenets.engine.sync import declare_barrier
+from mobilenets.engine.codegen.sync import declare_barrier
+from mobilenets.engine.run import pool as module
+from mobilenets.engine.run.pool import Pool
 
 ROOT = Path(__file__).parents[2]
 CELLS = 2

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobilenets.engine import cache as module
-from mobilenets.engine.cache import PAGE, Cache, Entry, key_of
+from mobilenets.engine.run import cache as module
+from mobilenets.engine.run.cache import PAGE, Cache, Entry, key_of
 
 ROOT = Path(__file__).parents[2]
 KEY = key_of("a network")

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mobilenets.engine.codegen.simple import CopyStep
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.fuse import Block, fuse, inputs_of
-from mobilenets.engine.graph import Concat
-from mobilenets.engine.order import thrifty
-from mobilenets.engine.program import Program, prepare
-from mobilenets.engine.schedule import BlockShape, Schedule, choose
-from mobilenets.engine.target import host
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.graph import Concat
+from mobilenets.engine.passes.fuse import Block, fuse, inputs_of
+from mobilenets.engine.passes.order import thrifty
+from mobilenets.engine.plan.program import Program, prepare
+from mobilenets.engine.plan.schedule import BlockShape, Schedule, choose
+from mobilenets.engine.steps.simple import CopyStep
+from mobilenets.engine.targets.target import host
 from mobilenets.export import export_onnx
 from mobilenets.export.detector import without_background
 from mobilenets.export.source import settle

@@ -6,10 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from mobilenets.engine.build import build
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.reference import run_graph
-from mobilenets.engine.schedule import Schedule
+from mobilenets.engine.codegen.build import build
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.reference import run_graph
+from mobilenets.engine.plan.schedule import Schedule
 from tests.engine.graphs import close
 from tests.engine.nets import NEON, mobilenet
 

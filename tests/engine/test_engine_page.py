@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mobilenets.engine
-from mobilenets.engine.frontend.operators import OPERATORS
+from mobilenets.engine.front.onnx.operators import OPERATORS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")

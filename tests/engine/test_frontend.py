@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from onnx import TensorProto, helper, numpy_helper
 
 from mobilenets.card import ModelCard, Preprocessing
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.graph import Activation, Conv, Pool, Slice
-from mobilenets.engine.reference import run_graph
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.graph import Activation, Conv, Pool, Slice
+from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
 from mobilenets.export import export_onnx
 from mobilenets.models.zoo import build

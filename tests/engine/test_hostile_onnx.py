@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, external_data_helper
 
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.reference import run_graph
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
 from tests.engine.graphs import close, model, node, onnx_runtime, random_model
 from tests.engine.hostile import LIES, _external, convolution

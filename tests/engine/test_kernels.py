@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mobilenets.engine.codegen.activate import activate, exp, sigmoid
-from mobilenets.engine.codegen.convolution import copy, fill
-from mobilenets.engine.codegen.depthwise import Row, depthwise_kernel
-from mobilenets.engine.codegen.emit import Emitter, Module
-from mobilenets.engine.codegen.matrix import (
+from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation
+from mobilenets.engine.ir.reference import activate as activated
+from mobilenets.engine.kernels.activate import activate, exp, sigmoid
+from mobilenets.engine.kernels.depthwise import Row, depthwise_kernel
+from mobilenets.engine.kernels.emit import Emitter, Module
+from mobilenets.engine.kernels.matrix import (
     Product,
     Tile,
     emit_product,
@@ -21,12 +22,11 @@ from mobilenets.engine.codegen.matrix import (
     panels,
     tile_kernel,
 )
-from mobilenets.engine.codegen.values import NULL, Value
-from mobilenets.engine.graph import LINEAR, RELU6, Activation
-from mobilenets.engine.loader import load
-from mobilenets.engine.program import compile_object
-from mobilenets.engine.reference import activate as activated
-from mobilenets.engine.target import Target
+from mobilenets.engine.kernels.values import NULL, Value
+from mobilenets.engine.plan.program import compile_object
+from mobilenets.engine.run.loader import load
+from mobilenets.engine.steps.convolution import copy, fill
+from mobilenets.engine.targets.target import Target
 from tests.engine import twins
 from tests.engine.graphs import array
 from tests.engine.nets import same, targets

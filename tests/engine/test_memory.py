@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 import mobilenets
 from mobilenets.cost import profile
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.fuse import Block, fuse
-from mobilenets.engine.memory import LINE, Buffer, bound, plan
-from mobilenets.engine.program import prepare
-from mobilenets.engine.schedule import Choice, Schedule
-from mobilenets.engine.target import host
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.passes.fuse import Block, fuse
+from mobilenets.engine.plan.arena import LINE, Buffer, bound, plan
+from mobilenets.engine.plan.program import prepare
+from mobilenets.engine.plan.schedule import Choice, Schedule
+from mobilenets.engine.run import session
+from mobilenets.engine.targets.target import host
 from tests.engine.graphs import array, ints, model, node
 from tests.engine.memory_scenes import guarded, play
 from tests.engine.nets import mobilenet, net_of, targets
@@ -113,9 +114,11 @@ def test_the_plan_of_a_network_is_what_the_report_says_and_the_session_takes(
     monkeypatch, stream, threads
 ):
     taken = []
-    ordinary = mobilenets.engine.session.allocate
+    ordinary = session.allocate
     monkeypatch.setattr(
-        mobilenets.engine.session, "allocate", lambda size: (taken.append(size), ordinary(size))[1]
+        mobilenets.engine.run.session,
+        "allocate",
+        lambda size: (taken.append(size), ordinary(size))[1],
     )
     graph = read_graph(mobilenet(*SMALL, classes=10), shape=(1, 3, 64, 64))
     program = prepare(graph, host(), threads, Schedule(stream=stream))

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mobilenets.data.folders import open_classification
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.fuse import Block, fuse
-from mobilenets.engine.graph import Graph
-from mobilenets.engine.schedule import Choice, Schedule
-from mobilenets.engine.target import host
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.graph import Graph
+from mobilenets.engine.passes.fuse import Block, fuse
+from mobilenets.engine.plan.schedule import Choice, Schedule
+from mobilenets.engine.targets.target import host
 from mobilenets.export import export_onnx
 from mobilenets.export.source import settle
 from mobilenets.runtime.preprocess import preprocess

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.graph import Resize
-from mobilenets.engine.reference import run_graph
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.graph import Resize
+from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
 from tests.engine.graphs import array, check, close, ints, kinds, model, node
 from tests.engine.nets import agrees, net_of

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from llvmlite import binding, ir
 
-from mobilenets.engine import block
-from mobilenets.engine.pool import MAX_THREADS, Pool
-from mobilenets.engine.sync import declare_barrier
+from mobilenets.engine.codegen import block
+from mobilenets.engine.codegen.sync import declare_barrier
+from mobilenets.engine.run.pool import MAX_THREADS, Pool
 from tests.engine.pool_kernels import CELLS, build, check_exchange, context, play, source
 
 

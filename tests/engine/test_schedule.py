@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.fuse import Block, fuse, weights_of
-from mobilenets.engine.program import prepare
-from mobilenets.engine.schedule import HEAVY, BlockShape, Choice, Schedule, choose, group_sizes
-from mobilenets.engine.target import host
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.passes.fuse import Block, fuse, weights_of
+from mobilenets.engine.plan.program import prepare
+from mobilenets.engine.plan.schedule import HEAVY, BlockShape, Choice, Schedule, choose, group_sizes
+from mobilenets.engine.targets.target import host
 from mobilenets.errors import InputError
 from tests.engine.graphs import array, model, node
 from tests.engine.nets import NEON, mobilenet, net_of, targets

@@ -8,14 +8,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mobilenets.engine import graph as g
-from mobilenets.engine.codegen.resize import BestStep, PlanesStep
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.fuse import Block, ResizedBest, fuse
-from mobilenets.engine.program import prepare, unfused_bytes
-from mobilenets.engine.reference import run_graph
-from mobilenets.engine.schedule import Schedule
-from mobilenets.engine.target import host
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir import graph as g
+from mobilenets.engine.ir.reference import run_graph
+from mobilenets.engine.passes.fuse import Block, ResizedBest, fuse
+from mobilenets.engine.plan.program import prepare, unfused_bytes
+from mobilenets.engine.plan.schedule import Schedule
+from mobilenets.engine.steps.resize import BestStep, PlanesStep
+from mobilenets.engine.targets.target import host
 from mobilenets.errors import WeightsError
 from mobilenets.export.source import settle
 from mobilenets.models.deeplab import Labelled

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mobilenets.engine import graph as g
-from mobilenets.engine.build import build
-from mobilenets.engine.codegen.chain import Streaming, merge, share_rows
-from mobilenets.engine.codegen.convolution import ConvStage
-from mobilenets.engine.codegen.stages import BlockStage, Shape
-from mobilenets.engine.frontend import read_graph
-from mobilenets.engine.fuse import Block, PooledConv, fuse
-from mobilenets.engine.graph import LINEAR, RELU6, Activation, Conv, Graph, Node, Tensor
-from mobilenets.engine.reference import run_graph
-from mobilenets.engine.schedule import Choice, Schedule
-from mobilenets.engine.target import Target, host
+from mobilenets.engine.codegen.build import build
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir import graph as g
+from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation, Conv, Graph, Node, Tensor
+from mobilenets.engine.ir.reference import run_graph
+from mobilenets.engine.passes.fuse import Block, PooledConv, fuse
+from mobilenets.engine.plan.schedule import Choice, Schedule
+from mobilenets.engine.steps.block import BlockStage, Shape
+from mobilenets.engine.steps.convolution import ConvStage
+from mobilenets.engine.steps.streaming import Streaming, merge, share_rows
+from mobilenets.engine.targets.target import Target, host
 from tests.engine import twins
 from tests.engine.graphs import array
 from tests.engine.nets import NEON, mobilenet, net_of, outputs_of, same, targets

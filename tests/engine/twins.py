@@ -1,18 +1,18 @@
 """Slow readable twins of the kernels, and a checker that walks a chain's calls.
 
 A kernel's arrays are flat, as memory is; a twin changes those that the kernel writes. What nodes
-of a graph compute is in `mobilenets.engine.reference`.
+of a graph compute is in `mobilenets.engine.ir.reference`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from mobilenets.engine.codegen.chain import Streaming
-from mobilenets.engine.codegen.depthwise import Row
-from mobilenets.engine.codegen.matrix import Tile
-from mobilenets.engine.codegen.stages import BlockStage
-from mobilenets.engine.reference import activate
+from mobilenets.engine.ir.reference import activate
+from mobilenets.engine.kernels.depthwise import Row
+from mobilenets.engine.kernels.matrix import Tile
+from mobilenets.engine.steps.block import BlockStage
+from mobilenets.engine.steps.streaming import Streaming
 
 Arrays = Sequence[np.ndarray]
 

@@ -36,7 +36,7 @@ def run(
     Example: `mobilenets compile model.onnx --threads 2 --profile`
     """
     import mobilenets
-    from mobilenets.engine.schedule import Schedule
+    from mobilenets.engine.plan.schedule import Schedule
 
     sizes = dimensions(shape) if shape is not None else None
     chosen = Schedule.from_file(schedule) if schedule is not None else None

@@ -1,7 +1,7 @@
 """The inference compiler: ONNX in, machine code for this processor out, no torch, no C compiler."""
 
-from mobilenets.engine.compiler import compile  # noqa: A004
-from mobilenets.engine.schedule import Choice, Schedule
-from mobilenets.engine.session import Block, Net
+from mobilenets.engine.plan.schedule import Choice, Schedule
+from mobilenets.engine.run.compiler import compile  # noqa: A004
+from mobilenets.engine.run.session import Block, Net
 
 __all__ = ["Block", "Choice", "Net", "Schedule", "compile"]

@@ -1,1 +1,1 @@
-"""Kernels as Python that emits LLVM, and the steps of a network that are made of them."""
+"""From a plan to LLVM text and object code: the only room that calls LLVM for a network."""

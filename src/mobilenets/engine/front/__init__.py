@@ -1,0 +1,1 @@
+"""From somebody's file to the typed graph: one folder for each file format, and what they share."""

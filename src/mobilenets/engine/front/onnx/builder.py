@@ -1,0 +1,273 @@
+"""What turns the file's operations, one after the other, into nodes whose shapes are known."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from mobilenets.engine.front.onnx.reader import Model, Op
+from mobilenets.engine.front.onnx.stored import MAX_BYTES, Constant, check_size, quote
+from mobilenets.engine.ir.graph import Array, Node, Tensor
+from mobilenets.errors import WeightsError
+
+Value = Tensor | Constant
+"""What a name stands for: known only when the network runs, or now."""
+
+Shape = tuple[int, ...]
+LARGEST_STEP = 2**20
+"""Of strides, dilations and pads: far more than any network has, far less than overflows."""
+
+_SPARE = 2**26
+_NO_DEFAULT: Any = object()
+
+
+class Builder:
+    """The graph so far. Constants worked out on the way have a budget, in bytes."""
+
+    def __init__(self, model: Model, shape: Shape) -> None:
+        self.opset = model.opset
+        self.batch = (model.dims or (1,))[0] or 1
+        """The batch that the file is made for; here it is always 1."""
+        self.nodes: list[Node] = []
+        self.tensors = {model.input: Tensor(model.input, check_runtime(shape))}
+        self.values: dict[str, Value] = dict(model.constants)
+        self.values[model.input] = self.tensors[model.input]
+        self._counts: Counter[str] = Counter()
+        self._taken = {*self.values, *(name for op in model.ops for name in op.outputs)}
+        self._budget = _SPARE + 4 * model.size
+
+    def spend(self, shape: Sequence[int], itemsize: int) -> None:
+        """Account for a constant about to be made; WeightsError where that is too much."""
+        self._budget -= math.prod(check_size(shape, itemsize)) * itemsize
+        if self._budget < 0:
+            raise WeightsError("its constants grow to far more than the file holds")
+
+    def fresh(self, base: str) -> str:
+        """A name that nothing has."""
+        name = base
+        while name in self._taken:
+            self._counts[base] += 1
+            name = f"{base}/{self._counts[base]}"
+        self._taken.add(name)
+        return name
+
+    def apply(self, op: Op, handler: Callable[["Call"], Value | list[Value]]) -> None:
+        """Add an operation's nodes; the last one's output gets the operation's own name."""
+        start = len(self.nodes)
+        try:
+            made = handler(Call(self, op))
+        except WeightsError as error:
+            if str(error).startswith("node "):
+                raise
+            raise op.fail(str(error)) from error
+        values: Sequence[Value] = made if isinstance(made, list) else [made]
+        for name, value in zip(op.outputs, values, strict=False):
+            if name:
+                self.values[name] = self._rename(start, value, name)
+
+    def _rename(self, start: int, value: Value, name: str) -> Value:
+        """Give the node made since `start` that makes `value` the output `name`."""
+        made = self.nodes[start:]
+        if not isinstance(value, Tensor) or any(value.name in node.inputs for node in made):
+            return value
+        for index, node in enumerate(made, start):
+            if node.output == value.name:
+                del self.tensors[value.name]
+                self.nodes[index] = replace(node, output=name)
+                self.tensors[name] = value = replace(value, name=name)
+        return value
+
+
+class Call:
+    """One operation being translated: its inputs and attributes, checked as they are asked for."""
+
+    def __init__(self, builder: Builder, op: Op) -> None:
+        self.builder = builder
+        self.op = op
+        self.opset = builder.opset
+        self.inputs = [builder.values.get(name) if name else None for name in op.inputs]
+        for name, value in zip(op.inputs, self.inputs, strict=True):
+            if name and value is None:
+                raise self.fail(f"it reads {quote(name)}, an output that is not supported")
+
+    def fail(self, reason: str) -> WeightsError:
+        """An error that names the node."""
+        return self.op.fail(reason)
+
+    def has(self, index: int) -> bool:
+        """Whether input `index` is there."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def value(self, index: int, what: str = "input") -> Value:
+        """An input of either kind."""
+        value = self.inputs[index] if index < len(self.inputs) else None
+        if value is None:
+            raise self.fail(f"it has no {what}")
+        return value
+
+    def any_tensor(self, index: int = 0, what: str = "input") -> Tensor:
+        """An input known only when the network runs."""
+        value = self.value(index, what)
+        if not isinstance(value, Tensor):
+            raise self.fail(f"its {what} must not be a constant")
+        return value
+
+    def tensor(self, index: int = 0, what: str = "input", rank: int | None = None) -> Tensor:
+        """The same, float32, with `rank` dimensions."""
+        value = self.any_tensor(index, what)
+        if value.dtype != "float32":
+            raise self.fail(f"its {what} must be float32, got {value.dtype}")
+        if rank is not None and len(value.shape) != rank:
+            raise self.fail(f"its {what} must have {rank} dimensions, got shape {value.shape}")
+        return value
+
+    def image(self) -> Tensor:
+        """Input 0 as one image (1, C, H, W)."""
+        x = self.tensor(rank=4)
+        if x.shape[0] != 1:
+            raise self.fail(f"its input must be one image (1, C, H, W), got shape {x.shape}")
+        return x
+
+    def constant(self, index: int, what: str) -> Constant:
+        """An input known now."""
+        value = self.value(index, what)
+        if isinstance(value, Tensor):
+            raise self.fail(f"its {what} must be a constant")
+        return value
+
+    def floats(self, index: int, what: str) -> Array:
+        """The same, as float32."""
+        value = self.constant(index, what)
+        if value.dtype.kind != "f":
+            raise self.fail(f"its {what} must be float32, got {value.dtype}")
+        with np.errstate(all="ignore"):
+            return np.ascontiguousarray(value, np.float32).reshape(value.shape)
+
+    def indices(self, index: int, what: str) -> tuple[int, ...]:
+        """A constant list of whole numbers, or a single one."""
+        value = self.constant(index, what)
+        if value.dtype.kind not in "iu" or value.ndim > 1 or value.size > 64:
+            raise self.fail(f"its {what} must be a short list of integers, got {value.dtype}")
+        return tuple(int(number) for number in value.ravel())
+
+    def ints(
+        self, name: str, default: tuple[int, ...] | None, count: int | None = None
+    ) -> tuple[int, ...] | None:
+        """An attribute that lists integers, `count` of them."""
+        value = self.op.attributes.get(name)
+        if name not in self.op.attributes:
+            return default
+        if not isinstance(value, tuple) or not all(isinstance(item, int) for item in value):
+            raise self.fail(f"{name} must be a list of integers")
+        if count is not None and len(value) != count:
+            raise self.fail(f"{name} must be {count} integers, got {len(value)}")
+        return tuple(value)
+
+    def steps(self, name: str, count: int, low: int) -> tuple[int, ...]:
+        """Strides, dilations, pads: `count` integers from `low`; `low` where there is nothing."""
+        values = self.ints(name, (low,) * count, count)
+        assert values is not None
+        if any(not low <= value <= LARGEST_STEP for value in values):
+            raise self.fail(f"{name} must be {low} to {LARGEST_STEP}, got {values}")
+        return values
+
+    def integer(self, name: str, default: int = _NO_DEFAULT) -> int:
+        """An integer attribute."""
+        value = self.op.attributes.get(name, default)
+        if not isinstance(value, int):
+            raise self.fail(f"{name} must be an integer")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        """A float attribute that is a number."""
+        value = self.op.attributes.get(name, default)
+        if not isinstance(value, float) or math.isnan(value):
+            raise self.fail(f"{name} must be a number")
+        return value
+
+    def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
+        """A text attribute, one of `allowed`."""
+        value = self.op.attributes.get(name, default)
+        if value not in allowed:
+            got = quote(value) if isinstance(value, str) else "something else"
+            raise self.fail(f"{name} must be {' or '.join(allowed)}, got {got}")
+        return str(value)
+
+    def only(self, wanted: Mapping[str, int]) -> None:
+        """Refuse integer attributes of another value than the one that is supported."""
+        for name, value in wanted.items():
+            if self.op.attributes.get(name, value) != value:
+                raise self.fail(f"{name} must be {value}")
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis counted from the front."""
+        if not -rank <= axis < rank:
+            raise self.fail(f"its axis must be {-rank} to {rank - 1}, got {axis}")
+        return axis % rank
+
+    def axes(self, listed: Sequence[int], rank: int) -> tuple[int, ...]:
+        """Several, sorted."""
+        axes = tuple(sorted(self.axis(axis, rank) for axis in listed))
+        if len(set(axes)) != len(axes):
+            raise self.fail(f"its axes must differ, got {tuple(listed)}")
+        return axes
+
+    @property
+    def title(self) -> str:
+        """The layer's name as its weight has it (`blocks.3.expand`), else the node's own."""
+        stored = self.op.inputs[1] if len(self.op.inputs) > 1 else ""
+        layer = stored.removesuffix(".weight")
+        if layer == stored:
+            return self.op.name
+        return layer.removesuffix(".conv").removeprefix("network.").removeprefix("backbone.")
+
+    def listed(self, name: str, index: int, since: int) -> tuple[int, ...] | None:
+        """Integers that were attribute `name` and are input `index` since that opset."""
+        if self.opset < since:
+            return self.ints(name, None)
+        return self.indices(index, name) if self.has(index) else None
+
+    def emit(
+        self,
+        kind: type[Node],
+        inputs: Sequence[Tensor],
+        shape: Sequence[int],
+        dtype: Literal["float32", "int64"] = "float32",
+        /,
+        **fields: Any,
+    ) -> Tensor:
+        """Add a node to the graph; its output."""
+        base = next(name for name in self.op.outputs if name)
+        output = self.builder.fresh(base)
+        tensor = Tensor(output, check_runtime(shape), dtype)
+        names = tuple(value.name for value in inputs)
+        self.builder.nodes.append(kind(name=self.title, inputs=names, output=output, **fields))
+        self.builder.tensors[output] = tensor
+        return tensor
+
+
+def check_runtime(shape: Sequence[int]) -> Shape:
+    """A shape that a running network can have: nothing empty, nothing too large."""
+    shape = check_size(shape, 4)
+    if 0 in shape:
+        raise WeightsError(f"empty tensors are not supported, got shape {shape}")
+    return shape
+
+
+def broadcast(first: Shape, second: Shape) -> Shape:
+    """The shape by numpy's rule, checked before there is anything to broadcast."""
+    rank = max(len(first), len(second))
+    pairs = zip(
+        (1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True
+    )
+    out = []
+    for a, b in pairs:
+        if a != b and 1 not in (a, b):
+            raise WeightsError(f"shapes {first} and {second} do not fit together")
+        out.append(b if a == 1 else a)
+    if math.prod(out) * 4 > MAX_BYTES:
+        raise WeightsError(f"a tensor can have {MAX_BYTES} bytes, got shape {tuple(out)}")
+    return tuple(out)

@@ -1,0 +1,78 @@
+"""Which operators are supported, and what translates each."""
+
+from collections.abc import Callable, Mapping
+
+from mobilenets.engine.front.onnx import constants, elementwise, layers, resizing, views
+from mobilenets.engine.front.onnx.builder import Call, Value
+from mobilenets.engine.front.onnx.stored import quote
+from mobilenets.errors import WeightsError
+
+OPERATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
+    "Add": elementwise.add,
+    "ArgMax": views.arg_max,
+    "AveragePool": layers.average_pool,
+    "BatchNormalization": layers.batch_norm,
+    "Cast": elementwise.cast,
+    "Clip": elementwise.clip,
+    "Concat": views.concat,
+    "Conv": layers.conv,
+    "Div": elementwise.div,
+    "Dropout": views.identity,
+    "Exp": elementwise.exp,
+    "Expand": views.expand,
+    "Flatten": views.flatten,
+    "Gather": views.gather,
+    "Gemm": layers.gemm,
+    "GlobalAveragePool": layers.global_average_pool,
+    "GlobalMaxPool": layers.global_max_pool,
+    "HardSigmoid": elementwise.hard_sigmoid,
+    "HardSwish": elementwise.hard_swish,
+    "Identity": views.identity,
+    "MatMul": layers.matmul,
+    "Max": elementwise.maximum,
+    "MaxPool": layers.max_pool,
+    "Min": elementwise.minimum,
+    "Mul": elementwise.mul,
+    "Pad": views.pad,
+    "Pow": elementwise.power,
+    "Reciprocal": elementwise.reciprocal,
+    "ReduceL2": layers.reduce_l2,
+    "ReduceMean": layers.reduce_mean,
+    "ReduceSum": layers.reduce_sum,
+    "Relu": elementwise.relu,
+    "Reshape": views.reshape,
+    "Resize": resizing.resize,
+    "Shape": constants.shape_of,
+    "Sigmoid": elementwise.sigmoid,
+    "Size": constants.size_of,
+    "Slice": views.slice_,
+    "Softmax": views.softmax,
+    "Split": views.split,
+    "Sqrt": elementwise.sqrt,
+    "Squeeze": views.squeeze,
+    "Sub": elementwise.sub,
+    "Swish": elementwise.swish,
+    "Transpose": views.transpose,
+    "Unsqueeze": views.unsqueeze,
+    "Upsample": resizing.resize,
+}
+"""What a network can do; constants.EVALUATORS is what can be done with constants besides."""
+
+
+def translate(call: Call) -> Value | list[Value]:
+    """The values that an operation makes; WeightsError where it is not supported."""
+    kind = call.op.kind
+    if kind in constants.EVALUATORS and constants.all_constant(call):
+        try:
+            return constants.EVALUATORS[kind](call)
+        except (TypeError, ValueError, IndexError, OverflowError, ZeroDivisionError) as error:
+            # numpy's refusals are as many as its types.
+            raise call.fail(f"its constants do not fit ({str(error)[:100]!r})") from error
+    if kind in OPERATORS:
+        return OPERATORS[kind](call)
+    if kind in constants.EVALUATORS:
+        raise call.fail("it is supported on constants only")
+    raise WeightsError(
+        f"node {quote(call.op.name)}: operator {kind} is not supported; "
+        f"supported are {', '.join(OPERATORS)}"
+    )

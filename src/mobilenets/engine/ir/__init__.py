@@ -1,0 +1,1 @@
+"""The typed graph that every front end makes, and a slow numpy twin of each of its nodes."""

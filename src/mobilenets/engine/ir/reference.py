@@ -1,0 +1,239 @@
+"""The slow, readable twin: what each node of the graph computes, in plain numpy.
+
+Sums are float64, results float32. Every fast kernel is tested against this.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.engine.ir.graph import (
+    Activate,
+    Activation,
+    ArgMax,
+    Array,
+    Binary,
+    Concat,
+    Conv,
+    Dense,
+    Expand,
+    Graph,
+    Node,
+    Pad,
+    Pool,
+    Reduce,
+    Reshape,
+    Resize,
+    Slice,
+    Softmax,
+    Transpose,
+)
+
+Value = NDArray[Any]
+"""float32, or int64 for indices."""
+
+Shape = tuple[int, ...]
+
+
+def run_graph(graph: Graph, x: Array, until: str | None = None) -> dict[str, Value]:
+    """Every value of the graph by name, for the input `x`; no further than the value `until`.
+
+    ValueError where `x` has another shape than the graph's input.
+    """
+    wanted = graph.tensors[graph.input].shape
+    if x.shape != wanted:
+        raise ValueError(f"x must have shape {wanted}, got {x.shape}")
+    values: dict[str, Value] = {graph.input: np.asarray(x, np.float32)}
+    for node in graph.nodes:
+        if until in values:
+            break
+        inputs = [values[name] for name in node.inputs]
+        values[node.output] = run_node(node, *inputs, shape=graph.tensors[node.output].shape)
+    return values
+
+
+def run_node(node: Node, *inputs: Value, shape: Shape) -> Value:
+    """What one node computes; `shape` is its output's."""
+    with np.errstate(all="ignore"):
+        out = _TWINS[type(node)](node, inputs, shape)
+        out = np.asarray(out, np.int64 if isinstance(node, ArgMax) else inputs[0].dtype)
+    if out.shape != shape:
+        raise ValueError(f"{node.name}: shape must be {shape}, got {out.shape}")
+    return out
+
+
+def activate(activation: Activation, x: Value) -> Array:
+    """An activation of any array."""
+    with np.errstate(all="ignore"):
+        return np.asarray(_activated(activation, x.astype(np.float64)), np.float32)
+
+
+def _activated(activation: Activation, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    kind = activation.kind
+    if kind == "clip":
+        return np.asarray(np.minimum(np.maximum(x, activation.low), activation.high))
+    if kind == "exp":
+        return np.exp(x)
+    if kind == "hardsigmoid":
+        return np.clip(activation.alpha * x + activation.beta, 0, 1)
+    if kind == "hardswish":
+        return x * np.clip(x / 6 + 0.5, 0, 1)
+    if kind == "reciprocal":
+        return 1 / x
+    if kind == "sigmoid":
+        return 1 / (1 + np.exp(-x))
+    if kind == "silu":
+        return x * (1 / (1 + np.exp(-x)))
+    return np.sqrt(x) if kind == "sqrt" else x
+
+
+def _taps(padded: Value, kernel: Shape, strides: Shape, dilations: Shape, size: Shape) -> Any:
+    """Row and column in the kernel, and the pixels (1, C, *size) that they meet."""
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            top, left = row * dilations[0], column * dilations[1]
+            bottom = top + (size[0] - 1) * strides[0] + 1
+            right = left + (size[1] - 1) * strides[1] + 1
+            yield row, column, padded[:, :, top : bottom : strides[0], left : right : strides[1]]
+
+
+def _padded(x: Value, pads: Shape, value: float) -> NDArray[np.float64]:
+    top, left, bottom, right = pads
+    widths = ((0, 0), (0, 0), (top, bottom), (left, right))
+    return np.pad(x.astype(np.float64), widths, constant_values=value)
+
+
+def _conv(node: Conv, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    padded = _padded(inputs[0], node.pads, 0)
+    channels, inner, *kernel = node.weight.shape
+    weight = node.weight.astype(np.float64)
+    weight = weight.reshape(node.groups, channels // node.groups, inner, *kernel)
+    size = shape[2:]
+    out = np.zeros((node.groups, channels // node.groups, *size))
+    for row, column, seen in _taps(padded, tuple(kernel), node.strides, node.dilations, size):
+        pixels = seen.reshape(node.groups, inner, *size)
+        out += np.einsum("goi,gihw->gohw", weight[..., row, column], pixels)
+    out = out.reshape(1, channels, *size) + node.bias[:, None, None]
+    return _activated(node.activation, sum(inputs[1:], out))
+
+
+def _dense(node: Dense, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    out = inputs[0].astype(np.float64) @ node.weight.astype(np.float64) + node.bias
+    return _activated(node.activation, out)
+
+
+def _activate(node: Activate, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    return activate(node.activation, inputs[0])
+
+
+def _binary(node: Binary, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    first = inputs[0]
+    second = inputs[1] if node.constant is None else node.constant
+    return first + second if node.kind == "add" else first * second
+
+
+def _pool(node: Pool, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    largest = node.kind == "max"
+    padded = _padded(inputs[0], node.pads, -np.inf if largest else 0)
+    inside = _padded(np.ones((1, 1, *inputs[0].shape[2:])), node.pads, node.count_pads)
+    out = np.full(shape, -np.inf if largest else 0)
+    count = np.zeros((1, 1, *shape[2:]))
+    for _, _, seen in _taps(padded, node.kernel, node.strides, (1, 1), shape[2:]):
+        out = np.maximum(out, seen) if largest else out + seen
+    for _, _, seen in _taps(inside, node.kernel, node.strides, (1, 1), shape[2:]):
+        count += seen
+    return out if largest else out / count
+
+
+def _reduce(node: Reduce, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    x = inputs[0].astype(np.float64)
+    if node.kind == "l2":
+        return np.asarray(np.sqrt((x * x).sum(node.axes, keepdims=node.keep)))
+    function = np.mean if node.kind == "mean" else np.sum
+    return np.asarray(function(x, node.axes, keepdims=node.keep))
+
+
+def _expand(node: Expand, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    return np.broadcast_to(inputs[0], shape)
+
+
+def _reshape(node: Reshape, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    return inputs[0].reshape(shape)
+
+
+def _transpose(node: Transpose, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    return np.asarray(inputs[0].transpose(node.order))
+
+
+def _concat(node: Concat, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    return np.concatenate(inputs, node.axis)
+
+
+def _pad(node: Pad, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    widths = list(zip(node.before, node.after, strict=True))
+    return np.pad(inputs[0], widths, constant_values=node.value)
+
+
+def _resize(node: Resize, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    out = inputs[0].astype(np.float64)
+    for axis in (2, 3):
+        old, new = out.shape[axis], shape[axis]
+        if node.coordinates == "nearest":
+            out = out.repeat(new // old, axis)
+            continue
+        at = _coordinates(node.coordinates, old, new)
+        low = np.floor(at).astype(np.int64)
+        high = np.minimum(low + 1, old - 1)
+        share = (at - low).reshape(-1, *(1,) * (3 - axis))
+        # A pixel that does not count is left out, even where it is not finite.
+        above = np.where(share > 0, out.take(high, axis) * share, 0)
+        out = out.take(low, axis) * (1 - share) + above
+    return out
+
+
+def _coordinates(kind: str, old: int, new: int) -> NDArray[np.float64]:
+    """Where in the old row each new pixel is taken from."""
+    index = np.arange(new, dtype=np.float64)
+    if kind == "align_corners":
+        at = index * ((old - 1) / (new - 1)) if new > 1 else index * 0
+    elif kind == "half_pixel":
+        at = (index + 0.5) * (old / new) - 0.5
+    else:
+        at = index * (old / new)
+    return np.clip(at, 0, old - 1)
+
+
+def _softmax(node: Softmax, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    x = inputs[0].astype(np.float64)
+    powers = np.exp(x - x.max(node.axis, keepdims=True))
+    return np.asarray(powers / powers.sum(node.axis, keepdims=True))
+
+
+def _arg_max(node: ArgMax, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    return np.asarray(inputs[0].argmax(node.axis, keepdims=node.keep))
+
+
+def _slice(node: Slice, inputs: tuple[Value, ...], shape: Shape) -> Value:
+    parts = zip(node.starts, node.steps, shape, strict=True)
+    return inputs[0][tuple(slice(at, at + step * (n - 1) + 1, step) for at, step, n in parts)]
+
+
+_TWINS: Mapping[type[Node], Callable[[Any, tuple[Value, ...], Shape], Value]] = {
+    Activate: _activate,
+    ArgMax: _arg_max,
+    Binary: _binary,
+    Concat: _concat,
+    Conv: _conv,
+    Dense: _dense,
+    Expand: _expand,
+    Pad: _pad,
+    Pool: _pool,
+    Reduce: _reduce,
+    Reshape: _reshape,
+    Resize: _resize,
+    Slice: _slice,
+    Softmax: _softmax,
+    Transpose: _transpose,
+}

@@ -1,0 +1,400 @@
+"""Typed LLVM text from Python: values, arithmetic that folds constants, loops with carried values.
+
+A kernel written with it reads as the loop nest it makes. Indices are Python ints as long as they
+are known, so addresses of static shapes become constants.
+"""
+
+import itertools
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from mobilenets.engine.kernels.values import Index, Value, literal
+from mobilenets.engine.targets.target import Target
+
+
+class Module:
+    """Functions for one target; a function asked for twice under one name is made once."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._functions: dict[str, list[str]] = {}
+        self._kernels: dict[tuple[str, Hashable], int] = {}
+        self._declared: dict[str, str] = {}
+        self._constants: dict[str, str] = {}
+
+    def function(
+        self,
+        name: str,
+        parameters: Sequence[str],
+        body: "Callable[[Emitter, list[Value]], None]",
+        *,
+        public: bool = False,
+        inline: bool = False,
+    ) -> str:
+        """The function's symbol. `parameters` are LLVM types."""
+        if name not in self._functions:
+            self._functions[name] = []
+            emitter = Emitter(self)
+            values = [Value(kind, f"%p{i}") for i, kind in enumerate(parameters)]
+            body(emitter, values)
+            emitter.line("ret void")
+            spelled = ", ".join(str(v) for v in values)
+            head = f"define {'' if public else 'internal '}void @{name}({spelled})"
+            how = "alwaysinline" if inline else "noinline"
+            self._functions[name] = [f"{head} {how} nounwind #0 {{", "entry:", *emitter.lines, "}"]
+        return name
+
+    def kernel(
+        self,
+        name: str,
+        key: Hashable,
+        parameters: Sequence[str],
+        body: "Callable[[Emitter, list[Value]], None]",
+    ) -> str:
+        """The symbol of the function that `key` describes in full; made once for each key."""
+        number = self._kernels.setdefault((name, key), len(self._kernels))
+        return self.function(f"{name}_{number}", parameters, body)
+
+    def declare(self, result: str, name: str, *types: str) -> str:
+        """An intrinsic's symbol."""
+        self._declared[name] = f"declare {result} @{name}({', '.join(types)})"
+        return name
+
+    def table(self, name: str, numbers: Sequence[int]) -> Value:
+        """A constant array of i32."""
+        body = ", ".join(f"i32 {number}" for number in numbers)
+        self._constants[name] = f"@{name} = internal constant [{len(numbers)} x i32] [{body}]"
+        return Value("ptr", f"@{name}")
+
+    def variable(self, name: str, value: str) -> Value:
+        """A global that LLVM must read, as if somebody else could set it."""
+        body = f"internal externally_initialized global {value}, align 4"
+        self._constants[name] = f"@{name} = {body}"
+        return Value("ptr", f"@{name}")
+
+    def __str__(self) -> str:
+        features = self.target.features
+        attributes = f'attributes #0 = {{ "target-cpu"="{self.target.cpu}" '
+        attributes += f'"target-features"="{features}" "prefer-vector-width"="512" "no-builtins" }}'
+        parts = [f'target triple = "{self.target.triple}"', *self._constants.values()]
+        parts += [*self._declared.values()]
+        parts += ["\n".join(lines) for lines in self._functions.values()]
+        return "\n".join([*parts, attributes, ""])
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A loop that is open: its number, the block before it, the place of its phis, its index."""
+
+    number: int
+    before: str
+    place: int
+    index: Value
+
+
+class Emitter:
+    """The body of one function being written."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.lanes = module.target.lanes
+        self.vector = f"<{self.lanes} x float>"
+        self.lines: list[str] = []
+        self._names = itertools.count()
+        self._block = "entry"
+
+    def line(self, text: str) -> None:
+        """One instruction as it is."""
+        self.lines.append(text)
+
+    def value(self, kind: str, text: str) -> Value:
+        """The result, of type `kind`, of an instruction."""
+        name = f"%v{next(self._names)}"
+        self.lines.append(f"{name} = {text}")
+        return Value(kind, name)
+
+    def call(self, name: str, *arguments: "Value | int") -> None:
+        """Call a function of this module; ints are passed as i64."""
+        self.line(f"call void @{name}({', '.join(str(self.index(a)) for a in arguments)})")
+
+    # Integers
+
+    def index(self, number: Index) -> Value:
+        """An i64."""
+        return Value("i64", str(number)) if isinstance(number, int) else number
+
+    def _integer(self, op: str, x: Index, y: Index) -> Value:
+        return self.value("i64", f"{op} i64 {self.index(x).text}, {self.index(y).text}")
+
+    def add(self, x: Index, y: Index) -> Index:
+        """X + y."""
+        if isinstance(x, int) and isinstance(y, int):
+            return x + y
+        return x if y == 0 else y if x == 0 else self._integer("add nsw", x, y)
+
+    def sub(self, x: Index, y: Index) -> Index:
+        """X - y."""
+        if isinstance(x, int) and isinstance(y, int):
+            return x - y
+        return x if y == 0 else self._integer("sub nsw", x, y)
+
+    def mul(self, x: Index, y: Index) -> Index:
+        """X * y."""
+        if isinstance(x, int) and isinstance(y, int):
+            return x * y
+        if x == 0 or y == 0:
+            return 0
+        return x if y == 1 else y if x == 1 else self._integer("mul nsw", x, y)
+
+    def div(self, x: Index, y: int) -> Index:
+        """X // y of non-negative numbers."""
+        if isinstance(x, int):
+            return x // y
+        return x if y == 1 else self._integer("udiv", x, y)
+
+    def mod(self, x: Index, y: int) -> Index:
+        """X % y of non-negative numbers."""
+        if isinstance(x, int):
+            return x % y
+        return 0 if y == 1 else self._integer("urem", x, y)
+
+    def compare(self, how: str, x: Index, y: Index) -> Value:
+        """An i1: eq, ne, slt, sle, sgt, sge of two integers."""
+        return self.value("i1", f"icmp {how} i64 {self.index(x).text}, {self.index(y).text}")
+
+    def both(self, x: Value, y: Value) -> Value:
+        """Logical and of two i1."""
+        return self.value("i1", f"and i1 {x.text}, {y.text}")
+
+    def select(self, condition: Value, x: Value, y: Value) -> Value:
+        """X where the condition holds, else y."""
+        return self.value(x.type, f"select {condition}, {x}, {y}")
+
+    def choose(self, condition: Value, x: Index, y: Index) -> Value:
+        """`select` of two integers."""
+        return self.select(condition, self.index(x), self.index(y))
+
+    # Memory
+
+    def at(self, pointer: Value, offset: Index, kind: str = "float") -> Value:
+        """The address `offset` elements (4 bytes) further."""
+        if offset == 0:
+            return pointer
+        return self.value("ptr", f"getelementptr inbounds {kind}, {pointer}, {self.index(offset)}")
+
+    def load(self, pointer: Value, offset: Index = 0, kind: str | None = None) -> Value:
+        """A vector (or a `kind`) from `offset` floats further."""
+        kind = kind or self.vector
+        align = {"ptr": 8, "i64": 8, "i8": 1}.get(kind, 4)
+        return self.value(kind, f"load {kind}, {self.at(pointer, offset)}, align {align}")
+
+    def load_index(self, table: Value, at: Index) -> Value:
+        """An element of a table, as an i64."""
+        small = self.value("i32", f"load i32, {self.at(table, at, 'i32')}, align 4")
+        return self.value("i64", f"sext {small} to i64")
+
+    def store(self, value: Value, pointer: Value, offset: Index = 0) -> None:
+        """Write a value `offset` floats further."""
+        align = {"ptr": 8, "i64": 8}.get(value.type, 4)
+        self.line(f"store {value}, {self.at(pointer, offset)}, align {align}")
+
+    def mask(self, lanes: int) -> Value:
+        """Of a vector's first `lanes` elements."""
+        bits = ", ".join(f"i1 {'true' if i < lanes else 'false'}" for i in range(self.lanes))
+        return Value(f"<{self.lanes} x i1>", f"<{bits}>")
+
+    def load_some(self, pointer: Value, offset: Index, lanes: int) -> Value:
+        """A vector whose first `lanes` elements are read and whose others are 0."""
+        if lanes == self.lanes:
+            return self.load(pointer, offset)
+        mask, kind = self.mask(lanes), self.vector
+        name = f"llvm.masked.load.v{self.lanes}f32.p0"
+        self.module.declare(kind, name, "ptr", "i32", mask.type, kind)
+        address = self.at(pointer, offset)
+        zero = f"{kind} zeroinitializer"
+        return self.value(kind, f"call {kind} @{name}({address}, i32 4, {mask}, {zero})")
+
+    def store_some(self, value: Value, pointer: Value, offset: Index, lanes: int) -> None:
+        """Write the first `lanes` elements of a vector."""
+        if lanes == self.lanes:
+            return self.store(value, pointer, offset)
+        mask = self.mask(lanes)
+        name = f"llvm.masked.store.v{self.lanes}f32.p0"
+        self.module.declare("void", name, self.vector, "ptr", "i32", mask.type)
+        address = self.at(pointer, offset)
+        self.line(f"call void @{name}({value}, {address}, i32 4, {mask})")
+        return None
+
+    @property
+    def _half(self) -> str:
+        return f"<{self.lanes // 2} x float>"
+
+    def load_half(self, pointer: Value, offset: Index, lanes: int | None = None) -> Value:
+        """Half a vector; of fewer than that many lanes, the rest 0."""
+        if lanes is None or lanes == self.lanes // 2:
+            return self.load(pointer, offset, self._half)
+        return self._low(self.load_some(pointer, offset, lanes), 0)
+
+    def store_half(
+        self, value: Value, side: int, pointer: Value, offset: Index, lanes: int
+    ) -> None:
+        """Write `lanes` elements of a vector's first (side 0) or second half."""
+        half = self._low(value, side)
+        if lanes == self.lanes // 2:
+            self.store(half, pointer, offset)
+        else:
+            self.store_some(self.join(half, half), pointer, offset, lanes)
+
+    def _low(self, value: Value, side: int) -> Value:
+        size = self.lanes // 2
+        places = ", ".join(f"i32 {side * size + i}" for i in range(size))
+        mask = f"<{size} x i32> <{places}>"
+        return self.value(self._half, f"shufflevector {value}, {self.vector} poison, {mask}")
+
+    def join(self, low: Value, high: Value) -> Value:
+        """A vector of two halves."""
+        places = ", ".join(f"i32 {i}" for i in range(self.lanes))
+        mask = f"<{self.lanes} x i32> <{places}>"
+        return self.value(self.vector, f"shufflevector {low}, {high}, {mask}")
+
+    def first_half(self) -> Value:
+        """A mask of the first half of a vector, which LLVM does not see through.
+
+        Knowing it, LLVM would select by a permutation, which is slower than a masked move.
+        """
+        bits = f"i{self.lanes}"
+        number = (1 << self.lanes // 2) - 1
+        place = self.module.variable("first_half", f"{bits} {number}")
+        loaded = self.value(bits, f"load {bits}, {place}, align 4")
+        mask = f"<{self.lanes} x i1>"
+        return self.value(mask, f"bitcast {loaded} to {mask}")
+
+    def prefetch(self, pointer: Value, offset: Index = 0) -> None:
+        """Ask for a cache line to be read soon."""
+        self.module.declare("void", "llvm.prefetch.p0", "ptr", "i32", "i32", "i32")
+        self.line(f"call void @llvm.prefetch.p0({self.at(pointer, offset)}, i32 0, i32 2, i32 1)")
+
+    # Floating point: vectors, or scalars where `kind` is "float"
+
+    def splat(self, value: Value | float) -> Value:
+        """A vector with all elements equal to a scalar."""
+        if not isinstance(value, Value):
+            one = f"float {literal(value)}"
+            return Value(self.vector, f"<{', '.join([one] * self.lanes)}>")
+        single = self.value(self.vector, f"insertelement {self.vector} poison, {value}, i32 0")
+        zeros = f"<{self.lanes} x i32> zeroinitializer"
+        spread = f"shufflevector {single}, {self.vector} poison, {zeros}"
+        return self.value(self.vector, spread)
+
+    def broadcast(self, pointer: Value, offset: Index = 0) -> Value:
+        """A vector with all elements equal to the float at an address."""
+        return self.splat(self.load(pointer, offset, "float"))
+
+    def fadd(self, x: Value, y: Value) -> Value:
+        """X + y."""
+        return self.value(x.type, f"fadd {x}, {y.text}")
+
+    def fmul(self, x: Value, y: Value) -> Value:
+        """X * y."""
+        return self.value(x.type, f"fmul {x}, {y.text}")
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """X * y + z, in one instruction where the target has it."""
+        kind = x.type
+        suffix = "f32" if kind == "float" else f"v{self.lanes}f32"
+        self.module.declare(kind, f"llvm.fmuladd.{suffix}", kind, kind, kind)
+        return self.value(kind, f"call {kind} @llvm.fmuladd.{suffix}({x}, {y}, {z})")
+
+    def at_least(self, x: Value, bound: Value) -> Value:
+        """max(x, bound); NaN where x is NaN, which a single instruction does in this order."""
+        bits = "i1" if x.type == "float" else f"<{self.lanes} x i1>"
+        below = self.value(bits, f"fcmp olt {x}, {bound.text}")
+        return self.select(below, bound, x)
+
+    def at_most(self, x: Value, bound: Value) -> Value:
+        """min(x, bound); NaN where x is NaN."""
+        bits = "i1" if x.type == "float" else f"<{self.lanes} x i1>"
+        above = self.value(bits, f"fcmp ogt {x}, {bound.text}")
+        return self.select(above, bound, x)
+
+    def maximum(self, x: Value, y: Value) -> Value:
+        """max(x, y) of two floats; NaN where either is."""
+        self.module.declare("float", "llvm.maximum.f32", "float", "float")
+        return self.value("float", f"call float @llvm.maximum.f32({x}, {y})")
+
+    # Control
+
+    def _label(self, name: str) -> None:
+        self.line(f"{name}:")
+        self._block = name
+
+    def loop(
+        self,
+        start: Index,
+        stop: Index,
+        step: int,
+        body: Callable[[Index, list[Value]], list[Value]],
+        carried: Sequence[Value] = (),
+    ) -> list[Value]:
+        """`for i in range(start, stop, step): carried = body(i, carried)`; what is carried last.
+
+        A known single turn is written out.
+        """
+        if isinstance(start, int) and isinstance(stop, int):
+            turns = len(range(start, stop, step))
+            if turns == 0:
+                return list(carried)
+            if turns == 1:
+                return body(start, list(carried))
+        turn = self._open(start, stop)
+        phis = [Value(v.type, f"%c{turn.number}.{k}") for k, v in enumerate(carried)]
+        results = body(turn.index, list(phis))
+        self._close(turn, start, step, list(zip(phis, carried, results, strict=True)))
+        return phis
+
+    def _open(self, start: Index, stop: Index) -> "_Turn":
+        """Begin a loop; its phis are filled in by `_close`."""
+        number, before = next(self._names), self._block
+        self.line(f"br label %head{number}")
+        self._label(f"head{number}")
+        turn = _Turn(number, before, len(self.lines), Value("i64", f"%i{number}"))
+        more = self.compare("slt", turn.index, stop)
+        self.line(f"br {more}, label %body{number}, label %out{number}")
+        self._label(f"body{number}")
+        return turn
+
+    def _close(
+        self, turn: "_Turn", start: Index, step: int, carried: list[tuple[Value, Value, Value]]
+    ) -> None:
+        """End a loop: (phi, first value, value of the next turn) for what it carries."""
+        following = self.index(self.add(turn.index, step))
+        self.line(f"br label %head{turn.number}")
+        rows = [(turn.index, self.index(start), following), *carried]
+        self.lines[turn.place : turn.place] = [
+            f"{phi.text} = phi {phi.type} [{first.text}, %{turn.before}], "
+            f"[{last.text}, %{self._block}]"
+            for phi, first, last in rows
+        ]
+        self._label(f"out{turn.number}")
+
+    @contextmanager
+    def repeat(self, start: Index, stop: Index, step: int = 1) -> Iterator[Index]:
+        """`for i in range(start, stop, step)`, as a `with` block; nothing carried."""
+        if isinstance(start, int) and isinstance(stop, int) and stop - start <= step:
+            assert stop > start, "an empty loop"
+            yield start
+            return
+        turn = self._open(start, stop)
+        yield turn.index
+        self._close(turn, start, step, [])
+
+    @contextmanager
+    def when(self, condition: Value) -> Iterator[None]:
+        """`if condition:` as a `with` block."""
+        number = next(self._names)
+        self.line(f"br {condition}, label %then{number}, label %end{number}")
+        self._label(f"then{number}")
+        yield
+        self.line(f"br label %end{number}")
+        self._label(f"end{number}")

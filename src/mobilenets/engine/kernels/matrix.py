@@ -1,0 +1,334 @@
+"""The matrix kernel: a tile of sums kept in registers, for convolutions of any shape.
+
+It computes `pixels` x (`vectors` x lanes) outputs. Each step of its inner loop broadcasts one
+input of each pixel and multiplies it with `vectors` vectors of weights. With 14 x 2 sums, 2
+weights and one input, AVX-512's 32 registers are full, and two loads a cycle keep both
+multipliers busy.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.engine.ir.graph import LINEAR, Activation, Array
+from mobilenets.engine.kernels.activate import activate
+from mobilenets.engine.kernels.emit import Emitter, Module
+from mobilenets.engine.kernels.values import NULL, Index, Value
+from mobilenets.engine.targets.target import Target
+
+_UNROLL = 4
+_LINE = 16  # floats in a cache line
+_SHARED_LANES = 16
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a matrix kernel computes, all of it known when code is generated.
+
+    `segments`: (row, offset, length): runs of inputs that lie one after the other, `offset`
+    floats from the row's pointer. `a_step` and `c_step`: floats from one pixel to the next.
+    `lanes`: how many lanes of the last vector are written. `start`: what the sums begin with,
+    the bias, or what the output holds (as it is, or plus the bias), or the bias plus a shortcut.
+    `pool`: instead of writing each pixel's outputs, add them all up. `ahead`: how many cache lines
+    of the weights to come are asked for in each turn of the inner loop. `half`: only half of the
+    last vector is needed, so two pixels share one; its weights are there twice.
+    """
+
+    pixels: int
+    vectors: int
+    lanes: int
+    segments: tuple[tuple[int, int, int], ...]
+    a_step: int
+    c_step: int
+    start: str = "bias"
+    activation: Activation = LINEAR
+    pool: bool = False
+    ahead: int = 0
+    half: bool = False
+
+    @property
+    def full(self) -> int:
+        """Vectors that each pixel has for itself."""
+        return self.vectors - self.half
+
+    @property
+    def rows(self) -> int:
+        """How many row pointers it takes."""
+        return 1 + max(row for row, _, _ in self.segments)
+
+    @property
+    def depth(self) -> int:
+        """Inputs of an output."""
+        return sum(length for _, _, length in self.segments)
+
+
+def tile_kernel(module: Module, tile: Tile) -> str:
+    """A function (row pointers..., weights, outputs, bias, shortcut, coming) for the tile.
+
+    Weights are (depth, vectors x lanes); the shortcut is read where `start` is "shortcut";
+    `coming` is where the weights to ask for lie.
+    """
+    return module.kernel("tile", tile, ["ptr"] * (tile.rows + 5), lambda e, p: _body(e, tile, p))
+
+
+def _body(e: Emitter, tile: Tile, pointers: list[Value]) -> None:
+    rows = pointers[: tile.rows]
+    weights, outputs, bias, shortcut, coming = pointers[tile.rows :]
+    sums = _start(e, tile, outputs, bias, shortcut)
+    done = 0
+    for row, offset, length in tile.segments:
+        source = e.at(rows[row], offset)
+        begin = e.at(weights, done * tile.vectors * e.lanes)
+        sums = _multiply(e, tile, sums, (source, begin, coming, length))
+        done += length
+    results = [activate(e, value, tile.activation) for value in sums]
+    _finish(e, tile, results, outputs)
+
+
+def _start(e: Emitter, tile: Tile, outputs: Value, bias: Value, shortcut: Value) -> list[Value]:
+    """Sums as they begin: each pixel's whole vectors, then the vectors that two pixels share."""
+    biases = [e.load(bias, v * e.lanes) for v in range(tile.full)]
+    twice = [_twice(e, e.load_half(bias, tile.full * e.lanes))] if tile.half else []
+    shared = -(-tile.pixels // 2) if tile.half else 0
+    if tile.start == "bias":
+        return biases * tile.pixels + twice * shared
+    source = shortcut if tile.start == "shortcut" else outputs
+    held = [e.load_some(source, at, lanes) for at, lanes in _places(e, tile)]
+    for pair in range(shared):
+        ends = [e.load_half(source, at, lanes) for at, lanes in _shared_places(e, tile, pair)]
+        held.append(e.join(ends[0], ends[-1]))
+    if tile.start == "outputs":
+        return held
+    begin = biases * tile.pixels + twice * shared
+    return [e.fadd(x, y) for x, y in zip(held, begin, strict=True)]
+
+
+def _twice(e: Emitter, half: Value) -> Value:
+    return e.join(half, half)
+
+
+def _places(e: Emitter, tile: Tile) -> Iterator[tuple[int, int]]:
+    """Offset and valid lanes of each vector of outputs that is a pixel's own."""
+    for pixel in range(tile.pixels):
+        for v in range(tile.full):
+            last = v == tile.vectors - 1
+            yield pixel * tile.c_step + v * e.lanes, tile.lanes if last else e.lanes
+
+
+def _shared_places(e: Emitter, tile: Tile, pair: int) -> list[tuple[int, int]]:
+    """Offset and valid lanes of the one or two halves that share a vector."""
+    pixels = range(2 * pair, min(2 * pair + 2, tile.pixels))
+    return [(pixel * tile.c_step + tile.full * e.lanes, tile.lanes) for pixel in pixels]
+
+
+def _multiply(
+    e: Emitter, tile: Tile, sums: list[Value], run: tuple[Value, Value, Value, int]
+) -> list[Value]:
+    """Add the products of one segment; the loop over it is unrolled a few times."""
+    source, weights, coming, length = run
+    width = tile.vectors * e.lanes
+    first = e.first_half() if tile.half else NULL
+
+    def steps(k: Index, held: list[Value], count: int) -> list[Value]:
+        a, b = e.at(source, k), e.at(weights, e.mul(k, width))
+        held = list(held)
+        for line in range(tile.ahead if count == _UNROLL else 0):
+            place = e.add(e.mul(k, tile.ahead * _LINE // _UNROLL), line * _LINE)
+            e.prefetch(coming, place)
+        for step in range(count):
+            if tile.a_step < _UNROLL:
+                # Neighbours read some of the same inputs: kept for later, they would cost spills.
+                e.line('fence syncscope("singlethread") seq_cst')
+            w = [e.load(b, step * width + v * e.lanes) for v in range(tile.vectors)]
+            x = []
+            for pixel in range(tile.pixels):
+                x.append(e.broadcast(a, pixel * tile.a_step + step))
+                for v in range(tile.full):
+                    i = pixel * tile.full + v
+                    held[i] = e.fma(x[pixel], w[v], held[i])
+                if tile.half and (pixel % 2 or pixel == tile.pixels - 1):
+                    i = tile.pixels * tile.full + pixel // 2
+                    both = e.select(first, x[pixel - pixel % 2], x[pixel])
+                    held[i] = e.fma(both, w[-1], held[i])
+        return held
+
+    whole = length - length % _UNROLL
+    if whole > 2 * _UNROLL:
+        sums = e.loop(0, whole, _UNROLL, lambda k, held: steps(k, held, _UNROLL), sums)
+    else:
+        whole = 0
+    return steps(whole, sums, length - whole) if length > whole else sums
+
+
+def _finish(e: Emitter, tile: Tile, results: list[Value], outputs: Value) -> None:
+    if not tile.pool:
+        own = tile.pixels * tile.full
+        for value, (at, lanes) in zip(results, _places(e, tile), strict=False):
+            e.store_some(value, outputs, at, lanes)
+        for pair, value in enumerate(results[own:]):
+            for side, (at, lanes) in enumerate(_shared_places(e, tile, pair)):
+                e.store_half(value, side, outputs, at, lanes)
+        return
+    for v in range(tile.vectors):
+        column = results[v :: tile.vectors]
+        while len(column) > 1:
+            pairs = [e.fadd(x, y) for x, y in zip(column[::2], column[1::2], strict=False)]
+            column = pairs + column[len(pairs) * 2 :]
+        lanes = tile.lanes if v == tile.vectors - 1 else e.lanes
+        total = e.fadd(e.load_some(outputs, v * e.lanes, lanes), column[0])
+        e.store_some(total, outputs, v * e.lanes, lanes)
+
+
+def panels(target: Target, channels: int, vectors: int = 0) -> list[tuple[int, int, int]]:
+    """How output channels are cut: (first channel, vectors, valid lanes of the last vector)."""
+    whole = -(-channels // target.lanes)
+    most = vectors or target.vectors
+    counts = [most] * (whole // most) + ([whole % most] if whole % most else [])
+    used = channels - (whole - 1) * target.lanes
+    if counts[-2:] == [2, 1] and halves(target, 2, target.lanes + used):
+        counts[-2:] = [1, 2]  # half a vector is better shared in a panel than one by itself
+    firsts = [sum(counts[:i]) for i in range(len(counts))]
+    return [
+        (
+            first * target.lanes,
+            count,
+            min(channels - (first + count - 1) * target.lanes, target.lanes),
+        )
+        for first, count in zip(firsts, counts, strict=True)
+    ]
+
+
+def halves(target: Target, vectors: int, channels: int) -> bool:
+    """Whether pixels share a panel's last vector: worth it where vectors are long."""
+    used = channels - (vectors - 1) * target.lanes
+    return target.lanes >= _SHARED_LANES and vectors == 2 and used <= target.lanes // 2
+
+
+def cuts(target: Target, count: int, vectors: int) -> list[tuple[int, int]]:
+    """`count` pixels as (first, pixels) tiles, as equal as can be."""
+    most = target.pixels * target.vectors // vectors
+    number = -(-count // most)
+    edges = [count * i // number for i in range(number + 1)]
+    return [(a, b - a) for a, b in pairwise(edges)]
+
+
+def pack(target: Target, matrix: Array, vectors: int = 0) -> Array:
+    """(depth, channels) as its panels one after the other, each (depth, vectors x lanes)."""
+    depth = matrix.shape[0]
+    parts = []
+    for first, count, _ in panels(target, matrix.shape[1], vectors):
+        part: NDArray[np.float32] = np.zeros((depth, count * target.lanes), np.float32)
+        columns = matrix[:, first : first + count * target.lanes]
+        part[:, : columns.shape[1]] = columns
+        if halves(target, count, columns.shape[1]):
+            part[:, -target.lanes // 2 :] = part[:, -target.lanes : -target.lanes // 2]
+        parts.append(part.ravel())
+    return np.concatenate(parts)
+
+
+def pad_channels(target: Target, values: Array) -> Array:
+    """Zeros up to a whole number of vectors along the last axis."""
+    missing = -values.shape[-1] % target.lanes
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product over `count` pixels that lie evenly, all output channels.
+
+    The fields are `Tile`'s; `channels` are the outputs' channels; `vectors` 0: the target's;
+    `streamed`: the weights come from beyond the second-level cache, so each panel asks for the
+    next one's while it is computed (what follows a product's weights is used next as well).
+    """
+
+    count: int
+    channels: int
+    segments: tuple[tuple[int, int, int], ...]
+    a_step: int
+    c_step: int
+    start: str = "bias"
+    activation: Activation = LINEAR
+    pool: bool = False
+    vectors: int = 0
+    streamed: bool = False
+
+
+def emit_product(
+    e: Emitter,
+    product: Product,
+    rows: list[Value],
+    others: tuple[Value, Value, Value, Value],
+    share: tuple[int, int] | None = None,
+) -> None:
+    """Call matrix kernels for all panels (or those from `share[0]` up to `share[1]`) and pixels.
+
+    `others`: weights as `pack` lays them out, outputs, bias (whole vectors), shortcut.
+    """
+    lanes = e.module.target.lanes
+    cut = panels(e.module.target, product.channels, product.vectors)
+    depth = sum(length for _, _, length in product.segments)
+    vectors = product.vectors or e.module.target.vectors
+    first, stop = share or (0, len(cut))
+    same = [panel[1:] == (vectors, lanes) for panel in cut]
+    whole = min(stop, same.index(False) if False in same else len(cut))
+    if first < whole:
+        with e.repeat(first, whole) as panel:
+            channel = e.mul(panel, vectors * lanes)
+            _panel(e, product, rows, others, (vectors, lanes, channel, depth))
+    for channel, vectors, valid in cut[max(first, whole) : stop]:
+        _panel(e, product, rows, others, (vectors, valid, channel, depth))
+
+
+def _panel(
+    e: Emitter,
+    product: Product,
+    rows: list[Value],
+    others: tuple[Value, Value, Value, Value],
+    panel: tuple[int, int, Index, int],
+) -> None:
+    """All pixels of one panel: (vectors, lanes, first channel, depth)."""
+    weights, outputs, bias, shortcut = others
+    vectors, lanes, channel, depth = panel
+    w = e.at(weights, e.mul(channel, depth))
+    b = e.at(bias, channel)
+    out, cut = e.at(outputs, channel), e.at(shortcut, channel)
+
+    tiles = cuts(e.module.target, product.count, vectors)
+    half = halves(e.module.target, vectors, (vectors - 1) * e.lanes + lanes)
+    panel_lines = -(-depth * vectors * e.lanes // _LINE)
+    turns = max(1, depth // _UNROLL)
+    ahead = -(-panel_lines // (turns * len(tiles))) if product.streamed else 0
+    coming = e.at(w, depth * vectors * e.lanes)
+
+    def one(first: Index, pixels: int, number: Index) -> None:
+        step, pool = product.c_step, product.pool
+        tile = Tile(
+            pixels, vectors, lanes, product.segments, product.a_step,
+            step, product.start, product.activation, pool, ahead, half and not pool,
+        )  # fmt: skip
+        a = e.mul(first, product.a_step)
+        c = 0 if pool else e.mul(first, step)
+        pointers = [e.at(row, a) for row in rows]
+        following = e.at(coming, e.mul(number, ahead * turns * _LINE))
+        kernel = tile_kernel(e.module, tile)
+        e.call(kernel, *pointers, w, e.at(out, c), b, e.at(cut, c), following)
+
+    done = 0
+    for begin, count, pixels in _runs(tiles):
+        with e.repeat(0, count) as i:
+            one(e.add(e.mul(i, pixels), begin), pixels, e.add(i, done))
+        done += count
+
+
+def _runs(tiles: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Equal tiles together: (first pixel, tiles, pixels of each), the larger ones first."""
+    sizes = sorted((pixels for _, pixels in tiles), reverse=True)
+    result, begin = [], 0
+    for pixels in sorted(set(sizes), reverse=True):
+        count = sizes.count(pixels)
+        result.append((begin, count, pixels))
+        begin += count * pixels
+    return result

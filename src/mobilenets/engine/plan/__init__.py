@@ -1,0 +1,1 @@
+"""From fused units to steps, layouts, schedules and a place in memory for everything."""

@@ -1,0 +1,1 @@
+"""What runs a compiled network: cache, loader, threads, the session."""

@@ -1,0 +1,1 @@
+"""What runs between two barriers, on all threads at once: steps built from kernels."""

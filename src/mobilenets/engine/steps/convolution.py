@@ -1,0 +1,171 @@
+"""Dense convolutions of any kernel as a stage: rows padded once, then one matrix product a row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mobilenets.engine.ir.graph import Array, Conv
+from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels
+from mobilenets.engine.kernels.values import NULL, Index, Value, literal
+from mobilenets.engine.steps.block import (
+    Job,
+    Rows,
+    Shape,
+    Window,
+    window_of,
+    window_rows,
+)
+from mobilenets.engine.targets.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class ConvStage:
+    """A convolution, of groups too. `planar`: its input lies plane by plane, as files have it."""
+
+    source: Shape
+    target: Shape
+    conv: Conv
+    planar: bool = False
+
+    @property
+    def window(self) -> Window:
+        """Rows of inputs that an output row reads."""
+        return window_of(self.conv, self.source.height)
+
+    @property
+    def prepares(self) -> bool:
+        """Whether rows are copied to get pads at their sides; else they are read in place."""
+        wide = self.conv.weight.shape[3]
+        reach = (self.target.width - 1) * self.conv.strides[1] + (wide - 1) * self.conv.dilations[1]
+        return self.planar or self.conv.pads[1] > 0 or reach >= self.source.width
+
+    @property
+    def _padded(self) -> int:
+        """Columns of a prepared row: as many as the outputs read, or more."""
+        _, left, _, right = self.conv.pads
+        return self.source.width + left + max(right, 0)
+
+    @property
+    def _row(self) -> int:
+        return self._padded * self.source.channels
+
+    def groups(self, target: Target) -> int:
+        """Its channels are done together."""
+        return 1
+
+    def ring_floats(self, target: Target, slots: int, *, shared: bool) -> int:
+        """Floats of the padded rows."""
+        return slots * self._row if self.prepares else 0
+
+    def work_floats(self, target: Target, count: int) -> int:
+        """It needs no other buffer."""
+        return 0
+
+    @property
+    def zero_floats(self) -> int:
+        """Floats of a row of zeros, which stands for rows outside the image."""
+        return self._row
+
+    def pack(self, target: Target) -> list[Array]:
+        """Weights in the order in which the segments read inputs; then the bias."""
+        order = (2, 1, 3, 0) if self.planar else (2, 3, 1, 0)
+        parts = []
+        for weight in np.split(self.conv.weight, self.conv.groups):
+            parts.append(pack(target, weight.transpose(order).reshape(-1, len(weight))))
+        biases = np.split(self.conv.bias, self.conv.groups)
+        return parts + [pad_channels(target, bias) for bias in biases]
+
+    def bias_offset(self, target: Target) -> int:
+        """Where the bias lies in the weights, in floats."""
+        return self._group_bias(target) * self._depth * self.conv.groups
+
+    @property
+    def _depth(self) -> int:
+        return self.conv.weight.size // self.target.channels
+
+    def _group_bias(self, target: Target) -> int:
+        """Floats of a group's bias: whole vectors."""
+        channels = self.target.channels // self.conv.groups
+        return -(-channels // target.lanes) * target.lanes
+
+    def _segments(self) -> tuple[tuple[int, int, int], ...]:
+        """Runs of inputs: of a row of a plane, of a row's pixels, or of one pixel's channels."""
+        _, channels, high, wide = self.conv.weight.shape
+        apart, step = self.conv.dilations[1], self.source.channels
+        if self.planar and apart == 1:
+            planes = [(i, c * self._padded, wide) for i in range(high) for c in range(channels)]
+            return tuple(planes)
+        if self.planar:
+            offsets = [c * self._padded + j * apart for c in range(channels) for j in range(wide)]
+            return tuple((i, offset, 1) for i in range(high) for offset in offsets)
+        if apart == 1 and self.conv.groups == 1:
+            return tuple((i, 0, wide * channels) for i in range(high))
+        return tuple((i, j * apart * step, channels) for i in range(high) for j in range(wide))
+
+    def emit(self, e: Emitter, job: Job) -> None:
+        """Pad the new rows, then make `job.count` rows of outputs."""
+        source = job.source
+        if self.prepares:
+            source = Rows(job.ring, self._row, job.slots, self.source.height)
+            with e.repeat(job.begin, job.end) as row:
+                self._copy(e, job.source, row, source.at(e, row))
+        step = self.conv.strides[1] * (1 if self.planar else self.source.channels)
+        inputs = self.conv.weight.shape[1]
+        outputs, padded = (
+            self.target.channels // self.conv.groups,
+            self._group_bias(e.module.target),
+        )
+        product = Product(
+            self.target.width, outputs, self._segments(), step,
+            self.target.channels, activation=self.conv.activation,
+        )  # fmt: skip
+        with e.repeat(0, job.count) as i:
+            row = e.add(job.first, i)
+            rows = window_rows(e, self.window, source, row, job.zeros)
+            out = job.target.at(e, row)
+            with e.repeat(0, self.conv.groups) as group:
+                weights = e.at(job.weights, e.mul(group, self._depth * padded))
+                bias = e.at(job.bias, e.mul(group, padded))
+                others = (weights, e.at(out, e.mul(group, outputs)), bias, NULL)
+                own = [e.at(source, e.mul(group, inputs)) for source in rows]
+                emit_product(e, product, own, others)
+
+    def _copy(self, e: Emitter, source: Rows, row: Index, out: Value) -> None:
+        """One row, or a row of each plane, with zeros at its sides."""
+        inner = 1 if self.planar else self.source.channels
+        _, left, _, right = self.conv.pads
+        width, padded = self.source.width * inner, self._padded * inner
+        start = source.at(e, row)
+        with e.repeat(0, self.source.channels if self.planar else 1) as plane:
+            a = e.at(start, e.mul(plane, self.source.height * self.source.width))
+            c = e.at(out, e.mul(plane, padded))
+            fill(e, c, left * inner)
+            copy(e, a, e.at(c, left * inner), width)
+            fill(e, e.at(c, left * inner + width), right * inner)
+
+
+def copy(e: Emitter, source: Value, target: Value, count: int) -> None:
+    """Copy floats."""
+    whole = count - count % e.lanes
+    if whole:
+        with e.repeat(0, whole, e.lanes) as i:
+            e.store(e.load(source, i), target, i)
+    if count > whole:
+        tail = count - whole
+        e.store_some(e.load_some(source, whole, tail), target, whole, tail)
+
+
+def fill(e: Emitter, target: Value, count: int, value: float = 0.0) -> None:
+    """Write the same number `count` times."""
+    if count < e.lanes // 2:
+        for place in range(count):
+            e.store(Value("float", literal(value)), target, place)
+        return
+    splat = e.splat(value)
+    whole = count - count % e.lanes
+    if whole:
+        with e.repeat(0, whole, e.lanes) as i:
+            e.store(splat, target, i)
+    if count > whole:
+        e.store_some(splat, target, whole, count - whole)

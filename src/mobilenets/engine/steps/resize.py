@@ -1,0 +1,341 @@
+"""Bilinear resizing: channels last, or plane by plane, or on to the index of the best channel."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+
+import numpy as np
+
+from mobilenets.engine.ir.graph import Array
+from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.nest import Nest, emit_nest
+from mobilenets.engine.kernels.values import Index, Value
+from mobilenets.engine.steps.block import Shape
+from mobilenets.engine.steps.step import Frame, Step, round_up
+from mobilenets.engine.steps.streaming import share_rows
+from mobilenets.engine.targets.target import Target
+
+_TILES = (4, 3, 2, 1)  # vectors of pixels whose best channels are looked for together
+_HELD = 6144  # floats of two rows of all channels: half of the first cache
+_UNROLL = 4
+
+
+class ResizeStep(Step):
+    """Channels last: each output pixel from four inputs, their shares from two tables."""
+
+    kind = "resize"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        source: Shape, target: Shape, coordinates: str,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.source, self.target = source, target
+        self.rows = positions(source.height, target.height, coordinates)
+        self.columns = positions(source.width, target.width, coordinates)
+
+    def weights(self, target: Target) -> list[Array]:
+        """The share of the later row, then of the later column."""
+        return [self.rows[2], self.columns[2]]
+
+    def emit(self, frame: Frame) -> None:
+        """Rows shared out."""
+        e, shape = frame.e, self.source
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        tables = []
+        for axis, (low, high, _) in (("y", self.rows), ("x", self.columns)):
+            for side, numbers in (("low", low), ("high", high)):
+                tables.append(e.module.table(f"{self.name}_{axis}_{side}", list(map(int, numbers))))
+        height = self.target.height
+        first, last = e.mul(frame.thread, height), e.mul(e.add(frame.thread, 1), height)
+        with e.repeat(e.div(first, self.threads), e.div(last, self.threads)) as y:
+            rows = [e.at(source, e.mul(e.load_index(t, y), shape.row)) for t in tables[:2]]
+            down = e.broadcast(frame.weights, y)
+            with e.repeat(0, self.target.width) as x:
+                right = e.broadcast(e.at(frame.weights, height), x)
+                columns = [e.mul(e.load_index(t, x), shape.channels) for t in tables[2:]]
+                corners = [e.at(row, column) for row in rows for column in columns]
+                at = e.add(e.mul(y, self.target.row), e.mul(x, shape.channels))
+                self._pixel(e, corners, e.at(out, at), (down, right))
+
+    def _pixel(
+        self, e: Emitter, corners: list[Value], out: Value, shares: tuple[Value, Value]
+    ) -> None:
+        down, right = shares
+
+        def body(p: list[Value], lanes: int) -> None:
+            lanes = lanes or 1
+            a, b, c, d = (e.load_some(q, 0, lanes) for q in p[1:])
+            value = between(e, between(e, a, b, right), between(e, c, d, right), down)
+            e.store_some(value, p[0], 0, lanes)
+
+        nest = Nest((self.source.channels,), ((1,),) * 5)
+        emit_nest(e, nest, [out, *corners], body)
+
+
+class StretchStep(Step):
+    """What resizing with columns side by side in vectors has in common.
+
+    Output rows that lie between the same two input rows are made together. Of these two, a
+    channel's pixels are stretched to the output's columns first: those between the same two inputs
+    get whole vectors, which the next ones overwrite in part. Then a row is one multiply-add a
+    column. The arithmetic is `ResizeStep`'s, and so are the results, to the last bit.
+    """
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        source: Shape, target: Shape, coordinates: str,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.source, self.target = source, target
+        self.rows = positions(source.height, target.height, coordinates)
+        self.columns = positions(source.width, target.width, coordinates)
+
+    def _reach(self, target: Target) -> int:
+        """Floats that are written from the first column between two inputs on."""
+        runs = runs_of(self.columns, 0, self.target.width)
+        return max(round_up(stop - first, target.lanes) for first, stop, _, _ in runs)
+
+    def weights(self, target: Target) -> list[Array]:
+        """The share of the later row, then of the later column and, for whole vectors, zeros."""
+        return [self.rows[2], self.columns[2], np.zeros(self._reach(target), np.float32)]
+
+    @contextmanager
+    def _groups(self, frame: Frame) -> Iterator[tuple[Value, ...]]:
+        """A loop over a thread's (first output row, stop, earlier input row, later)."""
+        e = frame.e
+        parts = [runs_of(self.rows, *part) for part in share_rows(self.target.height, self.threads)]
+        rows = [number for part in parts for run in part for number in run]
+        ends = [sum(map(len, parts[:count])) for count in range(len(parts) + 1)]
+        table = e.module.table(f"{self.name}_rows", rows)
+        bounds = e.module.table(f"{self.name}_bounds", ends)
+        start = e.load_index(bounds, frame.thread)
+        with e.repeat(start, e.load_index(bounds, e.add(frame.thread, 1))) as i:
+            yield tuple(e.load_index(table, e.add(e.mul(i, 4), k)) for k in range(4))
+
+    def _stretch(
+        self, frame: Frame, source: Value, out: Value, runs: tuple[Index, Index, Index]
+    ) -> None:
+        """Columns of one channel of a row; `runs`: from, up to, and the column at `out`."""
+        e, channels = frame.e, self.source.channels
+        table = Value("ptr", f"@{self.name}_columns")
+        shares = e.at(frame.weights, self.target.height)
+        first, stop, origin = runs
+        with e.repeat(first, stop) as i:
+            at = e.mul(i, 3)
+            start, low, high = (e.load_index(table, e.add(at, k)) for k in range(3))
+            a, b = (e.broadcast(source, e.mul(column, channels)) for column in (low, high))
+            to, share = e.at(out, e.sub(start, origin)), e.at(shares, start)
+            for column in range(0, self._reach(e.module.target), e.lanes):
+                e.store(between(e, a, b, e.load(share, column)), to, column)
+
+
+class PlanesStep(StretchStep):
+    """From channels last to one plane after the other, as files want their outputs."""
+
+    kind = "resize"
+
+    def _room(self, target: Target) -> int:
+        return round_up(self.target.width + self._reach(target))
+
+    def scratch(self, target: Target) -> int:
+        """Every thread's two rows of a channel."""
+        return self.threads * 2 * self._room(target)
+
+    def emit(self, frame: Frame) -> None:
+        """Rows shared out."""
+        e, shape, room = frame.e, self.source, self._room(frame.e.module.target)
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        runs = runs_of(self.columns, 0, self.target.width)
+        e.module.table(f"{self.name}_columns", [n for run in runs for n in (run[0], *run[2:])])
+        held = e.at(frame.scratch, e.mul(frame.thread, 2 * room))
+        pair = held, e.at(held, room)
+        with self._groups(frame) as (first, stop, low, high), e.repeat(0, shape.channels) as c:
+            for row, to in zip((low, high), pair, strict=True):
+                at = e.at(source, e.add(e.mul(row, shape.row), c))
+                self._stretch(frame, at, to, (0, len(runs), 0))
+            plane = e.at(out, e.mul(c, self.target.height * self.target.width))
+            with e.repeat(first, stop) as y:
+                share = e.broadcast(frame.weights, y)
+                self._row(e, pair, share, e.at(plane, e.mul(y, self.target.width)))
+
+    def _row(self, e: Emitter, pair: tuple[Value, Value], share: Value, out: Value) -> None:
+        width = self.target.width
+
+        def some(start: Index, vectors: int, lanes: int) -> None:
+            for column in range(0, vectors * e.lanes, e.lanes):
+                a, b = (e.load(e.at(row, start), column) for row in pair)
+                e.store_some(between(e, a, b, share), e.at(out, start), column, lanes)
+
+        long, whole = (width - width % (e.lanes * count) for count in (_UNROLL, 1))
+        if long:
+            with e.repeat(0, long, _UNROLL * e.lanes) as start:
+                some(start, _UNROLL, e.lanes)
+        if whole > long:
+            some(long, (whole - long) // e.lanes, e.lanes)
+        if whole < width:
+            some(whole, 1, width - whole)
+
+
+class BestStep(StretchStep):
+    """Resizing, and of each pixel the first best channel (int64): what is resized is not written.
+
+    A tile is some vectors of pixels; the last one of a row begins so that it ends with it. A block
+    is as many tiles as have all their channels' two rows in the first cache.
+    """
+
+    kind = "best"
+
+    def _tile(self, lanes: int) -> tuple[int, int]:
+        """Vectors of a tile, and columns."""
+        width = self.target.width
+        fitting = [count for count in _TILES if count * lanes <= width] or [1]
+        best = min(fitting, key=lambda count: (round_up(width, count * lanes), -count))
+        return best, min(best * lanes, width)
+
+    def _blocks(self, lanes: int) -> list[tuple[int, int, int, int]]:
+        """(first tile, stop, first column, stop)."""
+        _, columns = self._tile(lanes)
+        width = self.target.width
+        tiles = -(-width // columns)
+        count = -(-tiles * 2 * self.source.channels * columns // _HELD)
+        return [
+            (first, stop, min(first * columns, width - columns), min(stop * columns, width))
+            for first, stop in share_rows(tiles, min(count, tiles))
+        ]
+
+    def _room(self, target: Target) -> int:
+        """Floats of a channel of a block."""
+        widest = max(stop - first for _, _, first, stop in self._blocks(target.lanes))
+        whole = max(widest, self._tile(target.lanes)[0] * target.lanes)
+        return round_up(whole + self._reach(target))
+
+    def scratch(self, target: Target) -> int:
+        """Every thread's two rows of all channels of a block."""
+        return self.threads * 2 * self.source.channels * self._room(target)
+
+    def emit(self, frame: Frame) -> None:
+        """Rows shared out, blocks of columns one after the other."""
+        e, shape, room = frame.e, self.source, self._room(frame.e.module.target)
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        blocks, table = self._tables(e)
+        held = e.at(frame.scratch, e.mul(frame.thread, 2 * shape.channels * room))
+        _, columns = self._tile(e.lanes)
+        last = self.target.width - columns
+        with self._groups(frame) as (first, stop, low, high), e.repeat(0, blocks) as block:
+            at = e.mul(block, 5)
+            begin, end, origin, *runs = (e.load_index(table, e.add(at, k)) for k in range(5))
+            with e.repeat(0, shape.channels) as c:
+                for k, row in enumerate((low, high)):
+                    to = e.at(held, e.mul(e.add(e.mul(c, 2), k), room))
+                    pixels = e.at(source, e.add(e.mul(row, shape.row), c))
+                    self._stretch(frame, pixels, to, (runs[0], runs[1], origin))
+            with e.repeat(first, stop) as y:
+                share = e.broadcast(frame.weights, y)
+                with e.repeat(begin, end) as tile:
+                    x = e.mul(tile, columns)
+                    x = e.choose(e.compare("slt", x, last), x, last)
+                    to = e.at(out, e.mul(e.add(e.mul(y, self.target.width), x), 2))
+                    self._best(e, e.at(held, e.sub(x, origin)), share, to)
+
+    def _tables(self, e: Emitter) -> tuple[int, Value]:
+        """How many blocks, and of each: tiles from, up to, its column, runs of columns, up to."""
+        blocks: list[int] = []
+        columns: list[int] = []
+        found = self._blocks(e.lanes)
+        for first, stop, origin, end in found:
+            runs = runs_of(self.columns, origin, end)
+            done = len(columns) // 3
+            blocks += [first, stop, origin, done, done + len(runs)]
+            columns += [number for run in runs for number in (run[0], *run[2:])]
+        e.module.table(f"{self.name}_columns", columns)
+        return len(found), e.module.table(f"{self.name}_blocks", blocks)
+
+    def _best(self, e: Emitter, held: Value, share: Value, out: Value) -> None:
+        """A tile."""
+        vectors, columns = self._tile(e.lanes)
+        room = self._room(e.module.target)
+
+        def values(c: Index) -> list[Value]:
+            rows = e.at(held, e.mul(c, 2 * room))
+            ends = [(v * e.lanes, room + v * e.lanes) for v in range(vectors)]
+            return [between(e, e.load(rows, a), e.load(rows, b), share) for a, b in ends]
+
+        def turn(c: Index, best: list[Value], count: int) -> list[Value]:
+            best = list(best)
+            for k in range(count):
+                index = _indices(e, e.add(c, k))
+                for v, value in enumerate(values(e.add(c, k))):
+                    over = _above(e, value, best[v])
+                    best[v] = e.select(over, value, best[v])
+                    best[vectors + v] = e.select(over, index, best[vectors + v])
+            return best
+
+        channels = self.source.channels
+        whole = 1 + (channels - 1) // _UNROLL * _UNROLL
+        found = [*values(0), *[_indices(e, 0)] * vectors]
+        found = e.loop(1, whole, _UNROLL, lambda c, best: turn(c, best, _UNROLL), found)
+        found = turn(whole, found, channels - whole)
+        for v, index in enumerate(found[vectors:]):
+            _store_indices(e, index, e.at(out, 2 * v * e.lanes), min(columns, e.lanes))
+
+
+def between(e: Emitter, a: Value, b: Value, share: Value) -> Value:
+    """What lies between a and b, nearer to b the larger its share."""
+    rest = e.value(a.type, f"fsub {e.splat(1.0)}, {share.text}")
+    return e.fma(b, share, e.fmul(a, rest))
+
+
+def _above(e: Emitter, x: Value, y: Value) -> Value:
+    """Where x > y, lane by lane; nowhere where either is NaN."""
+    return e.value(f"<{e.lanes} x i1>", f"fcmp ogt {x}, {y.text}")
+
+
+def _indices(e: Emitter, number: Index) -> Value:
+    """A vector of i32, all of them the same number."""
+    kind = f"<{e.lanes} x i32>"
+    if isinstance(number, int):
+        return Value(kind, f"<{', '.join([f'i32 {number}'] * e.lanes)}>")
+    small = e.value("i32", f"trunc {number} to i32")
+    single = e.value(kind, f"insertelement {kind} poison, {small}, i32 0")
+    zeros = f"<{e.lanes} x i32> zeroinitializer"
+    return e.value(kind, f"shufflevector {single}, {kind} poison, {zeros}")
+
+
+def _store_indices(e: Emitter, value: Value, pointer: Value, lanes: int) -> None:
+    """Write the first `lanes` elements of a vector of i32 as int64, two floats each."""
+    wide = e.value(f"<{e.lanes} x i64>", f"sext {value} to <{e.lanes} x i64>")
+    if lanes == e.lanes:
+        return e.store(wide, pointer)
+    name, mask = f"llvm.masked.store.v{e.lanes}i64.p0", e.mask(lanes)
+    e.module.declare("void", name, wide.type, "ptr", "i32", mask.type)
+    e.line(f"call void @{name}({wide}, {pointer}, i32 4, {mask})")
+    return None
+
+
+Positions = tuple[np.ndarray, np.ndarray, Array]
+
+
+def runs_of(found: Positions, first: int, stop: int) -> list[tuple[int, int, int, int]]:
+    """(first, stop, earlier input, later) of outputs that lie between the same two inputs."""
+    ends = list(zip(found[0].tolist(), found[1].tolist(), strict=True))
+    result = []
+    for (low, high), run in groupby(range(first, stop), key=ends.__getitem__):
+        places = list(run)
+        result.append((places[0], places[-1] + 1, low, high))
+    return result
+
+
+def positions(size: int, wanted: int, coordinates: str) -> Positions:
+    """For each output: the input before it, the one after, and the share of the latter."""
+    i = np.arange(wanted, dtype=np.float64)
+    if coordinates == "align_corners":
+        at = i * (size - 1) / (wanted - 1) if wanted > 1 else np.zeros(1)
+    elif coordinates == "half_pixel":
+        at = (i + 0.5) * size / wanted - 0.5
+    else:
+        at = i * size / wanted
+    at = at.clip(0, size - 1)
+    low = np.floor(at).astype(np.int64)
+    high = np.minimum(low + 1, size - 1)
+    return low, high, (at - low).astype(np.float32)

@@ -1,0 +1,158 @@
+"""Steps of one convolution by itself: a matrix product per pixel, and a depthwise one."""
+
+from dataclasses import replace
+from typing import Literal
+
+from mobilenets.engine.ir.graph import Activation, Array, Conv
+from mobilenets.engine.kernels.depthwise import Row, depthwise_kernel
+from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels, panels
+from mobilenets.engine.kernels.nest import Nest, emit_nest, read, write
+from mobilenets.engine.kernels.values import Value, literal
+from mobilenets.engine.steps.block import Rows, Shape, window_of, window_rows
+from mobilenets.engine.steps.convolution import fill
+from mobilenets.engine.steps.step import Frame, Step, round_up
+from mobilenets.engine.steps.streaming import share_rows
+from mobilenets.engine.targets.target import Target
+
+
+class PointwiseStep(Step):
+    """A matrix product per pixel, or one for all; with `pool`, averaged over the pixels.
+
+    `added`: what else goes into the sums, the first of two inputs: a map as the output, or a
+    vector for all pixels.
+    """
+
+    kind = "matrix"
+
+    def __init__(
+        self, name: str, pixels: int, weight: Array, bias: Array, activation: Activation,
+        inputs: tuple[str, ...], output: str, threads: int, *,
+        pool: bool = False, added: Literal["", "map", "vector"] = "",
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.pixels, self.matrix, self.bias, self.pool = pixels, weight, bias, pool
+        self.activation, self.added = activation, added
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a panel: many for a single pixel, to keep many loads in flight."""
+        return 8 if self.pixels == 1 else 0
+
+    def weights(self, target: Target) -> list[Array]:
+        """Panels, and the bias."""
+        return [pack(target, self.matrix, self.vectors), pad_channels(target, self.bias)]
+
+    def scratch(self, target: Target) -> int:
+        """Each thread's biases with the vector that is added, in whole vectors."""
+        return self.threads * round_up(self.bias.size) if self.added == "vector" else 0
+
+    def in_place(self, target: Target) -> bool:
+        """Of a map that is added, each tile is read before it is written over."""
+        return self.added == "map"
+
+    def emit(self, frame: Frame) -> None:
+        """One thread's panels, or its pixels where there are few panels."""
+        e = frame.e
+        depth, channels = self.matrix.shape
+        out, added = frame.tensors[self.output], frame.tensors[self.inputs[0]]
+        bias = e.at(frame.weights, depth * round_up(channels, e.lanes))
+        if self.added == "vector":
+            bias = self._summed(frame, bias, added)
+        product = Product(
+            self.pixels, channels, ((0, 0, depth),), depth, channels,
+            "shortcut" if self.added == "map" else "bias", self.activation, self.pool,
+            self.vectors, streamed=self.pixels > 1,
+        )  # fmt: skip
+        source, others = frame.tensors[self.inputs[-1]], (frame.weights, out, bias, added)
+        firsts = [panel[0] for panel in panels(e.module.target, channels, self.vectors)]
+        if len(firsts) < self.threads <= self.pixels and not self.pool:
+            self._pixels(frame, product, source, others)
+            return
+        for thread, share in enumerate(share_rows(len(firsts), self.threads)):
+            if share[0] == share[1]:
+                continue
+            with e.when(e.compare("eq", frame.thread, thread)):
+                low, high = firsts[share[0]], [*firsts, channels][share[1]]
+                sums = e.at(out, low)
+                if self.pool:
+                    fill(e, sums, high - low)
+                emit_product(e, product, [source], others, share)
+                if self.pool:
+                    scale(e, sums, high - low, 1 / self.pixels)
+
+    def _pixels(
+        self, frame: Frame, product: Product, source: Value,
+        others: tuple[Value, Value, Value, Value],
+    ) -> None:  # fmt: skip
+        """All panels of a thread's own pixels."""
+        e = frame.e
+        weights, out, bias, added = others
+        for thread, (low, high) in enumerate(share_rows(self.pixels, self.threads)):
+            with e.when(e.compare("eq", frame.thread, thread)):
+                to, of = (e.at(pointer, low * product.c_step) for pointer in (out, added))
+                own = [e.at(source, low * product.a_step)]
+                emit_product(e, replace(product, count=high - low), own, (weights, to, bias, of))
+
+    def _summed(self, frame: Frame, bias: Value, vector: Value) -> Value:
+        """The thread's own biases, for this image."""
+        e, channels = frame.e, self.bias.size
+        own = e.at(frame.scratch, e.mul(frame.thread, round_up(channels)))
+
+        def body(p: list[Value], lanes: int) -> None:
+            write(e, e.fadd(read(e, p[1], 1, lanes), read(e, p[2], 1, lanes)), p[0], lanes)
+
+        emit_nest(e, Nest((channels,), ((1,),) * 3), [own, bias, vector], body)
+        return own
+
+
+def scale(e: Emitter, pointer: Value, count: int, factor: float) -> None:
+    """Multiply floats in place."""
+
+    def body(p: list[Value], lanes: int) -> None:
+        value = Value("float", literal(factor)) if lanes == 0 else e.splat(factor)
+        write(e, e.fmul(read(e, p[0], 1, lanes), value), p[0], lanes)
+
+    emit_nest(e, Nest((count,), ((1,),)), [pointer], body)
+
+
+class DepthwiseStep(Step):
+    """A depthwise convolution of a whole map, rows shared out."""
+
+    kind = "depthwise"
+
+    def __init__(
+        self, name: str, conv: Conv, source: Shape, target: Shape,
+        inputs: tuple[str, ...], output: str, threads: int,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.conv, self.source, self.target = conv, source, target
+
+    def weights(self, target: Target) -> list[Array]:
+        """Taps by whole vectors of channels, and the bias."""
+        taps = self.conv.weight[:, 0].reshape(self.source.channels, -1).T
+        return [pad_channels(target, taps), pad_channels(target, self.conv.bias)]
+
+    @property
+    def zero_floats(self) -> int:
+        """A row of the input's, and what a whole vector reads beyond it."""
+        return self.source.row + 64
+
+    def emit(self, frame: Frame) -> None:
+        """One thread's rows."""
+        e, conv, source = frame.e, self.conv, self.source
+        high, wide = conv.weight.shape[2:]
+        row = Row(
+            source.width, self.target.width, source.channels, (high, wide), conv.strides[1],
+            conv.dilations[1], conv.pads[1], source.channels, source.channels, conv.activation,
+        )  # fmt: skip
+        kernel = depthwise_kernel(e.module, row)
+        pointer, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        rows = Rows(pointer, source.row, source.height, source.height)
+        bias = e.at(frame.weights, high * wide * round_up(source.channels, e.lanes))
+        window = window_of(conv, source.height)
+        height = self.target.height
+        first, last = e.mul(frame.thread, height), e.mul(e.add(frame.thread, 1), height)
+        with e.repeat(e.div(first, self.threads), e.div(last, self.threads)) as y:
+            read = window_rows(e, window, rows, y, frame.zeros)
+            e.call(kernel, *read, frame.weights, bias, e.at(out, e.mul(y, self.target.row)))
