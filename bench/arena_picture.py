@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.plan.program import Program, prepare, unfused_bytes
 from mobilenets.engine.plan.schedule import Schedule
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.targets.host import host
 from mobilenets.files import replace_file
 
 KILO = 4e-3  # kB of a float

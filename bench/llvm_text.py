@@ -24,23 +24,15 @@ from pathlib import Path
 from rich.progress import Progress
 from sweep import configurations
 
+from mobilenets.engine.codegen.network import generate
 from mobilenets.engine.front.read import read_graph
-from mobilenets.engine.plan.program import generate, prepare
+from mobilenets.engine.plan.program import prepare
 from mobilenets.engine.plan.schedule import Schedule
-from mobilenets.engine.targets.target import Target
+from mobilenets.engine.targets.host import TARGETS
 from mobilenets.files import replace_file
 
 THREADS = (1, 2)
 SEED = 0
-TARGETS = (
-    Target(
-        "avx512", "x86_64-unknown-linux-gnu", "skylake-avx512",
-        "+avx512f,+avx512vl,+avx512dq,-prefer-256-bit", 16, 14, 2,
-    ),
-    Target("avx2", "x86_64-unknown-linux-gnu", "haswell", "+avx2,+fma", 8, 6, 2),
-    Target("sse", "x86_64-unknown-linux-gnu", "x86-64", "+sse2", 4, 6, 2),
-    Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 4, 6, 4),
-)  # fmt: skip
 
 
 def networks() -> dict[str, tuple[str, int, dict[str, float]]]:
@@ -68,7 +60,7 @@ def export(path: Path, name: str, resolution: int, knobs: dict[str, float]) -> N
 def digests(path: Path) -> Iterator[tuple[str, str]]:
     """(what is compiled, SHA-256 of its LLVM text) for one file, each target and thread count."""
     graph = read_graph(path)
-    for target in TARGETS:
+    for target in TARGETS.values():
         for threads in THREADS:
             text = generate(prepare(graph, target, threads, Schedule()))
             what = f"{path.stem} {target.name} {threads}"

@@ -22,7 +22,7 @@ from mobilenets.engine.ir.graph import Graph
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run import session
 from mobilenets.engine.run.session import Memory, Net
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.targets.host import host
 from tests.engine.graphs import array, model, node
 from tests.engine.nets import mobilenet, net_of, outputs_of, same, targets
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -14,7 +15,9 @@ from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.graph import Graph
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run.session import Net
-from mobilenets.engine.targets.target import Target, host
+from mobilenets.engine.targets import x86
+from mobilenets.engine.targets.host import host
+from mobilenets.engine.targets.target import Target
 from mobilenets.models.geometry import (
     Block,
     same_padding,
@@ -26,8 +29,6 @@ from mobilenets.models.geometry import (
 )
 from tests.engine.graphs import TOLERANCE, onnx_runtime
 
-NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 4, 6, 4)
-
 
 def targets() -> dict[str, Target]:
     """What this machine can run: its own target, and on an x86 those of older ones."""
@@ -35,9 +36,9 @@ def targets() -> dict[str, Target]:
     found = {own.name: own}
     has = dict(llvm.get_host_cpu_features())
     if has.get("avx2") and has.get("fma"):
-        found["avx2"] = Target("avx2", own.triple, "haswell", "+avx2,+fma", 8, 6, 2)
+        found["avx2"] = replace(x86.AVX2, triple=own.triple)
     if has.get("sse2"):
-        found["sse"] = Target("sse", own.triple, "x86-64", "+sse2", 4, 6, 2)
+        found["sse"] = replace(x86.SSE, triple=own.triple)
     return found
 
 

@@ -10,8 +10,8 @@ from mobilenets.engine.passes.fuse import Block, fuse, inputs_of
 from mobilenets.engine.passes.order import thrifty
 from mobilenets.engine.plan.program import Program, prepare
 from mobilenets.engine.plan.schedule import BlockShape, Schedule, choose
-from mobilenets.engine.steps.simple import CopyStep
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.steps.elementwise import CopyStep
+from mobilenets.engine.targets.host import host
 from mobilenets.export import export_onnx
 from mobilenets.export.detector import without_background
 from mobilenets.export.source import settle

@@ -10,8 +10,9 @@ from mobilenets.engine.codegen.build import build
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.reference import run_graph
 from mobilenets.engine.plan.schedule import Schedule
+from mobilenets.engine.targets.arm import NEON
 from tests.engine.graphs import close
-from tests.engine.nets import NEON, mobilenet
+from tests.engine.nets import mobilenet
 
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 pytestmark = pytest.mark.skipif(

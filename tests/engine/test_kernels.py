@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from mobilenets.engine.codegen.objects import compile_object
 from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation
 from mobilenets.engine.ir.reference import activate as activated
 from mobilenets.engine.kernels.activate import activate, exp, sigmoid
@@ -22,10 +23,9 @@ from mobilenets.engine.kernels.matrix import (
     panels,
     tile_kernel,
 )
+from mobilenets.engine.kernels.memory import copy, fill
 from mobilenets.engine.kernels.values import NULL, Value
-from mobilenets.engine.plan.program import compile_object
 from mobilenets.engine.run.loader import load
-from mobilenets.engine.steps.convolution import copy, fill
 from mobilenets.engine.targets.target import Target
 from tests.engine import twins
 from tests.engine.graphs import array

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
+from mobilenets.engine.codegen.objects import compile_object
 from mobilenets.engine.kernels.emit import Module
-from mobilenets.engine.plan.program import compile_object
 from mobilenets.engine.run.loader import load
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.targets.host import host
 from tests.engine.nets import mobilenet
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems load by LLVM")

@@ -17,7 +17,7 @@ from mobilenets.engine.plan.arena import LINE, Buffer, bound, plan
 from mobilenets.engine.plan.program import prepare
 from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.run import session
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.targets.host import host
 from tests.engine.graphs import array, ints, model, node
 from tests.engine.memory_scenes import guarded, play
 from tests.engine.nets import mobilenet, net_of, targets

@@ -14,7 +14,7 @@ from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.graph import Graph
 from mobilenets.engine.passes.fuse import Block, fuse
 from mobilenets.engine.plan.schedule import Choice, Schedule
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.targets.host import host
 from mobilenets.export import export_onnx
 from mobilenets.export.source import settle
 from mobilenets.runtime.preprocess import preprocess

@@ -9,10 +9,11 @@ from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.passes.fuse import Block, fuse, weights_of
 from mobilenets.engine.plan.program import prepare
 from mobilenets.engine.plan.schedule import HEAVY, BlockShape, Choice, Schedule, choose, group_sizes
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.targets.arm import NEON
+from mobilenets.engine.targets.host import host
 from mobilenets.errors import InputError
 from tests.engine.graphs import array, model, node
-from tests.engine.nets import NEON, mobilenet, net_of, targets
+from tests.engine.nets import mobilenet, net_of, targets
 
 SHAPE = (1, 3, 64, 64)
 

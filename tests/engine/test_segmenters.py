@@ -14,8 +14,9 @@ from mobilenets.engine.ir.reference import run_graph
 from mobilenets.engine.passes.fuse import Block, ResizedBest, fuse
 from mobilenets.engine.plan.program import prepare, unfused_bytes
 from mobilenets.engine.plan.schedule import Schedule
-from mobilenets.engine.steps.resize import BestStep, PlanesStep
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.steps.best import BestStep
+from mobilenets.engine.steps.resize import PlanesStep
+from mobilenets.engine.targets.host import host
 from mobilenets.errors import WeightsError
 from mobilenets.export.source import settle
 from mobilenets.models.deeplab import Labelled

@@ -13,15 +13,19 @@ from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation, Conv, Graph, Node, Tensor
 from mobilenets.engine.ir.reference import run_graph
+from mobilenets.engine.kernels.rows import Shape
 from mobilenets.engine.passes.fuse import Block, PooledConv, fuse
 from mobilenets.engine.plan.schedule import Choice, Schedule
-from mobilenets.engine.steps.block import BlockStage, Shape
-from mobilenets.engine.steps.convolution import ConvStage
-from mobilenets.engine.steps.streaming import Streaming, merge, share_rows
-from mobilenets.engine.targets.target import Target, host
+from mobilenets.engine.stages.block import BlockStage
+from mobilenets.engine.stages.convolution import ConvStage
+from mobilenets.engine.stages.streaming import Streaming, merge
+from mobilenets.engine.steps.step import share_rows
+from mobilenets.engine.targets.arm import NEON
+from mobilenets.engine.targets.host import host
+from mobilenets.engine.targets.target import Target
 from tests.engine import twins
 from tests.engine.graphs import array
-from tests.engine.nets import NEON, mobilenet, net_of, outputs_of, same, targets
+from tests.engine.nets import mobilenet, net_of, outputs_of, same, targets
 
 TARGETS = targets()
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}

@@ -11,8 +11,8 @@ import numpy as np
 from mobilenets.engine.ir.reference import activate
 from mobilenets.engine.kernels.depthwise import Row
 from mobilenets.engine.kernels.matrix import Tile
-from mobilenets.engine.steps.block import BlockStage
-from mobilenets.engine.steps.streaming import Streaming
+from mobilenets.engine.stages.block import BlockStage
+from mobilenets.engine.stages.streaming import Streaming
 
 Arrays = Sequence[np.ndarray]
 

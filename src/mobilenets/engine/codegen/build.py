@@ -2,15 +2,10 @@
 
 from typing import Any
 
+from mobilenets.engine.codegen.network import generate
+from mobilenets.engine.codegen.objects import compile_object
 from mobilenets.engine.ir.graph import Array, Graph
-from mobilenets.engine.plan.program import (
-    Program,
-    compile_object,
-    generate,
-    pack_weights,
-    prepare,
-    unfused_bytes,
-)
+from mobilenets.engine.plan.program import Program, pack_weights, prepare, unfused_bytes
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.targets.target import Target
 

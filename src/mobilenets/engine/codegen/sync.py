@@ -1,6 +1,6 @@
 """Threads that wait for each other, as LLVM: the barrier, the workers' loop, the caller's side.
 
-The block of memory that they share, and what each may do with it, is described in `block.py`.
+The block of memory that they share, and what each may do with it, is described in `shared.py`.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from llvmlite import binding, ir
 
-from mobilenets.engine.codegen.block import (
+from mobilenets.engine.codegen.shared import (
     ARRIVED,
     CONDITION,
     CONTEXT,
@@ -27,6 +27,7 @@ from mobilenets.engine.codegen.block import (
     THREADS,
     WAKE,
 )
+from mobilenets.engine.targets import arm, x86
 
 VOID, I32, I64 = ir.VoidType(), ir.IntType(32), ir.IntType(64)
 POINTER = ir.IntType(8).as_pointer()
@@ -35,11 +36,7 @@ KERNEL = ir.FunctionType(VOID, [POINTER, I64, I64, POINTER])
 SLEEP = ir.FunctionType(VOID, [POINTER, POINTER, I32])
 WAKER = ir.FunctionType(VOID, [POINTER, POINTER])
 
-_PAUSE = {
-    "x86_64": ("llvm.x86.sse2.pause", []),
-    "aarch64": ("llvm.aarch64.hint", [I32(1)]),  # yield
-    "arm64": ("llvm.aarch64.hint", [I32(1)]),
-}
+_PAUSE = {"x86_64": x86.PAUSE, **dict.fromkeys(arm.NAMES, arm.PAUSE)}
 _PRIVATE_WAIT, _PRIVATE_WAKE = 128, 129
 _BETWEEN_YIELDS = 128  # pauses, 4 microseconds or so
 _ALL = 2**31 - 1
@@ -316,8 +313,9 @@ def _libc(build: ir.IRBuilder, block: ir.Value, index: int, kind: ir.FunctionTyp
 
 def _pause(build: ir.IRBuilder, module: ir.Module) -> None:
     """Tell the core that this is a spinning loop, where it has a word for it."""
-    name, arguments = _PAUSE.get(module.triple.split("-")[0], ("", []))
+    name, numbers = _PAUSE.get(module.triple.split("-")[0], ("", ()))
     if name:
-        kind = ir.FunctionType(VOID, [I32] * len(arguments))
+        kind = ir.FunctionType(VOID, [I32] * len(numbers))
         known = module.globals.get(name)
+        arguments = [I32(number) for number in numbers]
         build.call(ir.Function(module, kind, name) if known is None else known, arguments)

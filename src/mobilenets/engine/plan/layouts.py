@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mobilenets.engine.ir.graph import Graph, Tensor
 from mobilenets.engine.kernels.nest import Nest, strides
 from mobilenets.engine.passes.fuse import Unit, inputs_of, multiply_adds
-from mobilenets.engine.steps.simple import CopyStep
+from mobilenets.engine.steps.elementwise import CopyStep
 from mobilenets.engine.steps.step import Step
 
 CHANNELS_LAST = (0, 2, 3, 1)

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from mobilenets.engine.ir.graph import Conv, Dense, Graph, Node
+from mobilenets.engine.kernels.rows import shape_of
 from mobilenets.engine.passes.fuse import (
     Block,
     PooledConv,
@@ -19,11 +20,13 @@ from mobilenets.engine.passes.fuse import (
 from mobilenets.engine.plan.layouts import CHANNELS_LAST, Layouts, Lowered, Place
 from mobilenets.engine.plan.nodes import NODES
 from mobilenets.engine.plan.schedule import HEAVY, BlockShape, Choice, Schedule, choose, group_sizes
-from mobilenets.engine.steps.block import BlockStage
-from mobilenets.engine.steps.convolution import ConvStage
-from mobilenets.engine.steps.resize import BestStep
+from mobilenets.engine.stages.block import BlockStage
+from mobilenets.engine.stages.convolution import ConvStage
+from mobilenets.engine.steps.best import BestStep
+from mobilenets.engine.steps.chain import ChainStep
+from mobilenets.engine.steps.groups import GroupsStep
 from mobilenets.engine.steps.single import DepthwiseStep, PointwiseStep
-from mobilenets.engine.steps.step import ChainStep, GroupsStep, Step, shape_of
+from mobilenets.engine.steps.step import Step
 from mobilenets.engine.targets.target import Target
 from mobilenets.errors import InputError
 

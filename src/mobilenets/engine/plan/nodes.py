@@ -20,18 +20,12 @@ from mobilenets.engine.ir.graph import (
     Transpose,
 )
 from mobilenets.engine.kernels.nest import Nest, strides
+from mobilenets.engine.kernels.rows import shape_of
 from mobilenets.engine.plan.layouts import CHANNELS_LAST, Layouts, Place
+from mobilenets.engine.steps.elementwise import CopyStep, MapStep
+from mobilenets.engine.steps.reduce import ArgMaxStep, PoolStep, ReduceStep
 from mobilenets.engine.steps.resize import PlanesStep, ResizeStep
-from mobilenets.engine.steps.simple import (
-    ArgMaxStep,
-    CopyStep,
-    MapStep,
-    PoolStep,
-    ReduceStep,
-    SoftmaxStep,
-    SpreadSoftmaxStep,
-)
-from mobilenets.engine.steps.step import shape_of
+from mobilenets.engine.steps.softmax import SoftmaxStep, SpreadSoftmaxStep
 
 
 def _activate(low: Layouts, node: Activate) -> None:

@@ -5,28 +5,21 @@ addresses: the arena, the weights, the clock's readings, the input, and then the
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
-import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
 
-from mobilenets.engine.codegen.sync import declare_barrier
 from mobilenets.engine.ir.graph import Array, Graph
-from mobilenets.engine.kernels.emit import Emitter, Module
-from mobilenets.engine.kernels.values import Value
 from mobilenets.engine.passes.fuse import fuse
 from mobilenets.engine.passes.order import thrifty
 from mobilenets.engine.plan.arena import Buffer, Plan, plan
 from mobilenets.engine.plan.layouts import Entry, Lowered
 from mobilenets.engine.plan.lower import Lowering
 from mobilenets.engine.plan.schedule import Schedule
-from mobilenets.engine.run.loader import FUNCTION
-from mobilenets.engine.steps.step import Frame, round_up, wait
+from mobilenets.engine.steps.step import round_up
 from mobilenets.engine.targets.target import Target
 
-ARENA, WEIGHTS, CLOCK, INPUT, OUTPUTS = range(5)
-_SCRATCH = "scratch of "
+SCRATCH = "scratch of "
+"""Before a step's name: the name of its scratch memory among the buffers."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ def _buffers(
     for index, entry in enumerate(lowered.entries):
         step = entry.step
         if floats := step.scratch(target):
-            result.append(Buffer(_SCRATCH + step.name, floats, index, index))
+            result.append(Buffer(SCRATCH + step.name, floats, index, index))
         name = roots.get(step.output, (step.output, 0))[0]
         if name in outside:
             continue
@@ -142,86 +135,3 @@ def pack_weights(program: Program) -> Array:
             result[at : at + part.size] = part.ravel()
             at += part.size
     return result
-
-
-def generate(program: Program) -> str:
-    """The program as LLVM assembly."""
-    module = Module(program.target)
-    parameters = ["ptr", "i64", "i64", "ptr"]
-    module.function(FUNCTION, parameters, lambda e, p: _network(e, program, p), public=True)
-    text = str(module)
-    return text + _barrier_text() if program.threads > 1 else text
-
-
-@lru_cache
-def _barrier_text() -> str:
-    module = ir.Module()
-    declare_barrier(module)
-    lines = str(module).splitlines()
-    kept = [line for line in lines if not line.startswith((";", "target", "source_filename"))]
-    return "\n".join(kept) + "\n"
-
-
-def _network(e: Emitter, program: Program, p: list[Value]) -> None:
-    """The steps one after the other, a barrier and a look at the clock after each."""
-    context, thread, _, barrier = p
-    arena, weights, clock, source = (
-        e.load(e.at(context, slot, "ptr"), 0, "ptr") for slot in (ARENA, WEIGHTS, CLOCK, INPUT)
-    )
-    outside = {program.graph.input: source}
-    for i, name in enumerate(program.lowered.outputs):
-        outside[name] = e.load(e.at(context, OUTPUTS + i, "ptr"), 0, "ptr")
-    _tick(e, clock, thread, 0)
-    for index, entry in enumerate(program.entries):
-        step = entry.step
-        names = (*step.inputs, step.output)
-        tensors = {}
-        for name in names:
-            root, offset = program.roots.get(name, (name, 0))
-            held = outside.get(root)
-            start = e.at(arena, program.plan.offsets[root]) if held is None else held
-            tensors[name] = e.at(start, offset)
-        scratch = program.plan.offsets.get(_SCRATCH + step.name, 0)
-        frame = Frame(
-            e, tensors, e.at(weights, program.weight_offsets[index]), e.at(arena, scratch),
-            thread, e.at(weights, program.zeros), barrier,
-        )  # fmt: skip
-        step.emit(frame)
-        wait(frame, program.threads)
-        _tick(e, clock, thread, index + 1)
-
-
-def _tick(e: Emitter, clock: Value, thread: Value, index: int) -> None:
-    """The first thread notes the time stamp counter."""
-    with e.when(e.compare("eq", thread, 0)):
-        if e.module.target.triple.startswith(("aarch64", "arm64")):
-            # The counter that programs may read; assembly would need LLVM's parser of it.
-            e.module.declare("i64", "llvm.read_volatile_register.i64", "metadata")
-            register = 'metadata !{!"cntvct_el0"}'
-            now = e.value("i64", f"call i64 @llvm.read_volatile_register.i64({register})")
-        else:
-            e.module.declare("i64", "llvm.readcyclecounter")
-            now = e.value("i64", "call i64 @llvm.readcyclecounter()")
-        e.store(now, e.at(clock, index, "i64"))
-
-
-def compile_object(text: str, target: Target) -> bytes:
-    """LLVM assembly to an object file for a target."""
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    machine = target_machine(target)
-    module = llvm.parse_assembly(text)
-    module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
-    passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(module, passes)
-    return bytes(machine.emit_object(module))
-
-
-def target_machine(target: Target) -> llvm.TargetMachine:
-    """LLVM's code generator for a target."""
-    found = llvm.Target.from_triple(target.triple)
-    return found.create_target_machine(
-        cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small"
-    )

@@ -57,7 +57,7 @@ def compile(  # noqa: A001
         return Net(entry.code, entry.weights, entry.info, cached=True)
     # LLVM and the front end are not needed, and not loaded, for what was compiled before.
     from mobilenets.engine.codegen.build import build
-    from mobilenets.engine.targets.target import host
+    from mobilenets.engine.targets.host import host
 
     graph = graph or _read(path, shape)
     code, weights, info = build(graph, host(), threads, schedule)

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-FUNCTION = "network"
-"""The compiled function: void (context, thread, threads, barrier)."""
+from mobilenets.engine.targets import arm, x86
+
 _ALLOCATED, _NO_BITS, _RELOCATIONS, _SYMBOLS = 0x2, 8, 4, 2
 _PAGE = 4096
 _PROT_READ_EXECUTE = 0x1 | 0x4
@@ -125,7 +125,7 @@ def _relocate(
 ) -> None:
     """Fill in the distances that a section's code leaves open."""
     block, base, start = image
-    fill = _FILLERS[struct.unpack_from("<H", code, 18)[0]]
+    fill = _RELOCATE[struct.unpack_from("<H", code, 18)[0]]
     for at in range(section.offset, section.offset + section.size, 24):
         offset, info, addend = struct.unpack_from("<QQq", code, at)
         name, target = symbols[info >> 32]
@@ -136,43 +136,9 @@ def _relocate(
         fill(block, kind, place, (base + place, base + target + addend))
 
 
-def _fill_x86(block: mmap.mmap, kind: int, place: int, ends: tuple[int, int]) -> None:
-    """PC32 and PLT32 (distances), PC64, and 64 (an address)."""
-    here, there = ends
-    if kind in (2, 4):
-        struct.pack_into("<i", block, place, there - here)
-    elif kind == 24:
-        struct.pack_into("<q", block, place, there - here)
-    elif kind == 1:
-        struct.pack_into("<Q", block, place, there)
-    else:
-        raise ValueError(f"relocation {kind} of x86-64 is not known")
-
-
-def _fill_arm(block: mmap.mmap, kind: int, place: int, ends: tuple[int, int]) -> None:
-    """Branches, pages and offsets in pages, distances, and addresses."""
-    here, there = ends
-    if kind in (257, 260, 261):
-        known = {257: ("<Q", there), 260: ("<q", there - here), 261: ("<i", there - here)}
-        struct.pack_into(known[kind][0], block, place, known[kind][1])
-        return
-    (word,) = struct.unpack_from("<I", block, place)
-    if kind in (282, 283):  # a branch
-        word |= ((there - here) >> 2) & 0x3FFFFFF
-    elif kind == 275:  # the page
-        pages = (there >> 12) - (here >> 12)
-        word |= (pages & 3) << 29 | ((pages >> 2) & 0x7FFFF) << 5
-    elif kind in _SHIFTS:  # the offset in the page
-        word |= ((there & 0xFFF) >> _SHIFTS[kind]) << 10
-    else:
-        raise ValueError(f"relocation {kind} of aarch64 is not known")
-    struct.pack_into("<I", block, place, word)
-
-
-_SHIFTS = {277: 0, 278: 0, 284: 1, 285: 2, 286: 3, 299: 4}
-_FILLERS: dict[int, Callable[[mmap.mmap, int, int, tuple[int, int]], None]] = {
-    62: _fill_x86,
-    183: _fill_arm,
+_RELOCATE: dict[int, Callable[[mmap.mmap, int, int, tuple[int, int]], None]] = {
+    x86.ELF_MACHINE: x86.relocate,
+    arm.ELF_MACHINE: arm.relocate,
 }
 
 

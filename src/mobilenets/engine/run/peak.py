@@ -6,12 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from mobilenets.engine.codegen.objects import compile_object
 from mobilenets.engine.kernels.emit import Emitter, Module
 from mobilenets.engine.kernels.matrix import Tile, tile_kernel
 from mobilenets.engine.kernels.values import Value
-from mobilenets.engine.plan.program import compile_object
 from mobilenets.engine.run.loader import load
-from mobilenets.engine.targets.target import host
+from mobilenets.engine.targets.host import host
 
 _DEPTH, _TURNS, _ROUNDS = 256, 200, 40
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mobilenets.engine.codegen import block as layout
+from mobilenets.engine.codegen import shared as layout
 from mobilenets.engine.run.cache import Cache, key_of
 from mobilenets.engine.run.identity import maker, processor
 from mobilenets.engine.run.loader import load
@@ -210,9 +210,9 @@ def _code(futex: int | None) -> bytes:
     key = key_of("pool", maker(), processor(), str(futex))
     entry = cache.fetch(key)
     if entry is None:
+        from mobilenets.engine.codegen.objects import compile_object
         from mobilenets.engine.codegen.sync import pool_module
-        from mobilenets.engine.plan.program import compile_object
-        from mobilenets.engine.targets.target import host
+        from mobilenets.engine.targets.host import host
 
         code = compile_object(str(pool_module(futex)), host())
         entry = cache.store(key, code, np.zeros(layout.LINE, np.float32), {})

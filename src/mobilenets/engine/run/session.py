@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.engine.codegen.abi import FUNCTION
 from mobilenets.engine.ir.graph import Array
-from mobilenets.engine.run.loader import FUNCTION, load
+from mobilenets.engine.run.loader import load
 from mobilenets.engine.run.pool import Pool
 
 Output = NDArray[np.float32] | NDArray[np.int64]

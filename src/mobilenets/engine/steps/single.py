@@ -5,14 +5,12 @@ from typing import Literal
 
 from mobilenets.engine.ir.graph import Activation, Array, Conv
 from mobilenets.engine.kernels.depthwise import Row, depthwise_kernel
-from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels, panels
+from mobilenets.engine.kernels.memory import fill, scale
 from mobilenets.engine.kernels.nest import Nest, emit_nest, read, write
-from mobilenets.engine.kernels.values import Value, literal
-from mobilenets.engine.steps.block import Rows, Shape, window_of, window_rows
-from mobilenets.engine.steps.convolution import fill
-from mobilenets.engine.steps.step import Frame, Step, round_up
-from mobilenets.engine.steps.streaming import share_rows
+from mobilenets.engine.kernels.rows import Rows, Shape, window_of, window_rows
+from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.steps.step import Frame, Step, round_up, share_rows
 from mobilenets.engine.targets.target import Target
 
 
@@ -104,16 +102,6 @@ class PointwiseStep(Step):
 
         emit_nest(e, Nest((channels,), ((1,),) * 3), [own, bias, vector], body)
         return own
-
-
-def scale(e: Emitter, pointer: Value, count: int, factor: float) -> None:
-    """Multiply floats in place."""
-
-    def body(p: list[Value], lanes: int) -> None:
-        value = Value("float", literal(factor)) if lanes == 0 else e.splat(factor)
-        write(e, e.fmul(read(e, p[0], 1, lanes), value), p[0], lanes)
-
-    emit_nest(e, Nest((count,), ((1,),)), [pointer], body)
 
 
 class DepthwiseStep(Step):

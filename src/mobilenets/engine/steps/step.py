@@ -1,19 +1,17 @@
-"""Steps of a compiled network: what runs between two barriers, on all threads at once."""
+"""A step: what runs between two barriers, on all threads at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
-import numpy as np
-
-from mobilenets.engine.ir.graph import Activation, Array
-from mobilenets.engine.kernels.activate import activate
+from mobilenets.engine.ir.graph import Array
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.values import Value
-from mobilenets.engine.steps.block import BlockStage, Job, Rows, Shape
-from mobilenets.engine.steps.streaming import Stage, Streaming, merge, share_rows
 from mobilenets.engine.targets.target import Target
 
 BARRIER = "pool.barrier"
+
+
 CACHE_LINE = 16  # floats
 
 
@@ -66,265 +64,13 @@ def round_up(count: int, multiple: int = CACHE_LINE) -> int:
     return -(-count // multiple) * multiple
 
 
-class ChainStep(Step):
-    """One stage or several, streamed row by row; each thread makes a range of the last rows."""
-
-    kind = "rows"
-
-    def __init__(
-        self, name: str, stages: Sequence[Stage], strips: Sequence[int],
-        inputs: tuple[str, ...], output: str, threads: int,
-    ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
-        self.stages = stages
-        heights = [stage.target.height for stage in stages]
-        self.strips = [min(pair) for pair in zip(strips, heights, strict=True)]
-        height = stages[-1].target.height
-        shares = [share for share in share_rows(height, threads) if share[0] < share[1]]
-        self.parts = [Streaming(stages, self.strips).run(*share) for share in shares]
-        self.prepared, self.between = merge(self.parts)
-
-    def describe(self) -> str:
-        """The schedule in words."""
-        parts = []
-        for stage, strip in zip(self.stages, self.strips, strict=True):
-            if isinstance(stage, BlockStage):
-                parts.append(f"rows {strip} x {stage.group}")
-            else:
-                parts.append("rows")
-        return " > ".join(parts)
-
-    def weights(self, target: Target) -> list[Array]:
-        """Each stage's, from a cache line on."""
-        parts: list[Array] = []
-        for stage in self.stages:
-            own = stage.pack(target)
-            size = sum(part.size for part in own)
-            parts += [*own, np.zeros(round_up(size) - size, np.float32)]
-        return parts
-
-    def _weight_offsets(self, target: Target) -> list[int]:
-        sizes = [round_up(sum(p.size for p in stage.pack(target))) for stage in self.stages]
-        return [sum(sizes[:i]) for i in range(len(sizes))]
-
-    def _layout(self, target: Target) -> tuple[list[tuple[int, int, int]], int]:
-        """Scratch offsets per stage: its ring, its work, the ring it writes; and the whole."""
-        at, result = 0, []
-        for i, stage in enumerate(self.stages):
-            sizes = [
-                stage.ring_floats(target, self.prepared[i], shared=self.flat),
-                stage.work_floats(target, self.strips[i]),
-                self.between[i] * stage.target.row if i < len(self.between) else 0,
-            ]
-            offsets = []
-            for size in sizes:
-                offsets.append(at)
-                at += round_up(size)
-            result.append((offsets[0], offsets[1], offsets[2]))
-        return result, at
-
-    def in_place(self, target: Target) -> bool:
-        """A shortcut's rows are read, expanded, before their outputs are written over them."""
-        stage = self.stages[0]
-        alone = len(self.stages) == len(self.parts) == 1 and isinstance(stage, BlockStage)
-        return alone and stage.shortcut and stage.groups(target) == 1  # type: ignore[union-attr]
-
-    @property
-    def flat(self) -> bool:
-        """Whether a single thread makes a single stage's rows all at once, from all rows there are.
-
-        A stride may leave the last rows unread; then the ring has no place for them.
-        """
-        whole = len(self.parts) == 1 and len(self.parts[0].calls) == 1
-        alone = whole and len(self.stages) == 1
-        return alone and self.prepared[0] == self.stages[0].source.height
-
-    def scratch(self, target: Target) -> int:
-        """Every thread's rings and work."""
-        return self._layout(target)[1] * len(self.parts)
-
-    @property
-    def zero_floats(self) -> int:
-        """The widest stage's."""
-        return max(stage.zero_floats for stage in self.stages)
-
-    def emit(self, frame: Frame) -> None:
-        """Walk through this thread's part of the table of calls."""
-        e = frame.e
-        layout, step = self._layout(e.module.target)
-        scratch = e.at(frame.scratch, e.mul(frame.thread, step))
-        if self.flat:
-            call = self.parts[0].calls[0]
-            function = self._function(e, 0, call.count, layout, frame)
-            with e.when(e.compare("eq", frame.thread, 0)):
-                arguments = self._arguments(frame, frame.scratch)
-                e.call(function, *arguments, call.first, call.begin, call.end)
-            return
-        variants = sorted({(c.stage, c.count) for part in self.parts for c in part.calls})
-        rows = [
-            number
-            for part in self.parts
-            for c in part.calls
-            for number in (variants.index((c.stage, c.count)), c.first, c.begin, c.end)
-        ]
-        ends = list(np.cumsum([len(part.calls) for part in self.parts]))
-        table = e.module.table(f"calls_{self.name}", rows)
-        bounds = e.module.table(f"bounds_{self.name}", [0, *map(int, ends)])
-        with e.when(e.compare("slt", frame.thread, len(self.parts))):
-            start = e.load_index(bounds, frame.thread)
-            stop = e.load_index(bounds, e.add(frame.thread, 1))
-            with e.repeat(start, stop) as i:
-                at = e.mul(i, 4)
-                which, first, begin, end = (e.load_index(table, e.add(at, k)) for k in range(4))
-                for number, (stage, count) in enumerate(variants):
-                    with e.when(e.compare("eq", which, number)):
-                        function = self._function(e, stage, count, layout, frame)
-                        e.call(function, *self._arguments(frame, scratch), first, begin, end)
-
-    def _arguments(self, frame: Frame, scratch: Value) -> list[Value]:
-        source, target = frame.tensors[self.inputs[0]], frame.tensors[self.output]
-        return [source, target, frame.weights, scratch, frame.zeros]
-
-    def _function(
-        self, e: Emitter, index: int, count: int, layout: list[tuple[int, int, int]], frame: Frame
-    ) -> str:
-        """A function that makes `count` rows of a stage."""
-        stage = self.stages[index]
-        offset = self._weight_offsets(e.module.target)[index]
-
-        def body(inner: Emitter, p: list[Value]) -> None:
-            source, target, weights, scratch, zeros, first, begin, end = p
-            ring, work, _ = layout[index]
-            if index:
-                before = self.stages[index - 1].target
-                held = inner.at(scratch, layout[index - 1][2])
-                inputs = Rows(held, before.row, self.between[index - 1], before.height)
-            else:
-                planar = getattr(stage, "planar", False)
-                step = stage.source.width if planar else stage.source.row
-                inputs = Rows(source, step, stage.source.height, stage.source.height)
-            shape = stage.target
-            if index < len(self.between):
-                held = inner.at(scratch, layout[index][2])
-                outputs = Rows(held, shape.row, self.between[index], shape.height)
-            else:
-                outputs = Rows(target, shape.row, shape.height, shape.height)
-            own = inner.at(weights, offset)
-            job = Job(
-                inputs, outputs, own, inner.at(own, stage.bias_offset(e.module.target)),
-                inner.at(scratch, ring), inner.at(scratch, work), zeros, self.prepared[index],
-                0 if self.flat else first, count, begin, end, flat=self.flat, shared=self.flat,
-            )  # fmt: skip
-            stage.emit(inner, job)
-
-        name = f"{self.name}_stage{index}_rows{count}"
-        return e.module.function(name, ["ptr"] * 5 + ["i64"] * 3, body)
-
-
-class GroupsStep(Step):
-    """A block on the whole map, groups of channels shared out; partial sums are added up."""
-
-    kind = "groups"
-
-    def __init__(
-        self, name: str, stage: BlockStage, inputs: tuple[str, ...], output: str, threads: int
-    ) -> None:
-        self.name, self.inputs, self.output = name, inputs, output
-        self.stage, self.threads = stage, threads
-
-    def describe(self, target: Target) -> str:
-        """The schedule in words."""
-        return f"groups {self.stage.groups(target)} x {self.stage.group}"
-
-    def weights(self, target: Target) -> list[Array]:
-        """The block's."""
-        return self.stage.pack(target)
-
-    def _layout(self, target: Target) -> tuple[int, int, int]:
-        stage = self.stage
-        ring = round_up(stage.ring_floats(target, stage.source.height, shared=True))
-        work = round_up(stage.work_floats(target, stage.target.height))
-        return ring, work, round_up(stage.target.size)
-
-    def _workers(self, target: Target) -> int:
-        """Threads that have a group; the others only help to add up."""
-        return min(self.threads, self.stage.groups(target))
-
-    def scratch(self, target: Target) -> int:
-        """Each worker's group, and the partial sums of all but the first."""
-        ring, work, sums = self._layout(target)
-        workers = self._workers(target)
-        return workers * (ring + work) + (workers - 1) * sums
-
-    @property
-    def zero_floats(self) -> int:
-        """The block's."""
-        return self.stage.zero_floats
-
-    def emit(self, frame: Frame) -> None:
-        """Each thread its groups, then its part of the sums."""
-        e, stage = frame.e, self.stage
-        target = e.module.target
-        ring, work, sums = self._layout(target)
-        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
-        shape, high = stage.target, stage.source.height
-        bias = e.at(frame.weights, stage.bias_offset(target))
-        padded = round_up(shape.channels, target.lanes)
-        workers = self._workers(target)
-        edges = share_rows(stage.groups(target), workers)
-        partial = e.at(frame.scratch, workers * (ring + work))
-        for thread, share in enumerate(edges):
-            with e.when(e.compare("eq", frame.thread, thread)):
-                own = e.at(frame.scratch, thread * (ring + work))
-                to = out if thread == 0 else e.at(partial, (thread - 1) * sums)
-                job = Job(
-                    Rows(source, stage.source.row, high, high),
-                    Rows(to, shape.row, shape.height, shape.height), frame.weights,
-                    bias if thread == 0 else e.at(bias, padded), own, e.at(own, ring),
-                    frame.zeros, high, 0, shape.height, 0, high, flat=True, shared=True,
-                    share=share,
-                )  # fmt: skip
-                stage.emit(e, job)
-        wait(frame, self.threads)
-        others = [e.at(partial, i * sums) for i in range(workers - 1)]
-        if stage.shortcut:
-            others.append(source)
-        add_up(frame, out, others, (shape.size, self.threads), stage.project.activation)
-
-
-def add_up(
-    frame: Frame, out: Value, others: list[Value], size: tuple[int, int], activation: Activation
-) -> None:
-    """Out = activation(out + others), each thread a part; size: (floats, threads)."""
-    e = frame.e
-    floats, threads = size
-    vectors = -(-floats // e.lanes)
-    for thread, (first, last) in enumerate(share_rows(vectors, threads)):
-        if first == last:
-            continue
-        with e.when(e.compare("eq", frame.thread, thread)):
-            whole = min(last, floats // e.lanes)
-
-            def one(i: "Value | int", lanes: int) -> None:
-                value = e.load_some(out, i, lanes)
-                for other in others:
-                    value = e.fadd(value, e.load_some(other, i, lanes))
-                e.store_some(activate(e, value, activation), out, i, lanes)
-
-            if first < whole:
-                with e.repeat(first * e.lanes, whole * e.lanes, e.lanes) as i:
-                    one(i, e.lanes)
-            if whole < last:
-                one(whole * e.lanes, floats - whole * e.lanes)
+def share_rows(height: int, threads: int) -> list[tuple[int, int]]:
+    """Which rows each thread makes."""
+    edges = [height * i // threads for i in range(threads + 1)]
+    return list(pairwise(edges))
 
 
 def wait(frame: Frame, threads: int) -> None:
     """All threads wait for each other."""
     if threads > 1:
         frame.e.line(f'call void @"{BARRIER}"({frame.barrier}, i64 {threads})')
-
-
-def shape_of(dims: Sequence[int]) -> Shape:
-    """(1, C, H, W) as a Shape."""
-    _, channels, height, width = dims
-    return Shape(height, width, channels)

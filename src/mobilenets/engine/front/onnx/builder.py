@@ -8,15 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mobilenets.engine.front.limits import Shape, check_runtime, check_size, quote
 from mobilenets.engine.front.onnx.reader import Model, Op
-from mobilenets.engine.front.onnx.stored import MAX_BYTES, Constant, check_size, quote
+from mobilenets.engine.front.onnx.stored import Constant
 from mobilenets.engine.ir.graph import Array, Node, Tensor
 from mobilenets.errors import WeightsError
 
 Value = Tensor | Constant
 """What a name stands for: known only when the network runs, or now."""
 
-Shape = tuple[int, ...]
 LARGEST_STEP = 2**20
 """Of strides, dilations and pads: far more than any network has, far less than overflows."""
 
@@ -247,27 +247,3 @@ class Call:
         self.builder.nodes.append(kind(name=self.title, inputs=names, output=output, **fields))
         self.builder.tensors[output] = tensor
         return tensor
-
-
-def check_runtime(shape: Sequence[int]) -> Shape:
-    """A shape that a running network can have: nothing empty, nothing too large."""
-    shape = check_size(shape, 4)
-    if 0 in shape:
-        raise WeightsError(f"empty tensors are not supported, got shape {shape}")
-    return shape
-
-
-def broadcast(first: Shape, second: Shape) -> Shape:
-    """The shape by numpy's rule, checked before there is anything to broadcast."""
-    rank = max(len(first), len(second))
-    pairs = zip(
-        (1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True
-    )
-    out = []
-    for a, b in pairs:
-        if a != b and 1 not in (a, b):
-            raise WeightsError(f"shapes {first} and {second} do not fit together")
-        out.append(b if a == 1 else a)
-    if math.prod(out) * 4 > MAX_BYTES:
-        raise WeightsError(f"a tensor can have {MAX_BYTES} bytes, got shape {tuple(out)}")
-    return tuple(out)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.engine.front.onnx.builder import Call, Shape, Value, broadcast
+from mobilenets.engine.front.limits import Shape, broadcast
+from mobilenets.engine.front.onnx.builder import Call, Value
 from mobilenets.engine.front.onnx.stored import DTYPES, Constant
 from mobilenets.engine.front.onnx.views import (
     concat_shape,

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.engine.front.onnx.builder import Call, Value, broadcast
+from mobilenets.engine.front.limits import broadcast
+from mobilenets.engine.front.onnx.builder import Call, Value
 from mobilenets.engine.ir.graph import Activate, Activation, Array, Binary, Tensor
 from mobilenets.engine.ir.reference import activate
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.engine.front.onnx.builder import Call, Shape, Value, broadcast
+from mobilenets.engine.front.limits import Shape, broadcast
+from mobilenets.engine.front.onnx.builder import Call, Value
 from mobilenets.engine.front.onnx.elementwise import scale_by, shift_by
 from mobilenets.engine.ir.graph import (
     Array,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from mobilenets.engine.front.limits import quote
 from mobilenets.engine.front.onnx import constants, elementwise, layers, resizing, views
 from mobilenets.engine.front.onnx.builder import Call, Value
-from mobilenets.engine.front.onnx.stored import quote
 from mobilenets.errors import WeightsError
 
 OPERATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {

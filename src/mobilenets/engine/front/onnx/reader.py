@@ -8,7 +8,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from mobilenets.engine.front.onnx.stored import MAX_RANK, Constant, Store, quote
+from mobilenets.engine.front.limits import MAX_RANK, quote
+from mobilenets.engine.front.onnx.stored import Constant, Store
 from mobilenets.errors import WeightsError
 
 OPSETS = range(6, 27)

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from mobilenets.engine.front.onnx.builder import Call, Shape, Value, check_runtime
+from mobilenets.engine.front.limits import Shape, check_runtime
+from mobilenets.engine.front.onnx.builder import Call, Value
 from mobilenets.engine.ir.graph import Expand, Resize, Slice, Tensor
 
 _ALIGNMENTS = {

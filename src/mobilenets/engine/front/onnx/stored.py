@@ -1,7 +1,6 @@
 """The arrays an ONNX file holds: their sizes are checked before any memory is asked for."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from mobilenets.engine.front.limits import MAX_BYTES, check_size, quote
 from mobilenets.errors import WeightsError
 
 Constant = NDArray[Any]
 """An array whose values are known before the network runs, of any type in `DTYPES`."""
 
-MAX_BYTES = 2**31
-MAX_RANK = 8
-_MAX_QUOTED = 60
 
 DTYPES: dict[int, type[np.generic]] = {
     TensorProto.FLOAT: np.float32,
@@ -35,23 +32,6 @@ _FIELDS: dict[int, str] = {
     TensorProto.DOUBLE: "double_data",
     TensorProto.INT64: "int64_data",
 }
-
-
-def quote(name: str) -> str:
-    """A name out of a file, on one line and not too long."""
-    return repr(name if len(name) <= _MAX_QUOTED else f"{name[:_MAX_QUOTED]}...")
-
-
-def check_size(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
-    """`shape` as plain ints; WeightsError where an array of it cannot be or is too large."""
-    if len(shape) > MAX_RANK:
-        raise WeightsError(f"at most {MAX_RANK} dimensions are supported, got {len(shape)}")
-    shape = tuple(int(size) for size in shape)
-    if any(size < 0 for size in shape):
-        raise WeightsError(f"dimensions must not be negative, got {shape}")
-    if math.prod(shape) * itemsize > MAX_BYTES:
-        raise WeightsError(f"a tensor can have {MAX_BYTES} bytes, got shape {shape}")
-    return shape
 
 
 class Store:

@@ -5,14 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mobilenets.engine.front.onnx.builder import (
-    LARGEST_STEP,
-    Call,
-    Shape,
-    Value,
-    broadcast,
-    check_runtime,
-)
+from mobilenets.engine.front.limits import Shape, broadcast, check_runtime
+from mobilenets.engine.front.onnx.builder import LARGEST_STEP, Call, Value
 from mobilenets.engine.ir.graph import (
     ArgMax,
     Concat,

@@ -26,6 +26,8 @@ Every counter that a thread spins on has a cache line of its own.
 has a barrier in it has no symbol to look up: an object file from the cache is complete in itself.
 """
 
+from mobilenets.engine.targets import arm, x86
+
 LINE = 64
 HEADER, ARRIVED, GENERATION, START, PENDING, DONE, JOB, LIBC, MUTEX, CONDITION, SLOTS = (
     *range(0, 8 * LINE, LINE),
@@ -37,7 +39,7 @@ SLEEPERS = 4  # within a signal
 WAKE, SPINS, IDLE_SPINS = 8, 16, 24  # within the header
 CONTEXT, THREADS, STOP = 8, 16, 24  # within the job
 
-FUTEX = {"x86_64": 202, "aarch64": 98}
+FUTEX = {"x86_64": x86.FUTEX, "aarch64": arm.FUTEX}
 """The number of Linux's futex system call; elsewhere a mutex and a condition do its work."""
 _LOCK = (
     "pthread_mutex_lock",

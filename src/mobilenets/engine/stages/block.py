@@ -13,85 +13,12 @@ from mobilenets.engine.ir.graph import LINEAR, Array, Conv
 from mobilenets.engine.kernels.depthwise import Row, depthwise_kernel
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels
+from mobilenets.engine.kernels.rows import Rows, Shape, Window, window_of, window_rows
 from mobilenets.engine.kernels.values import NULL, Index, Value
+from mobilenets.engine.stages.stage import Job
 from mobilenets.engine.targets.target import Target
 
 _RESIDENT = 16 * 1024  # floats
-
-
-@dataclass(frozen=True)
-class Shape:
-    """An image's height, width and channels."""
-
-    height: int
-    width: int
-    channels: int
-
-    @property
-    def row(self) -> int:
-        """Floats in a row."""
-        return self.width * self.channels
-
-    @property
-    def size(self) -> int:
-        """Floats in all."""
-        return self.height * self.row
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Where rows of an image lie: all of them, or the last `slots` in a ring."""
-
-    pointer: Value
-    step: int
-    slots: int
-    height: int
-
-    @property
-    def ring(self) -> bool:
-        """Whether rows are overwritten by later ones."""
-        return self.slots < self.height
-
-    def at(self, e: Emitter, row: Index) -> Value:
-        """The address of a row."""
-        slot = e.mod(row, self.slots) if self.ring else row
-        return e.at(self.pointer, e.mul(slot, self.step))
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a stage: rows [first, first + count) from inputs prepared in [begin, end)."""
-
-    stage: int
-    first: int
-    count: int
-    begin: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Window:
-    """Which input rows an output row reads."""
-
-    size: int
-    stride: int
-    dilation: int
-    before: int
-    height: int
-
-    def first(self, row: int) -> int:
-        """The first input row that exists, of those that `row` reads."""
-        return max(0, row * self.stride - self.before)
-
-    def stop(self, row: int) -> int:
-        """One past the last input row that exists, of those that `row` reads."""
-        last = row * self.stride - self.before + (self.size - 1) * self.dilation
-        return max(0, min(self.height, last + 1))
-
-
-def window_of(conv: Conv, height: int) -> Window:
-    """The rows that a convolution's output rows read."""
-    return Window(conv.weight.shape[2], conv.strides[0], conv.dilations[0], conv.pads[0], height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,43 +197,3 @@ class BlockStage:
     def bias_offset(self, target: Target) -> int:
         """Where the projection's bias lies in the weights, in floats; zeros follow it."""
         return (sum(self._sizes(target)) + self._width(target)) * self.groups(target)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a stage's code is given: buffers, and the rows to make (`Call`'s words).
-
-    `flat`: all rows at once, so that pixels follow each other; `shared`: one ring for all groups;
-    `share`: the groups to do, as partial sums.
-    """
-
-    source: Rows
-    target: Rows
-    weights: Value
-    bias: Value
-    ring: Value
-    work: Value
-    zeros: Value
-    slots: int
-    first: Index
-    count: int
-    begin: Index
-    end: Index
-    flat: bool = False
-    shared: bool = False
-    share: tuple[int, int] | None = None
-
-
-def window_rows(e: Emitter, window: Window, source: Rows, row: Index, zeros: Value) -> list[Value]:
-    """Addresses of the input rows that an output row reads; zeros where there is none."""
-    result = []
-    for i in range(window.size):
-        at = e.sub(e.add(e.mul(row, window.stride), i * window.dilation), window.before)
-        if isinstance(at, int):
-            result.append(source.at(e, at) if 0 <= at < window.height else zeros)
-            continue
-        address = e.select(e.compare("slt", at, window.height), source.at(e, at), zeros)
-        if i * window.dilation < window.before:
-            address = e.select(e.compare("sge", at, 0), address, zeros)
-        result.append(address)
-    return result

@@ -7,15 +7,10 @@ import numpy as np
 from mobilenets.engine.ir.graph import Array, Conv
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels
-from mobilenets.engine.kernels.values import NULL, Index, Value, literal
-from mobilenets.engine.steps.block import (
-    Job,
-    Rows,
-    Shape,
-    Window,
-    window_of,
-    window_rows,
-)
+from mobilenets.engine.kernels.memory import copy, fill
+from mobilenets.engine.kernels.rows import Rows, Shape, Window, window_of, window_rows
+from mobilenets.engine.kernels.values import NULL, Index, Value
+from mobilenets.engine.stages.stage import Job
 from mobilenets.engine.targets.target import Target
 
 
@@ -143,29 +138,3 @@ class ConvStage:
             fill(e, c, left * inner)
             copy(e, a, e.at(c, left * inner), width)
             fill(e, e.at(c, left * inner + width), right * inner)
-
-
-def copy(e: Emitter, source: Value, target: Value, count: int) -> None:
-    """Copy floats."""
-    whole = count - count % e.lanes
-    if whole:
-        with e.repeat(0, whole, e.lanes) as i:
-            e.store(e.load(source, i), target, i)
-    if count > whole:
-        tail = count - whole
-        e.store_some(e.load_some(source, whole, tail), target, whole, tail)
-
-
-def fill(e: Emitter, target: Value, count: int, value: float = 0.0) -> None:
-    """Write the same number `count` times."""
-    if count < e.lanes // 2:
-        for place in range(count):
-            e.store(Value("float", literal(value)), target, place)
-        return
-    splat = e.splat(value)
-    whole = count - count % e.lanes
-    if whole:
-        with e.repeat(0, whole, e.lanes) as i:
-            e.store(splat, target, i)
-    if count > whole:
-        e.store_some(splat, target, whole, count - whole)

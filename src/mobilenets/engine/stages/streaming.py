@@ -6,10 +6,10 @@ through; the same simulation says how many rows each ring must hold.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
-from mobilenets.engine.steps.block import BlockStage, Call
-from mobilenets.engine.steps.convolution import ConvStage
+from mobilenets.engine.stages.block import BlockStage
+from mobilenets.engine.stages.convolution import ConvStage
+from mobilenets.engine.stages.stage import Call
 
 Stage = BlockStage | ConvStage
 
@@ -73,12 +73,6 @@ class Streaming:
         low = min(self._ready[index], y if self._cuts(index) else end) if stage.prepares else first
         held = self._next[index - 1] - low
         self.between[index - 1] = max(self.between[index - 1], held)
-
-
-def share_rows(height: int, threads: int) -> list[tuple[int, int]]:
-    """Which rows each thread makes."""
-    edges = [height * i // threads for i in range(threads + 1)]
-    return list(pairwise(edges))
 
 
 def merge(parts: Sequence[Streaming]) -> tuple[list[int], list[int]]:

@@ -1,0 +1,74 @@
+"""A planned network as LLVM text: one function that calls its steps one after the other."""
+
+from functools import lru_cache
+
+from llvmlite import ir
+
+from mobilenets.engine.codegen.abi import ARENA, CLOCK, FUNCTION, INPUT, OUTPUTS, WEIGHTS
+from mobilenets.engine.codegen.sync import declare_barrier
+from mobilenets.engine.kernels.emit import Emitter, Module
+from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.plan.program import SCRATCH, Program
+from mobilenets.engine.steps.step import Frame, wait
+from mobilenets.engine.targets import arm
+
+
+def generate(program: Program) -> str:
+    """The program as LLVM assembly."""
+    module = Module(program.target)
+    parameters = ["ptr", "i64", "i64", "ptr"]
+    module.function(FUNCTION, parameters, lambda e, p: _network(e, program, p), public=True)
+    text = str(module)
+    return text + _barrier_text() if program.threads > 1 else text
+
+
+@lru_cache
+def _barrier_text() -> str:
+    module = ir.Module()
+    declare_barrier(module)
+    lines = str(module).splitlines()
+    kept = [line for line in lines if not line.startswith((";", "target", "source_filename"))]
+    return "\n".join(kept) + "\n"
+
+
+def _network(e: Emitter, program: Program, p: list[Value]) -> None:
+    """The steps one after the other, a barrier and a look at the clock after each."""
+    context, thread, _, barrier = p
+    arena, weights, clock, source = (
+        e.load(e.at(context, slot, "ptr"), 0, "ptr") for slot in (ARENA, WEIGHTS, CLOCK, INPUT)
+    )
+    outside = {program.graph.input: source}
+    for i, name in enumerate(program.lowered.outputs):
+        outside[name] = e.load(e.at(context, OUTPUTS + i, "ptr"), 0, "ptr")
+    _tick(e, clock, thread, 0)
+    for index, entry in enumerate(program.entries):
+        step = entry.step
+        names = (*step.inputs, step.output)
+        tensors = {}
+        for name in names:
+            root, offset = program.roots.get(name, (name, 0))
+            held = outside.get(root)
+            start = e.at(arena, program.plan.offsets[root]) if held is None else held
+            tensors[name] = e.at(start, offset)
+        scratch = program.plan.offsets.get(SCRATCH + step.name, 0)
+        frame = Frame(
+            e, tensors, e.at(weights, program.weight_offsets[index]), e.at(arena, scratch),
+            thread, e.at(weights, program.zeros), barrier,
+        )  # fmt: skip
+        step.emit(frame)
+        wait(frame, program.threads)
+        _tick(e, clock, thread, index + 1)
+
+
+def _tick(e: Emitter, clock: Value, thread: Value, index: int) -> None:
+    """The first thread notes the time stamp counter."""
+    with e.when(e.compare("eq", thread, 0)):
+        if e.module.target.triple.startswith(arm.NAMES):
+            # The counter that programs may read; assembly would need LLVM's parser of it.
+            e.module.declare("i64", "llvm.read_volatile_register.i64", "metadata")
+            register = 'metadata !{!"cntvct_el0"}'
+            now = e.value("i64", f"call i64 @llvm.read_volatile_register.i64({register})")
+        else:
+            e.module.declare("i64", "llvm.readcyclecounter")
+            now = e.value("i64", "call i64 @llvm.readcyclecounter()")
+        e.store(now, e.at(clock, index, "i64"))

@@ -1,0 +1,41 @@
+"""Runs of floats one after the other in memory: copied, filled, scaled."""
+
+from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.nest import Nest, emit_nest, read, write
+from mobilenets.engine.kernels.values import Value, literal
+
+
+def copy(e: Emitter, source: Value, target: Value, count: int) -> None:
+    """Copy floats."""
+    whole = count - count % e.lanes
+    if whole:
+        with e.repeat(0, whole, e.lanes) as i:
+            e.store(e.load(source, i), target, i)
+    if count > whole:
+        tail = count - whole
+        e.store_some(e.load_some(source, whole, tail), target, whole, tail)
+
+
+def fill(e: Emitter, target: Value, count: int, value: float = 0.0) -> None:
+    """Write the same number `count` times."""
+    if count < e.lanes // 2:
+        for place in range(count):
+            e.store(Value("float", literal(value)), target, place)
+        return
+    splat = e.splat(value)
+    whole = count - count % e.lanes
+    if whole:
+        with e.repeat(0, whole, e.lanes) as i:
+            e.store(splat, target, i)
+    if count > whole:
+        e.store_some(splat, target, whole, count - whole)
+
+
+def scale(e: Emitter, pointer: Value, count: int, factor: float) -> None:
+    """Multiply floats in place."""
+
+    def body(p: list[Value], lanes: int) -> None:
+        value = Value("float", literal(factor)) if lanes == 0 else e.splat(factor)
+        write(e, e.fmul(read(e, p[0], 1, lanes), value), p[0], lanes)
+
+    emit_nest(e, Nest((count,), ((1,),)), [pointer], body)

@@ -1,0 +1,170 @@
+"""Steps of a compiled network: what runs between two barriers, on all threads at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mobilenets.engine.ir.graph import Array
+from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.rows import Rows
+from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.stages.block import BlockStage
+from mobilenets.engine.stages.stage import Job
+from mobilenets.engine.stages.streaming import Stage, Streaming, merge
+from mobilenets.engine.steps.step import Frame, Step, round_up, share_rows
+from mobilenets.engine.targets.target import Target
+
+
+class ChainStep(Step):
+    """One stage or several, streamed row by row; each thread makes a range of the last rows."""
+
+    kind = "rows"
+
+    def __init__(
+        self, name: str, stages: Sequence[Stage], strips: Sequence[int],
+        inputs: tuple[str, ...], output: str, threads: int,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.stages = stages
+        heights = [stage.target.height for stage in stages]
+        self.strips = [min(pair) for pair in zip(strips, heights, strict=True)]
+        height = stages[-1].target.height
+        shares = [share for share in share_rows(height, threads) if share[0] < share[1]]
+        self.parts = [Streaming(stages, self.strips).run(*share) for share in shares]
+        self.prepared, self.between = merge(self.parts)
+
+    def describe(self) -> str:
+        """The schedule in words."""
+        parts = []
+        for stage, strip in zip(self.stages, self.strips, strict=True):
+            if isinstance(stage, BlockStage):
+                parts.append(f"rows {strip} x {stage.group}")
+            else:
+                parts.append("rows")
+        return " > ".join(parts)
+
+    def weights(self, target: Target) -> list[Array]:
+        """Each stage's, from a cache line on."""
+        parts: list[Array] = []
+        for stage in self.stages:
+            own = stage.pack(target)
+            size = sum(part.size for part in own)
+            parts += [*own, np.zeros(round_up(size) - size, np.float32)]
+        return parts
+
+    def _weight_offsets(self, target: Target) -> list[int]:
+        sizes = [round_up(sum(p.size for p in stage.pack(target))) for stage in self.stages]
+        return [sum(sizes[:i]) for i in range(len(sizes))]
+
+    def _layout(self, target: Target) -> tuple[list[tuple[int, int, int]], int]:
+        """Scratch offsets per stage: its ring, its work, the ring it writes; and the whole."""
+        at, result = 0, []
+        for i, stage in enumerate(self.stages):
+            sizes = [
+                stage.ring_floats(target, self.prepared[i], shared=self.flat),
+                stage.work_floats(target, self.strips[i]),
+                self.between[i] * stage.target.row if i < len(self.between) else 0,
+            ]
+            offsets = []
+            for size in sizes:
+                offsets.append(at)
+                at += round_up(size)
+            result.append((offsets[0], offsets[1], offsets[2]))
+        return result, at
+
+    def in_place(self, target: Target) -> bool:
+        """A shortcut's rows are read, expanded, before their outputs are written over them."""
+        stage = self.stages[0]
+        alone = len(self.stages) == len(self.parts) == 1 and isinstance(stage, BlockStage)
+        return alone and stage.shortcut and stage.groups(target) == 1  # type: ignore[union-attr]
+
+    @property
+    def flat(self) -> bool:
+        """Whether a single thread makes a single stage's rows all at once, from all rows there are.
+
+        A stride may leave the last rows unread; then the ring has no place for them.
+        """
+        whole = len(self.parts) == 1 and len(self.parts[0].calls) == 1
+        alone = whole and len(self.stages) == 1
+        return alone and self.prepared[0] == self.stages[0].source.height
+
+    def scratch(self, target: Target) -> int:
+        """Every thread's rings and work."""
+        return self._layout(target)[1] * len(self.parts)
+
+    @property
+    def zero_floats(self) -> int:
+        """The widest stage's."""
+        return max(stage.zero_floats for stage in self.stages)
+
+    def emit(self, frame: Frame) -> None:
+        """Walk through this thread's part of the table of calls."""
+        e = frame.e
+        layout, step = self._layout(e.module.target)
+        scratch = e.at(frame.scratch, e.mul(frame.thread, step))
+        if self.flat:
+            call = self.parts[0].calls[0]
+            function = self._function(e, 0, call.count, layout, frame)
+            with e.when(e.compare("eq", frame.thread, 0)):
+                arguments = self._arguments(frame, frame.scratch)
+                e.call(function, *arguments, call.first, call.begin, call.end)
+            return
+        variants = sorted({(c.stage, c.count) for part in self.parts for c in part.calls})
+        rows = [
+            number
+            for part in self.parts
+            for c in part.calls
+            for number in (variants.index((c.stage, c.count)), c.first, c.begin, c.end)
+        ]
+        ends = list(np.cumsum([len(part.calls) for part in self.parts]))
+        table = e.module.table(f"calls_{self.name}", rows)
+        bounds = e.module.table(f"bounds_{self.name}", [0, *map(int, ends)])
+        with e.when(e.compare("slt", frame.thread, len(self.parts))):
+            start = e.load_index(bounds, frame.thread)
+            stop = e.load_index(bounds, e.add(frame.thread, 1))
+            with e.repeat(start, stop) as i:
+                at = e.mul(i, 4)
+                which, first, begin, end = (e.load_index(table, e.add(at, k)) for k in range(4))
+                for number, (stage, count) in enumerate(variants):
+                    with e.when(e.compare("eq", which, number)):
+                        function = self._function(e, stage, count, layout, frame)
+                        e.call(function, *self._arguments(frame, scratch), first, begin, end)
+
+    def _arguments(self, frame: Frame, scratch: Value) -> list[Value]:
+        source, target = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        return [source, target, frame.weights, scratch, frame.zeros]
+
+    def _function(
+        self, e: Emitter, index: int, count: int, layout: list[tuple[int, int, int]], frame: Frame
+    ) -> str:
+        """A function that makes `count` rows of a stage."""
+        stage = self.stages[index]
+        offset = self._weight_offsets(e.module.target)[index]
+
+        def body(inner: Emitter, p: list[Value]) -> None:
+            source, target, weights, scratch, zeros, first, begin, end = p
+            ring, work, _ = layout[index]
+            if index:
+                before = self.stages[index - 1].target
+                held = inner.at(scratch, layout[index - 1][2])
+                inputs = Rows(held, before.row, self.between[index - 1], before.height)
+            else:
+                planar = getattr(stage, "planar", False)
+                step = stage.source.width if planar else stage.source.row
+                inputs = Rows(source, step, stage.source.height, stage.source.height)
+            shape = stage.target
+            if index < len(self.between):
+                held = inner.at(scratch, layout[index][2])
+                outputs = Rows(held, shape.row, self.between[index], shape.height)
+            else:
+                outputs = Rows(target, shape.row, shape.height, shape.height)
+            own = inner.at(weights, offset)
+            job = Job(
+                inputs, outputs, own, inner.at(own, stage.bias_offset(e.module.target)),
+                inner.at(scratch, ring), inner.at(scratch, work), zeros, self.prepared[index],
+                0 if self.flat else first, count, begin, end, flat=self.flat, shared=self.flat,
+            )  # fmt: skip
+            stage.emit(inner, job)
+
+        name = f"{self.name}_stage{index}_rows{count}"
+        return e.module.function(name, ["ptr"] * 5 + ["i64"] * 3, body)

@@ -1,0 +1,100 @@
+"""Steps that work element by element: copies into other layouts, activations, sums, products."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from mobilenets.engine.ir.graph import Activation, Array
+from mobilenets.engine.kernels.activate import activate
+from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.memory import fill
+from mobilenets.engine.kernels.nest import Nest, emit_nest, read, write
+from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.steps.step import Frame, Step
+from mobilenets.engine.targets.target import Target
+
+
+class CopyStep(Step):
+    """Elements from one layout to another: what transposes, slices, concatenations and pads need.
+
+    `parts`: (input's index, nest of (output, input), offset in the output, in the input).
+    """
+
+    kind = "copy"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        parts: Sequence[tuple[int, Nest, int, int]], filled: tuple[int, float] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.parts, self.filled = parts, filled
+
+    def emit(self, frame: Frame) -> None:
+        """Fill with the pads' value if there are any, on one thread, then copy."""
+        e = frame.e
+        out = frame.tensors[self.output]
+
+        def copies(part: tuple[Value, int] | None) -> None:
+            for index, nest, to, start in self.parts:
+                source = e.at(frame.tensors[self.inputs[index]], start)
+                last = nest.collapsed().steps[1][-1:] or (1,)
+                emit_nest(
+                    e, nest, [e.at(out, to), source],
+                    partial(_copy, e, last[0]), part,
+                )  # fmt: skip
+
+        if self.filled is None:
+            copies((frame.thread, self.threads))
+            return
+        with e.when(e.compare("eq", frame.thread, 0)):
+            fill(e, out, *self.filled)
+            copies(None)
+
+
+def _copy(e: Emitter, step: int, p: list[Value], lanes: int) -> None:
+    write(e, read(e, p[1], step, lanes), p[0], lanes)
+
+
+class MapStep(Step):
+    """Elementwise: an activation of one input, or the sum or product of two with broadcasting."""
+
+    kind = "map"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int, nest: Nest,
+        operation: str | Activation, constant: Array | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.nest, self.operation, self.constant = nest, operation, constant
+
+    def in_place(self, target: Target) -> bool:
+        """Where all that is read of that buffer is read in the output's order."""
+        made, *steps = self.nest.collapsed().steps
+        read = zip(steps, self.inputs, strict=False)
+        return all(step == made for step, name in read if name == self.inputs[0])
+
+    def weights(self, target: Target) -> list[Array]:
+        """The constant operand."""
+        return [] if self.constant is None else [self.constant.ravel()]
+
+    def emit(self, frame: Frame) -> None:
+        """One nest over the output."""
+        e = frame.e
+        pointers = [frame.tensors[name] for name in (self.output, *self.inputs)]
+        if self.constant is not None:
+            pointers.append(frame.weights)
+        nest = self.nest.collapsed()
+        last = [steps[-1] if steps else 1 for steps in nest.steps]
+
+        def body(p: list[Value], lanes: int) -> None:
+            values = [read(e, q, s, lanes) for q, s in zip(p[1:], last[1:], strict=True)]
+            if isinstance(self.operation, Activation):
+                single = lanes == 0
+                value = e.splat(values[0]) if single else values[0]
+                result = activate(e, value, self.operation)
+                if single:
+                    result = e.value("float", f"extractelement {result}, i32 0")
+            else:
+                result = (e.fadd if self.operation == "add" else e.fmul)(*values)
+            write(e, result, p[0], lanes)
+
+        emit_nest(e, nest, pointers, body, (frame.thread, self.threads))

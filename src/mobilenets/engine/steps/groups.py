@@ -1,0 +1,107 @@
+"""A block on the whole map, groups of channels one after the other."""
+
+from mobilenets.engine.ir.graph import Activation, Array
+from mobilenets.engine.kernels.activate import activate
+from mobilenets.engine.kernels.rows import Rows
+from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.stages.block import BlockStage
+from mobilenets.engine.stages.stage import Job
+from mobilenets.engine.steps.step import Frame, Step, round_up, share_rows, wait
+from mobilenets.engine.targets.target import Target
+
+
+class GroupsStep(Step):
+    """A block on the whole map, groups of channels shared out; partial sums are added up."""
+
+    kind = "groups"
+
+    def __init__(
+        self, name: str, stage: BlockStage, inputs: tuple[str, ...], output: str, threads: int
+    ) -> None:
+        self.name, self.inputs, self.output = name, inputs, output
+        self.stage, self.threads = stage, threads
+
+    def describe(self, target: Target) -> str:
+        """The schedule in words."""
+        return f"groups {self.stage.groups(target)} x {self.stage.group}"
+
+    def weights(self, target: Target) -> list[Array]:
+        """The block's."""
+        return self.stage.pack(target)
+
+    def _layout(self, target: Target) -> tuple[int, int, int]:
+        stage = self.stage
+        ring = round_up(stage.ring_floats(target, stage.source.height, shared=True))
+        work = round_up(stage.work_floats(target, stage.target.height))
+        return ring, work, round_up(stage.target.size)
+
+    def _workers(self, target: Target) -> int:
+        """Threads that have a group; the others only help to add up."""
+        return min(self.threads, self.stage.groups(target))
+
+    def scratch(self, target: Target) -> int:
+        """Each worker's group, and the partial sums of all but the first."""
+        ring, work, sums = self._layout(target)
+        workers = self._workers(target)
+        return workers * (ring + work) + (workers - 1) * sums
+
+    @property
+    def zero_floats(self) -> int:
+        """The block's."""
+        return self.stage.zero_floats
+
+    def emit(self, frame: Frame) -> None:
+        """Each thread its groups, then its part of the sums."""
+        e, stage = frame.e, self.stage
+        target = e.module.target
+        ring, work, sums = self._layout(target)
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        shape, high = stage.target, stage.source.height
+        bias = e.at(frame.weights, stage.bias_offset(target))
+        padded = round_up(shape.channels, target.lanes)
+        workers = self._workers(target)
+        edges = share_rows(stage.groups(target), workers)
+        partial = e.at(frame.scratch, workers * (ring + work))
+        for thread, share in enumerate(edges):
+            with e.when(e.compare("eq", frame.thread, thread)):
+                own = e.at(frame.scratch, thread * (ring + work))
+                to = out if thread == 0 else e.at(partial, (thread - 1) * sums)
+                job = Job(
+                    Rows(source, stage.source.row, high, high),
+                    Rows(to, shape.row, shape.height, shape.height), frame.weights,
+                    bias if thread == 0 else e.at(bias, padded), own, e.at(own, ring),
+                    frame.zeros, high, 0, shape.height, 0, high, flat=True, shared=True,
+                    share=share,
+                )  # fmt: skip
+                stage.emit(e, job)
+        wait(frame, self.threads)
+        others = [e.at(partial, i * sums) for i in range(workers - 1)]
+        if stage.shortcut:
+            others.append(source)
+        add_up(frame, out, others, (shape.size, self.threads), stage.project.activation)
+
+
+def add_up(
+    frame: Frame, out: Value, others: list[Value], size: tuple[int, int], activation: Activation
+) -> None:
+    """Out = activation(out + others), each thread a part; size: (floats, threads)."""
+    e = frame.e
+    floats, threads = size
+    vectors = -(-floats // e.lanes)
+    for thread, (first, last) in enumerate(share_rows(vectors, threads)):
+        if first == last:
+            continue
+        with e.when(e.compare("eq", frame.thread, thread)):
+            whole = min(last, floats // e.lanes)
+
+            def one(i: "Value | int", lanes: int) -> None:
+                value = e.load_some(out, i, lanes)
+                for other in others:
+                    value = e.fadd(value, e.load_some(other, i, lanes))
+                e.store_some(activate(e, value, activation), out, i, lanes)
+
+            if first < whole:
+                with e.repeat(first * e.lanes, whole * e.lanes, e.lanes) as i:
+                    one(i, e.lanes)
+            if whole < last:
+                one(whole * e.lanes, floats - whole * e.lanes)

@@ -1,0 +1,166 @@
+"""Steps besides convolutions: sums, activations, copies, pools, means, softmax, best indices."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mobilenets.engine.ir.graph import Pool
+from mobilenets.engine.kernels.activate import sqrt
+from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.nest import Nest, emit_nest, write
+from mobilenets.engine.kernels.rows import Shape
+from mobilenets.engine.kernels.values import Index, Value, literal
+from mobilenets.engine.steps.step import Frame, Step, share_rows
+
+
+class ReduceStep(Step):
+    """Mean, sum or length over some axes, each (size, step); a nest of (output, input)."""
+
+    kind = "reduce"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        nest: Nest, axes: Sequence[tuple[int, int]], operation: str,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.nest, self.axes, self.operation = nest, axes, operation
+
+    def emit(self, frame: Frame) -> None:
+        """For each output, or vector of outputs, sum over the axes; then divide, or the root."""
+        e = frame.e
+        pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
+        count = int(np.prod([size for size, _ in self.axes], dtype=np.int64))
+
+        def body(p: list[Value], lanes: int) -> None:
+            zero = e.splat(0.0) if lanes else Value("float", "0.0")
+            total = self._sum(e, p[1], lanes, list(self.axes), zero)
+            if self.operation == "mean":
+                factor = e.splat(1 / count) if lanes else Value("float", literal(1 / count))
+                total = e.fmul(total, factor)
+            write(e, sqrt(e, total) if self.operation == "l2" else total, p[0], lanes)
+
+        emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
+
+    def _sum(
+        self, e: Emitter, pointer: Value, lanes: int, axes: list[tuple[int, int]], total: Value
+    ) -> Value:
+        if not axes:
+            value = e.load_some(pointer, 0, lanes) if lanes else e.load(pointer, 0, "float")
+            return e.fma(value, value, total) if self.operation == "l2" else e.fadd(total, value)
+        size, step = axes[0]
+
+        def turn(i: Index, held: list[Value]) -> list[Value]:
+            return [self._sum(e, e.at(pointer, e.mul(i, step)), lanes, axes[1:], held[0])]
+
+        return e.loop(0, size, 1, turn, [total])[0]
+
+
+class PoolStep(Step):
+    """Average or maximum over windows, channels last."""
+
+    kind = "pool"
+
+    def __init__(
+        self, name: str, pool: Pool, inputs: tuple[str, ...], source: Shape, target: Shape,
+        threads: int,
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output = name, inputs, pool.output
+        self.pool, self.source, self.target, self.threads = pool, source, target, threads
+
+    def emit(self, frame: Frame) -> None:
+        """Rows shared out; windows at the edges read fewer inputs."""
+        e, wide = frame.e, (0, self.target.width)
+        for thread, rows in enumerate(share_rows(self.target.height, self.threads)):
+            if rows[0] == rows[1]:
+                continue
+            with e.when(e.compare("eq", frame.thread, thread)):
+                for y, top, high in self._windows(e, 0, rows):
+                    for x, left, count in self._windows(e, 1, wide):
+                        self._window(frame, (y, x), (top, left), (high, count))
+
+    def _windows(
+        self, e: Emitter, axis: int, part: tuple[int, int]
+    ) -> Iterator[tuple[Index, Index, int]]:
+        """Where a window is, its first input and how many: edges one by one, the rest in a loop."""
+        size, pool = (self.source.height, self.source.width)[axis], self.pool
+        kernel, stride, pad = pool.kernel[axis], pool.strides[axis], pool.pads[axis]
+        whole = []
+        for at in range(*part):
+            first, last = at * stride - pad, at * stride - pad + kernel
+            if first >= 0 and last <= size:
+                whole.append(at)
+            else:
+                yield at, max(first, 0), min(last, size) - max(first, 0)
+        if whole:
+            with e.repeat(whole[0], whole[-1] + 1) as index:
+                yield index, e.sub(e.mul(index, stride), pad), kernel
+
+    def _window(
+        self, frame: Frame, place: tuple[Index, Index], first: tuple[Index, Index],
+        size: tuple[int, int],
+    ) -> None:  # fmt: skip
+        e, pool, shape = frame.e, self.pool, self.source
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        (y, x), (top, left), (high, wide) = place, first, size
+        taken = pool.kernel[0] * pool.kernel[1] if pool.count_pads else high * wide
+        to = e.at(out, e.add(e.mul(y, self.target.row), e.mul(x, shape.channels)))
+        start = e.at(source, e.add(e.mul(top, shape.row), e.mul(left, shape.channels)))
+        sources = [e.at(start, row * shape.row) for row in range(high)]
+
+        def body(p: list[Value], lanes: int) -> None:
+            values = [
+                e.load_some(q, j * shape.channels, lanes)
+                if lanes
+                else e.load(q, j * shape.channels, "float")
+                for q in p[1:]
+                for j in range(wide)
+            ]
+            total = values[0]
+            for value in values[1:]:
+                total = largest(e, total, value) if pool.kind == "max" else e.fadd(total, value)
+            if pool.kind == "average":
+                factor = e.splat(1 / taken) if lanes else Value("float", literal(1 / taken))
+                total = e.fmul(total, factor)
+            write(e, total, p[0], lanes)
+
+        nest = Nest((shape.channels,), tuple((1,) for _ in range(len(sources) + 1)))
+        emit_nest(e, nest, [to, *sources], body)
+
+
+def largest(e: Emitter, x: Value, y: Value) -> Value:
+    """max(x, y); NaN where either is."""
+    bits = "i1" if x.type == "float" else f"<{e.lanes} x i1>"
+    unknown = e.value(bits, f"fcmp uno {y}, {y.text}")
+    return e.select(unknown, y, e.at_least(x, y))
+
+
+class ArgMaxStep(Step):
+    """The index (int64) of the first largest element; a nest of (output, input)."""
+
+    kind = "argmax"
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
+        nest: Nest, axis: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        self.nest, self.axis = nest, axis
+
+    def emit(self, frame: Frame) -> None:
+        """Element by element; outputs are two floats wide, as the nest's steps say."""
+        e = frame.e
+        size, step = self.axis
+
+        def body(p: list[Value], lanes: int) -> None:
+            def turn(i: Index, held: list[Value]) -> list[Value]:
+                best, where = held
+                value = e.load(p[1], e.mul(i, step), "float")
+                over = e.value("i1", f"fcmp ogt {value}, {best.text}")
+                return [e.select(over, value, best), e.choose(over, i, where)]
+
+            first = e.load(p[1], 0, "float")
+            result = e.loop(1, size, 1, turn, [first, Value("i64", "0")])
+            e.store(result[1], p[0])
+
+        pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
+        emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
