@@ -18,7 +18,7 @@ from llvmlite import binding, ir
 
 from mobilenets.engine.codegen.sync import declare_barrier
 from mobilenets.engine.run import pool as module
-from mobilenets.engine.run.pool import Pool
+from mobilenets.engine.run.pool import ThreadPool
 
 ROOT = Path(__file__).parents[2]
 CELLS = 2
@@ -115,7 +115,7 @@ def context(threads: int, rounds: int = 1) -> np.ndarray:
     return cells
 
 
-def check_exchange(pool: Pool, kernels: dict[str, int], rounds: int = 50) -> None:
+def check_exchange(pool: ThreadPool, kernels: dict[str, int], rounds: int = 50) -> None:
     cells = context(pool.threads, rounds)
     pool.run(kernels["exchange"], cells.ctypes.data)
     last = (rounds - 1) * pool.threads + np.arange(pool.threads)
@@ -130,7 +130,7 @@ def play(name: str, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-def idle(pool: Pool, kernels: dict[str, int]) -> None:
+def idle(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """Writes the processor time of 0.3 s of sleep after a run."""
     check_exchange(pool, kernels)
     time.sleep(0.05)
@@ -139,7 +139,7 @@ def idle(pool: Pool, kernels: dict[str, int]) -> None:
     sys.stdout.write(str(time.process_time() - before))
 
 
-def fork(pool: Pool, kernels: dict[str, int]) -> None:
+def fork(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """A child, and a child of that, use the pool; the parent still can."""
     check_exchange(pool, kernels)
     child = os.fork()
@@ -154,7 +154,7 @@ def fork(pool: Pool, kernels: dict[str, int]) -> None:
         os._exit(0)
 
 
-def fork_in_run(pool: Pool, kernels: dict[str, int]) -> None:
+def fork_in_run(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """Forks while another thread is inside run(): the child neither waits nor crashes."""
     stop = threading.Event()
 
@@ -175,7 +175,7 @@ def fork_in_run(pool: Pool, kernels: dict[str, int]) -> None:
     worker.join()
 
 
-def fork_in_compile(pool: Pool, kernels: dict[str, int]) -> None:
+def fork_in_compile(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """Forks while another thread is inside LLVM: the child can compile too."""
     stop = threading.Event()
 
@@ -196,7 +196,7 @@ def fork_in_compile(pool: Pool, kernels: dict[str, int]) -> None:
     worker.join()
 
 
-def interrupt(pool: Pool, kernels: dict[str, int]) -> None:
+def interrupt(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """Ctrl-C in the middle of a run: the run ends whole, then the exception comes."""
     cells = context(pool.threads, rounds=300_000_000)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -210,20 +210,20 @@ def interrupt(pool: Pool, kernels: dict[str, int]) -> None:
         sys.stdout.write("interrupted")
 
 
-def exit_at_once(pool: Pool, kernels: dict[str, int]) -> None:
+def exit_at_once(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """The end of the program while the workers still spin."""
     check_exchange(pool, kernels)
     sys.exit(3)
 
 
-def exit_while_spinning(pool: Pool, kernels: dict[str, int]) -> None:
+def exit_while_spinning(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """The same, with workers that still look for work when the interpreter has cleaned up."""
     module.IDLE_SECONDS = 60.0
     check_exchange(pool, kernels)
     sys.exit(3)
 
 
-def exit_in_thread(pool: Pool, kernels: dict[str, int]) -> None:
+def exit_in_thread(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """sys.exit ends a thread; the program ends with the pool alive and the pool still works."""
 
     def work() -> None:
@@ -237,7 +237,7 @@ def exit_in_thread(pool: Pool, kernels: dict[str, int]) -> None:
     sys.exit(3)
 
 
-def exit_in_run(pool: Pool, kernels: dict[str, int]) -> None:
+def exit_in_run(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """The end of the program while a daemon thread is inside run()."""
 
     def work() -> None:
@@ -249,7 +249,7 @@ def exit_in_run(pool: Pool, kernels: dict[str, int]) -> None:
     sys.exit(3)
 
 
-SCENES: dict[str, Callable[[Pool, dict[str, int]], None]] = {
+SCENES: dict[str, Callable[[ThreadPool, dict[str, int]], None]] = {
     scene.__name__: scene
     for scene in (
         idle,
@@ -267,5 +267,5 @@ SCENES: dict[str, Callable[[Pool, dict[str, int]], None]] = {
 
 if __name__ == "__main__":
     # Kept by a global name: alive until the interpreter itself goes.
-    POOL, KERNELS = Pool(int(sys.argv[2]) if len(sys.argv) > 2 else 3), build()
+    POOL, KERNELS = ThreadPool(int(sys.argv[2]) if len(sys.argv) > 2 else 3), build()
     SCENES[sys.argv[1]](POOL, KERNELS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mobilenets.engine.run import cache as module
-from mobilenets.engine.run.cache import PAGE, Cache, Entry, key_of
+from mobilenets.engine.run.cache import PAGE, Cache, CacheEntry, key_of
 
 ROOT = Path(__file__).parents[2]
 KEY = key_of("a network")
@@ -34,7 +34,7 @@ def only_file(cache: Cache) -> Path:
     return path
 
 
-def same(entry: Entry | None) -> bool:
+def same(entry: CacheEntry | None) -> bool:
     assert entry is not None
     assert entry.weights.dtype == np.float32
     assert entry.weights.ctypes.data % 64 == 0

@@ -6,7 +6,7 @@ import torch
 
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.graph import Concat
-from mobilenets.engine.passes.fuse import Block, fuse, inputs_of
+from mobilenets.engine.passes.fuse import FusedBlock, fuse, inputs_of
 from mobilenets.engine.passes.order import thrifty
 from mobilenets.engine.plan.program import Program, prepare
 from mobilenets.engine.plan.schedule import BlockShape, Schedule, choose
@@ -110,7 +110,7 @@ def planned(data: bytes, threads: int = 1) -> Program:
 
 
 def test_the_tapped_expansion_is_by_itself_and_all_else_is_fused(lite):
-    blocks = [unit for unit in fuse(planned(lite).graph) if isinstance(unit, Block)]
+    blocks = [unit for unit in fuse(planned(lite).graph) if isinstance(unit, FusedBlock)]
     alone = [unit.source for unit in blocks if unit.expand is None]
     # Without expansion: V2's first block, the tapped one, and twelve heads.
     assert len(alone) == 14
@@ -132,7 +132,7 @@ def test_heads_write_where_they_are_joined(lite):
 
 
 def test_sigmoids_are_the_heads_own(lite):
-    blocks = [unit for unit in fuse(planned(lite).graph) if isinstance(unit, Block)]
+    blocks = [unit for unit in fuse(planned(lite).graph) if isinstance(unit, FusedBlock)]
     for head, end in (("boxes", "none"), ("scores", "sigmoid")):
         found = [unit for unit in blocks if unit.name.startswith(head)]
         assert [unit.project.activation.kind for unit in found] == [end] * 6

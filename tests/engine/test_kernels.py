@@ -12,7 +12,7 @@ from mobilenets.engine.codegen.objects import compile_object
 from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation
 from mobilenets.engine.ir.reference import activate as activated
 from mobilenets.engine.kernels.activate import activate, exp, sigmoid
-from mobilenets.engine.kernels.depthwise import Row, depthwise_kernel
+from mobilenets.engine.kernels.depthwise import DepthwiseRow, depthwise_kernel
 from mobilenets.engine.kernels.emit import Emitter, Module
 from mobilenets.engine.kernels.matrix import (
     Product,
@@ -181,7 +181,7 @@ def test_products_are_cut_into_tiles_and_panels(target):
 # The depthwise kernel
 
 
-def depthwise_case(target: Target, row: Row) -> Case:
+def depthwise_case(target: Target, row: DepthwiseRow) -> Case:
     high, wide = row.kernel
     padded = -(-row.channels // target.lanes) * target.lanes
     rows = [array((row.width_in - 1) * row.a_step + row.channels) for _ in range(high)]
@@ -191,7 +191,7 @@ def depthwise_case(target: Target, row: Row) -> Case:
     return kernel_case(str(row), partial(depthwise_kernel, row=row), arrays, twin)
 
 
-def row_of(width_in: int, channels: int, **fields) -> Row:
+def row_of(width_in: int, channels: int, **fields) -> DepthwiseRow:
     """A row whose outputs are as many as fit, `before` and `after` pixels of zeros aside."""
     kernel, stride = fields.get("kernel", (3, 3)), fields.get("stride", 1)
     dilation, before, after = (fields.get(name, 0) for name in ("dilation", "before", "after"))
@@ -199,13 +199,13 @@ def row_of(width_in: int, channels: int, **fields) -> Row:
     width = (width_in + before + after - (kernel[1] - 1) * dilation - 1) // stride + 1
     gap = fields.get("gap", 0)
     how = fields.get("activation", LINEAR)
-    return Row(
+    return DepthwiseRow(
         width_in, width, channels, kernel, stride, dilation, before,
         channels + gap, channels + 2 * gap, how,
     )  # fmt: skip
 
 
-def depthwise_rows(target: Target) -> Iterator[Row]:
+def depthwise_rows(target: Target) -> Iterator[DepthwiseRow]:
     lanes = target.lanes
     for width in around(1, 4, 8, 16, 24):
         yield row_of(width, lanes + 1, before=1, after=1)

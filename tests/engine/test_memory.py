@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import mobilenets
 from mobilenets.cost import profile
 from mobilenets.engine.front.read import read_graph
-from mobilenets.engine.passes.fuse import Block, fuse
-from mobilenets.engine.plan.arena import LINE, Buffer, bound, plan
+from mobilenets.engine.passes.fuse import FusedBlock, fuse
+from mobilenets.engine.plan.arena import LINE, Buffer, bound, plan_arena
 from mobilenets.engine.plan.program import prepare
 from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.run import session
@@ -85,7 +85,7 @@ def buffers() -> st.SearchStrategy[list[Buffer]]:
 @settings(max_examples=300, deadline=None)
 @given(buffers())
 def test_buffers_that_are_alive_together_never_overlap(drawn):
-    made = plan(drawn)
+    made = plan_arena(drawn)
     for one in drawn:
         start = made.offsets[one.name]
         assert start >= 0
@@ -105,7 +105,7 @@ def test_a_chain_of_maps_needs_what_two_neighbours_need(sizes):
     chain = [Buffer(str(i), size, i, i + 1) for i, size in enumerate(sizes)]
     pairs = [sum(-(-n // LINE) * LINE for n in pair) for pair in pairwise([0, *sizes, 0])]
     assert bound(chain) == max(pairs)
-    assert plan(chain).size <= 1.5 * max(pairs)
+    assert plan_arena(chain).size <= 1.5 * max(pairs)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -143,7 +143,7 @@ def test_v2_at_224_needs_little_more_than_a_megabyte():
 def test_a_shortcut_is_made_in_place():
     data = mobilenet("mobilenet_v2", 1.0, (56, 56), blocks=3)
     graph = read_graph(data, shape=(1, 3, 56, 56))
-    block = next(unit for unit in fuse(graph) if isinstance(unit, Block) and unit.shortcut)
+    block = next(unit for unit in fuse(graph) if isinstance(unit, FusedBlock) and unit.shortcut)
     schedule = Schedule({block.name: Choice("rows", 144, 1)}, -1)
     program = prepare(graph, host(), 1, schedule)
     assert program.roots == {block.output: (block.source, 0)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mobilenets.data.folders import open_classification
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.graph import Graph
-from mobilenets.engine.passes.fuse import Block, fuse
+from mobilenets.engine.passes.fuse import FusedBlock, fuse
 from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.targets.host import host
 from mobilenets.export import export_onnx
@@ -195,7 +195,7 @@ def random_blocks(draw) -> onnx.ModelProto:
     return draft.finish()
 
 
-def _choice(draw, graph: Graph, block: Block) -> Choice:
+def _choice(draw, graph: Graph, block: FusedBlock) -> Choice:
     """Any group that is allowed, any strip."""
     middle, lanes = len(block.depthwise.weight), host().lanes
     vectors = middle // lanes if middle % lanes == 0 else 0
@@ -213,7 +213,7 @@ def _choice(draw, graph: Graph, block: Block) -> Choice:
 def test_random_blocks_under_random_schedules(proto, threads, stream, data):
     content = proto.SerializeToString()
     graph = read_graph(content)
-    blocks = [unit for unit in fuse(graph) if isinstance(unit, Block)]
+    blocks = [unit for unit in fuse(graph) if isinstance(unit, FusedBlock)]
     chosen = {
         block.name: _choice(data.draw, graph, block)
         for block in blocks

@@ -7,7 +7,7 @@ from llvmlite import binding, ir
 
 from mobilenets.engine.codegen import block
 from mobilenets.engine.codegen.sync import declare_barrier
-from mobilenets.engine.run.pool import MAX_THREADS, Pool
+from mobilenets.engine.run.pool import MAX_THREADS, ThreadPool
 from tests.engine.pool_kernels import CELLS, build, check_exchange, context, play, source
 
 
@@ -31,7 +31,7 @@ def tasks() -> int:
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4])
 def test_every_thread_sees_what_the_others_wrote_before_a_barrier(kernels, threads, way):
-    pool = Pool(threads)
+    pool = ThreadPool(threads)
     for rounds in (1, 2, 3, 300):
         check_exchange(pool, kernels, rounds)
     pool.close()
@@ -39,7 +39,7 @@ def test_every_thread_sees_what_the_others_wrote_before_a_barrier(kernels, threa
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_each_of_thousands_of_runs_calls_every_thread_once(kernels, threads, way):
-    pool = Pool(threads)
+    pool = ThreadPool(threads)
     cells = context(threads)
     runs = 5_000 if threads < 3 else 2_000
     for _ in range(runs):
@@ -49,7 +49,7 @@ def test_each_of_thousands_of_runs_calls_every_thread_once(kernels, threads, way
 
 
 def test_runs_far_apart_wake_sleeping_threads(kernels, way):
-    pool = Pool(3)
+    pool = ThreadPool(3)
     pause = threading.Event()
     for i in range(100):
         check_exchange(pool, kernels, 2)
@@ -59,7 +59,7 @@ def test_runs_far_apart_wake_sleeping_threads(kernels, way):
 
 
 def test_two_functions_alternate_on_one_thread(kernels):
-    pool = Pool(1)
+    pool = ThreadPool(1)
     cells = context(1)
     for _ in range(3):
         check_exchange(pool, kernels)
@@ -68,7 +68,7 @@ def test_two_functions_alternate_on_one_thread(kernels):
 
 
 def test_two_pools_take_turns(kernels):
-    pools = [Pool(2), Pool(3)]
+    pools = [ThreadPool(2), ThreadPool(3)]
     for _ in range(200):
         for pool in pools:
             check_exchange(pool, kernels, 3)
@@ -79,10 +79,10 @@ def test_two_pools_take_turns(kernels):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_python_threads_share_a_pool_or_have_their_own(kernels, shared):
-    pools = [Pool(2)] * 3 if shared else [Pool(2), Pool(2), Pool(2)]
+    pools = [ThreadPool(2)] * 3 if shared else [ThreadPool(2), ThreadPool(2), ThreadPool(2)]
     errors = []
 
-    def work(pool: Pool) -> None:
+    def work(pool: ThreadPool) -> None:
         try:
             for _ in range(150):
                 check_exchange(pool, kernels, 5)
@@ -102,14 +102,14 @@ def test_python_threads_share_a_pool_or_have_their_own(kernels, shared):
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
 def test_threads_start_with_the_first_run_and_end_with_the_pool(kernels):
     before = tasks()
-    pool = Pool(4)
+    pool = ThreadPool(4)
     assert tasks() == before
     check_exchange(pool, kernels)
     assert tasks() == before + 3
     pool.close()
     assert tasks() == before
     pool.close()
-    pool = Pool(4)
+    pool = ThreadPool(4)
     check_exchange(pool, kernels)
     del pool
     assert tasks() == before
@@ -117,7 +117,7 @@ def test_threads_start_with_the_first_run_and_end_with_the_pool(kernels):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_closed_pool_says_so(kernels, threads):
-    pool = Pool(threads)
+    pool = ThreadPool(threads)
     check_exchange(pool, kernels)
     pool.close()
     with pytest.raises(ValueError, match="the pool is closed"):
@@ -127,11 +127,11 @@ def test_a_closed_pool_says_so(kernels, threads):
 @pytest.mark.parametrize("threads", [0, -1, MAX_THREADS + 1, 1.5, "2"])
 def test_a_number_of_threads_out_of_range_is_named(threads):
     with pytest.raises(ValueError, match=r"threads must be an integer from 1 to 64, got"):
-        Pool(threads)
+        ThreadPool(threads)
 
 
 def test_many_more_threads_than_cores_make_progress(kernels):
-    pool = Pool(MAX_THREADS)
+    pool = ThreadPool(MAX_THREADS)
     check_exchange(pool, kernels, 5)
     pool.close()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobilenets.engine.front.read import read_graph
-from mobilenets.engine.passes.fuse import Block, fuse, weights_of
+from mobilenets.engine.passes.fuse import FusedBlock, fuse, weights_of
 from mobilenets.engine.plan.program import prepare
 from mobilenets.engine.plan.schedule import HEAVY, BlockShape, Choice, Schedule, choose, group_sizes
 from mobilenets.engine.targets.arm import NEON
@@ -24,8 +24,8 @@ def graph():
 
 
 @pytest.fixture(scope="module")
-def blocks(graph) -> list[Block]:
-    return [unit for unit in fuse(graph) if isinstance(unit, Block)]
+def blocks(graph) -> list[FusedBlock]:
+    return [unit for unit in fuse(graph) if isinstance(unit, FusedBlock)]
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,11 @@ def expected(graph):
         return x, net(x)
 
 
-def middle(block: Block) -> int:
+def middle(block: FusedBlock) -> int:
     return len(block.depthwise.weight)
 
 
-def smallest(block: Block, lanes: int) -> int:
+def smallest(block: FusedBlock, lanes: int) -> int:
     """Channels of the smallest group."""
     return lanes if middle(block) % lanes == 0 else middle(block)
 
@@ -195,7 +195,10 @@ def test_blocks_with_many_weights_stay_out_of_chains_unless_all_is_streamed():
     assert size[0] < len(default) < size[-1]
     first = read_graph(mobilenet("mobilenet_v1"), shape=(1, 3, 224, 224))
     heavy = [
-        unit.name for unit in fuse(first) if isinstance(unit, Block) if weights_of(unit) > HEAVY
+        unit.name
+        for unit in fuse(first)
+        if isinstance(unit, FusedBlock)
+        if weights_of(unit) > HEAVY
     ]
     assert len(heavy) > 5
     assert set(heavy) <= set(default)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.reference import run_graph
-from mobilenets.engine.passes.fuse import Block, ResizedBest, fuse
+from mobilenets.engine.passes.fuse import FusedBlock, ResizedBest, fuse
 from mobilenets.engine.plan.program import prepare, unfused_bytes
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.steps.best import BestStep
@@ -78,7 +78,7 @@ def test_all_blocks_are_fused_and_no_map_of_the_outputs_size_is_in_the_arena():
     *nodes, last = best.nodes
     logits = replace(best, nodes=tuple(nodes), outputs=last.inputs)
     for graph, kind in ((logits, PlanesStep), (best, BestStep)):
-        assert sum(isinstance(unit, Block) for unit in fuse(graph)) == 17
+        assert sum(isinstance(unit, FusedBlock) for unit in fuse(graph)) == 17
         for threads, most in ((1, 2.8e6), (2, 3.6e6)):
             program = prepare(graph, host(), threads, Schedule())
             assert program.arena_bytes < most < unfused_bytes(graph) / 8

@@ -13,8 +13,8 @@ from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation, Conv, Graph, Node, Tensor
 from mobilenets.engine.ir.reference import run_graph
-from mobilenets.engine.kernels.rows import Shape
-from mobilenets.engine.passes.fuse import Block, PooledConv, fuse
+from mobilenets.engine.kernels.rows import ImageShape
+from mobilenets.engine.passes.fuse import FusedBlock, PooledConv, fuse
 from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.stages.block import BlockStage
 from mobilenets.engine.stages.convolution import ConvStage
@@ -234,7 +234,7 @@ def choices(middle: int, high: int, target: Target) -> list[tuple[Choice, int]]:
 def test_a_block_by_rows_and_by_groups_is_its_twin(target, case):
     size, channels, fields = BLOCKS[case]
     graph = block_graph(size, channels, **fields)
-    (block,) = (unit for unit in fuse(graph) if isinstance(unit, Block))
+    (block,) = (unit for unit in fuse(graph) if isinstance(unit, FusedBlock))
     high, middle = graph.tensors[block.output].shape[2], len(block.depthwise.weight)
     for choice, threads in choices(middle, high, target):
         check(graph, threads, target, Schedule({block.name: choice}))
@@ -267,7 +267,7 @@ def chain(draw):
         after = max(after, span + 1 - before - height)  # at least one row of outputs
         rows = (height + before + after - span - 1) // stride + 1
         how = {"strides": (stride, 1), "dilations": (dilation, 1), "pads": (before, 0, after, 0)}
-        source, target = Shape(height, 4, 4), Shape(rows, 4, 4)
+        source, target = ImageShape(height, 4, 4), ImageShape(rows, 4, 4)
         if draw(st.booleans()):
             prepared = {"pads": (before, draw(st.integers(0, 1)), after, 0)}
             stage = ConvStage(source, target, conv("", "", 4, 4, (kernel, 1), **how | prepared))
@@ -297,7 +297,9 @@ def test_no_row_of_a_ring_is_overwritten_before_its_last_reader(drawn):
 
 
 def test_the_checker_sees_a_ring_that_is_too_small():
-    first = ConvStage(Shape(9, 4, 4), Shape(9, 4, 4), conv("", "", 4, 4, (3, 1), pads=(1, 0, 1, 0)))
+    first = ConvStage(
+        ImageShape(9, 4, 4), ImageShape(9, 4, 4), conv("", "", 4, 4, (3, 1), pads=(1, 0, 1, 0))
+    )
     part = Streaming([first, first], [1, 1]).run(0, 9)
     prepared, between = merge([part])
     assert between == [3]

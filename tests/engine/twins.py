@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mobilenets.engine.ir.reference import activate
-from mobilenets.engine.kernels.depthwise import Row
+from mobilenets.engine.kernels.depthwise import DepthwiseRow
 from mobilenets.engine.kernels.matrix import Tile
 from mobilenets.engine.stages.block import BlockStage
 from mobilenets.engine.stages.streaming import Streaming
@@ -52,7 +52,7 @@ def product(
     return (out.sum(0) if pool else out).astype(np.float32)
 
 
-def depthwise(what: Row, lanes: int, arrays: Arrays) -> None:
+def depthwise(what: DepthwiseRow, lanes: int, arrays: Arrays) -> None:
     """A pointer per kernel row..., weights (taps, whole vectors of channels), bias, outputs."""
     high, wide = what.kernel
     rows, (weights, bias, outputs) = arrays[:high], arrays[high:]

@@ -2,6 +2,6 @@
 
 from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.run.compiler import compile  # noqa: A004
-from mobilenets.engine.run.session import Block, Net
+from mobilenets.engine.run.session import BlockProfile, Net
 
-__all__ = ["Block", "Choice", "Net", "Schedule", "compile"]
+__all__ = ["BlockProfile", "Choice", "Net", "Schedule", "compile"]

@@ -9,7 +9,7 @@ from mobilenets.engine.codegen.sync import declare_barrier
 from mobilenets.engine.kernels.emit import Emitter, Module
 from mobilenets.engine.kernels.values import Value
 from mobilenets.engine.plan.program import SCRATCH, Program
-from mobilenets.engine.steps.step import Frame, wait
+from mobilenets.engine.steps.step import StepContext, wait
 from mobilenets.engine.targets import arm
 
 
@@ -51,7 +51,7 @@ def _network(e: Emitter, program: Program, p: list[Value]) -> None:
             start = e.at(arena, program.plan.offsets[root]) if held is None else held
             tensors[name] = e.at(start, offset)
         scratch = program.plan.offsets.get(SCRATCH + step.name, 0)
-        frame = Frame(
+        frame = StepContext(
             e, tensors, e.at(weights, program.weight_offsets[index]), e.at(arena, scratch),
             thread, e.at(weights, program.zeros), barrier,
         )  # fmt: skip

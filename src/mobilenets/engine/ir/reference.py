@@ -31,13 +31,13 @@ from mobilenets.engine.ir.graph import (
     Transpose,
 )
 
-Value = NDArray[Any]
+AnyArray = NDArray[Any]
 """float32, or int64 for indices."""
 
 Shape = tuple[int, ...]
 
 
-def run_graph(graph: Graph, x: Array, until: str | None = None) -> dict[str, Value]:
+def run_graph(graph: Graph, x: Array, until: str | None = None) -> dict[str, AnyArray]:
     """Every value of the graph by name, for the input `x`; no further than the value `until`.
 
     ValueError where `x` has another shape than the graph's input.
@@ -45,7 +45,7 @@ def run_graph(graph: Graph, x: Array, until: str | None = None) -> dict[str, Val
     wanted = graph.tensors[graph.input].shape
     if x.shape != wanted:
         raise ValueError(f"x must have shape {wanted}, got {x.shape}")
-    values: dict[str, Value] = {graph.input: np.asarray(x, np.float32)}
+    values: dict[str, AnyArray] = {graph.input: np.asarray(x, np.float32)}
     for node in graph.nodes:
         if until in values:
             break
@@ -54,7 +54,7 @@ def run_graph(graph: Graph, x: Array, until: str | None = None) -> dict[str, Val
     return values
 
 
-def run_node(node: Node, *inputs: Value, shape: Shape) -> Value:
+def run_node(node: Node, *inputs: AnyArray, shape: Shape) -> AnyArray:
     """What one node computes; `shape` is its output's."""
     with np.errstate(all="ignore"):
         out = _TWINS[type(node)](node, inputs, shape)
@@ -64,7 +64,7 @@ def run_node(node: Node, *inputs: Value, shape: Shape) -> Value:
     return out
 
 
-def activate(activation: Activation, x: Value) -> Array:
+def activate(activation: Activation, x: AnyArray) -> Array:
     """An activation of any array."""
     with np.errstate(all="ignore"):
         return np.asarray(_activated(activation, x.astype(np.float64)), np.float32)
@@ -89,7 +89,7 @@ def _activated(activation: Activation, x: NDArray[np.float64]) -> NDArray[np.flo
     return np.sqrt(x) if kind == "sqrt" else x
 
 
-def _taps(padded: Value, kernel: Shape, strides: Shape, dilations: Shape, size: Shape) -> Any:
+def _taps(padded: AnyArray, kernel: Shape, strides: Shape, dilations: Shape, size: Shape) -> Any:
     """Row and column in the kernel, and the pixels (1, C, *size) that they meet."""
     for row in range(kernel[0]):
         for column in range(kernel[1]):
@@ -99,13 +99,13 @@ def _taps(padded: Value, kernel: Shape, strides: Shape, dilations: Shape, size: 
             yield row, column, padded[:, :, top : bottom : strides[0], left : right : strides[1]]
 
 
-def _padded(x: Value, pads: Shape, value: float) -> NDArray[np.float64]:
+def _padded(x: AnyArray, pads: Shape, value: float) -> NDArray[np.float64]:
     top, left, bottom, right = pads
     widths = ((0, 0), (0, 0), (top, bottom), (left, right))
     return np.pad(x.astype(np.float64), widths, constant_values=value)
 
 
-def _conv(node: Conv, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _conv(node: Conv, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     padded = _padded(inputs[0], node.pads, 0)
     channels, inner, *kernel = node.weight.shape
     weight = node.weight.astype(np.float64)
@@ -119,22 +119,22 @@ def _conv(node: Conv, inputs: tuple[Value, ...], shape: Shape) -> Value:
     return _activated(node.activation, sum(inputs[1:], out))
 
 
-def _dense(node: Dense, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _dense(node: Dense, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     out = inputs[0].astype(np.float64) @ node.weight.astype(np.float64) + node.bias
     return _activated(node.activation, out)
 
 
-def _activate(node: Activate, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _activate(node: Activate, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return activate(node.activation, inputs[0])
 
 
-def _binary(node: Binary, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _binary(node: Binary, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     first = inputs[0]
     second = inputs[1] if node.constant is None else node.constant
     return first + second if node.kind == "add" else first * second
 
 
-def _pool(node: Pool, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _pool(node: Pool, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     largest = node.kind == "max"
     padded = _padded(inputs[0], node.pads, -np.inf if largest else 0)
     inside = _padded(np.ones((1, 1, *inputs[0].shape[2:])), node.pads, node.count_pads)
@@ -147,7 +147,7 @@ def _pool(node: Pool, inputs: tuple[Value, ...], shape: Shape) -> Value:
     return out if largest else out / count
 
 
-def _reduce(node: Reduce, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _reduce(node: Reduce, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     x = inputs[0].astype(np.float64)
     if node.kind == "l2":
         return np.asarray(np.sqrt((x * x).sum(node.axes, keepdims=node.keep)))
@@ -155,28 +155,28 @@ def _reduce(node: Reduce, inputs: tuple[Value, ...], shape: Shape) -> Value:
     return np.asarray(function(x, node.axes, keepdims=node.keep))
 
 
-def _expand(node: Expand, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _expand(node: Expand, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return np.broadcast_to(inputs[0], shape)
 
 
-def _reshape(node: Reshape, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _reshape(node: Reshape, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return inputs[0].reshape(shape)
 
 
-def _transpose(node: Transpose, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _transpose(node: Transpose, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return np.asarray(inputs[0].transpose(node.order))
 
 
-def _concat(node: Concat, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _concat(node: Concat, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return np.concatenate(inputs, node.axis)
 
 
-def _pad(node: Pad, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _pad(node: Pad, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     widths = list(zip(node.before, node.after, strict=True))
     return np.pad(inputs[0], widths, constant_values=node.value)
 
 
-def _resize(node: Resize, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _resize(node: Resize, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     out = inputs[0].astype(np.float64)
     for axis in (2, 3):
         old, new = out.shape[axis], shape[axis]
@@ -205,22 +205,22 @@ def _coordinates(kind: str, old: int, new: int) -> NDArray[np.float64]:
     return np.clip(at, 0, old - 1)
 
 
-def _softmax(node: Softmax, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _softmax(node: Softmax, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     x = inputs[0].astype(np.float64)
     powers = np.exp(x - x.max(node.axis, keepdims=True))
     return np.asarray(powers / powers.sum(node.axis, keepdims=True))
 
 
-def _arg_max(node: ArgMax, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _arg_max(node: ArgMax, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return np.asarray(inputs[0].argmax(node.axis, keepdims=node.keep))
 
 
-def _slice(node: Slice, inputs: tuple[Value, ...], shape: Shape) -> Value:
+def _slice(node: Slice, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     parts = zip(node.starts, node.steps, shape, strict=True)
     return inputs[0][tuple(slice(at, at + step * (n - 1) + 1, step) for at, step, n in parts)]
 
 
-_TWINS: Mapping[type[Node], Callable[[Any, tuple[Value, ...], Shape], Value]] = {
+_TWINS: Mapping[type[Node], Callable[[Any, tuple[AnyArray, ...], Shape], AnyArray]] = {
     Activate: _activate,
     ArgMax: _arg_max,
     Binary: _binary,

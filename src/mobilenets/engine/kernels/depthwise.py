@@ -4,6 +4,7 @@ Neighbouring outputs share their inputs, so a tile of columns loads each input o
 kernel's nine weights stay in registers for the whole row.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,10 +15,12 @@ from mobilenets.engine.kernels.values import Index, Value
 
 _MOST_KEPT = 9
 _COLUMNS = {32: 8, 16: 4}  # by number of registers
+_Given = tuple[list[Value], Callable[[int], Value], Value]
+"""Addresses of the input rows, the weight of a tap, and what the sums begin with."""
 
 
 @dataclass(frozen=True)
-class Row:
+class DepthwiseRow:
     """What a depthwise kernel computes.
 
     `width_in` inputs become `width` outputs, `before` zeros lie left of the inputs. `channels`
@@ -46,14 +49,14 @@ class Row:
         return self.column(first, 0) >= 0 and last < self.width_in
 
 
-def depthwise_kernel(module: Module, row: Row) -> str:
+def depthwise_kernel(module: Module, row: DepthwiseRow) -> str:
     """A function (a row pointer per kernel row..., weights, bias, outputs)."""
     return module.kernel(
         "depthwise", row, ["ptr"] * (row.kernel[0] + 3), lambda e, p: _body(e, row, p)
     )
 
 
-def _body(e: Emitter, row: Row, pointers: list[Value]) -> None:
+def _body(e: Emitter, row: DepthwiseRow, pointers: list[Value]) -> None:
     vectors = -(-row.channels // e.lanes)
     tail = row.channels - (vectors - 1) * e.lanes
     whole = vectors if tail == e.lanes else vectors - 1
@@ -64,7 +67,7 @@ def _body(e: Emitter, row: Row, pointers: list[Value]) -> None:
         _vector(e, row, [e.at(p, whole * e.lanes) for p in pointers], tail)
 
 
-def _vector(e: Emitter, row: Row, pointers: list[Value], lanes: int) -> None:
+def _vector(e: Emitter, row: DepthwiseRow, pointers: list[Value], lanes: int) -> None:
     """All columns of one vector of channels."""
     high, wide = row.kernel
     inputs, (weights, bias, outputs) = pointers[:high], pointers[high:]
@@ -94,7 +97,7 @@ def _vector(e: Emitter, row: Row, pointers: list[Value], lanes: int) -> None:
                 tile(x, columns, None)
 
 
-def _plan(e: Emitter, row: Row) -> list[tuple[int, int, int]]:
+def _plan(e: Emitter, row: DepthwiseRow) -> list[tuple[int, int, int]]:
     """(first column, equal tiles inside, columns of each); tiles at the edges one by one."""
     target = e.module.target
     registers = 32 if target.pixels * target.vectors > 16 else 16
@@ -113,7 +116,9 @@ def _plan(e: Emitter, row: Row) -> list[tuple[int, int, int]]:
     return result
 
 
-def _columns(e: Emitter, row: Row, given: tuple, shape: tuple[int, int | None, int]) -> list[Value]:  # type: ignore[type-arg]
+def _columns(
+    e: Emitter, row: DepthwiseRow, given: _Given, shape: tuple[int, int | None, int]
+) -> list[Value]:
     """Sums of neighbouring columns, each input loaded once."""
     sources, weight, begin = given
     count, known, lanes = shape

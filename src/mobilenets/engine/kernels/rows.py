@@ -9,7 +9,7 @@ from mobilenets.engine.kernels.values import Index, Value
 
 
 @dataclass(frozen=True)
-class Shape:
+class ImageShape:
     """An image's height, width and channels."""
 
     height: int
@@ -28,7 +28,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowBuffer:
     """Where rows of an image lie: all of them, or the last `slots` in a ring."""
 
     pointer: Value
@@ -72,7 +72,9 @@ def window_of(conv: Conv, height: int) -> Window:
     return Window(conv.weight.shape[2], conv.strides[0], conv.dilations[0], conv.pads[0], height)
 
 
-def window_rows(e: Emitter, window: Window, source: Rows, row: Index, zeros: Value) -> list[Value]:
+def window_rows(
+    e: Emitter, window: Window, source: RowBuffer, row: Index, zeros: Value
+) -> list[Value]:
     """Addresses of the input rows that an output row reads; zeros where there is none."""
     result = []
     for i in range(window.size):
@@ -87,7 +89,7 @@ def window_rows(e: Emitter, window: Window, source: Rows, row: Index, zeros: Val
     return result
 
 
-def shape_of(dims: Sequence[int]) -> Shape:
-    """(1, C, H, W) as a Shape."""
+def shape_of(dims: Sequence[int]) -> ImageShape:
+    """(1, C, H, W) as an ImageShape."""
     _, channels, height, width = dims
-    return Shape(height, width, channels)
+    return ImageShape(height, width, channels)

@@ -19,7 +19,7 @@ from mobilenets.engine.ir.graph import (
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class FusedBlock:
     """[1x1 expansion,] depthwise convolution, 1x1 projection[, shortcut]."""
 
     name: str
@@ -51,7 +51,7 @@ class ResizedBest:
     output: str
 
 
-Unit = Block | PooledConv | ResizedBest | Node
+Unit = FusedBlock | PooledConv | ResizedBest | Node
 
 
 class _Uses:
@@ -83,7 +83,7 @@ def fuse(graph: Graph) -> list[Unit]:
         units.append(unit)
     names = [unit.name for unit in units]
     for i, unit in enumerate(units):
-        if isinstance(unit, Block) and names.count(unit.name) > 1:
+        if isinstance(unit, FusedBlock) and names.count(unit.name) > 1:
             units[i] = replace(unit, name=unit.depthwise.name)
     return _ordered(units, graph)
 
@@ -126,7 +126,7 @@ def _block(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
         nodes.append(add)
         output = add.output
     name = _common([n.name for n in nodes if isinstance(n, Conv)]) or depthwise.name
-    return nodes, Block(name, expand, depthwise, project, shortcut, source, output)
+    return nodes, FusedBlock(name, expand, depthwise, project, shortcut, source, output)
 
 
 def _common(names: list[str]) -> str:
@@ -164,7 +164,7 @@ def inputs_of(unit: Unit) -> tuple[str, ...]:
 
 def weights_of(unit: Unit) -> int:
     """How many weights a unit's matrix products have."""
-    if isinstance(unit, Block):
+    if isinstance(unit, FusedBlock):
         return unit.project.weight.size + (unit.expand.weight.size if unit.expand else 0)
     return unit.weight.size if isinstance(unit, Conv) else 0
 
@@ -173,7 +173,7 @@ def multiply_adds(unit: Unit, tensors: Mapping[str, Tensor]) -> int:
     """Multiply-adds of a unit's convolutions and matrix products."""
     if isinstance(unit, PooledConv):
         return int(unit.conv.weight.size * _pixels(tensors[unit.source]))
-    if isinstance(unit, Block):
+    if isinstance(unit, FusedBlock):
         expanded = unit.expand.weight.size * _pixels(tensors[unit.source]) if unit.expand else 0
         rest = unit.depthwise.weight.size + unit.project.weight.size
         return int(expanded + rest * _pixels(tensors[unit.output]))

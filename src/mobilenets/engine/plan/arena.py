@@ -22,14 +22,14 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ArenaPlan:
     """Offsets in floats by buffer, and the arena's size."""
 
     offsets: dict[str, int]
     size: int
 
 
-def plan(buffers: Iterable[Buffer]) -> Plan:
+def plan_arena(buffers: Iterable[Buffer]) -> ArenaPlan:
     """Place large buffers first, each at the lowest offset where no live neighbour is.
 
     The arena is never smaller than the largest sum of buffers alive at one step; on a chain of
@@ -40,7 +40,7 @@ def plan(buffers: Iterable[Buffer]) -> Plan:
         rivals = sorted(((at, b) for at, b in placed if buffer.meets(b)), key=lambda pair: pair[0])
         placed.append((_lowest(rivals, _aligned(buffer.size)), buffer))
     offsets = {buffer.name: at for at, buffer in placed}
-    return Plan(offsets, max((at + _aligned(b.size) for at, b in placed), default=0))
+    return ArenaPlan(offsets, max((at + _aligned(b.size) for at, b in placed), default=0))
 
 
 def _lowest(rivals: Sequence[tuple[int, Buffer]], size: int) -> int:

@@ -7,7 +7,7 @@ from mobilenets.engine.ir.graph import Graph, Tensor
 from mobilenets.engine.kernels.nest import Nest, strides
 from mobilenets.engine.passes.fuse import Unit, inputs_of, multiply_adds
 from mobilenets.engine.steps.elementwise import CopyStep
-from mobilenets.engine.steps.step import Step
+from mobilenets.engine.steps.step import ParallelStep
 
 CHANNELS_LAST = (0, 2, 3, 1)
 
@@ -21,10 +21,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LoweredStep:
     """A step with what the report says of it."""
 
-    step: Step
+    step: ParallelStep
     names: tuple[str, ...]
     schedule: str
     madds: int
@@ -39,7 +39,7 @@ class Lowered:
     `within`: buffers that are part of another, from so many floats on.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[LoweredStep, ...]
     sizes: dict[str, int]
     outputs: tuple[str, ...]
     within: dict[str, tuple[str, int]]
@@ -50,7 +50,7 @@ class Layouts:
 
     def __init__(self, graph: Graph, threads: int) -> None:
         self.graph, self.threads = graph, threads
-        self.entries: list[Entry] = []
+        self.entries: list[LoweredStep] = []
         shape = graph.tensors[graph.input].shape
         self.places = {graph.input: Place(graph.input, tuple(range(len(shape))))}
         self.sizes = {graph.input: graph.tensors[graph.input].size}
@@ -113,15 +113,19 @@ class Layouts:
         return name
 
     def add(
-        self, step: Step, names: tuple[str, ...], result: Tensor,
+        self, step: ParallelStep, names: tuple[str, ...], result: Tensor,
         source: tuple[int, ...], target: tuple[int, ...], schedule: str = "", madds: int = 0,
     ) -> None:  # fmt: skip
         """Append a step that makes a value; `names`: the file's nodes; the shapes: for reports."""
         self.sizes[step.output] = result.size * (2 if result.dtype == "int64" else 1)
-        self.entries.append(Entry(step, names, schedule, madds, source, target))
+        self.entries.append(LoweredStep(step, names, schedule, madds, source, target))
 
     def simple(
-        self, step: Step, unit: Unit, schedule: str = "", order: tuple[int, ...] | None = None
+        self,
+        step: ParallelStep,
+        unit: Unit,
+        schedule: str = "",
+        order: tuple[int, ...] | None = None,
     ) -> None:
         """Add a unit's step; its output lies row-major unless an order is given."""
         output = self.tensor(unit.output)

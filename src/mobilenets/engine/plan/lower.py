@@ -9,7 +9,7 @@ import numpy as np
 from mobilenets.engine.ir.graph import Conv, Dense, Graph, Node
 from mobilenets.engine.kernels.rows import shape_of
 from mobilenets.engine.passes.fuse import (
-    Block,
+    FusedBlock,
     PooledConv,
     ResizedBest,
     Unit,
@@ -26,7 +26,7 @@ from mobilenets.engine.steps.best import BestStep
 from mobilenets.engine.steps.chain import ChainStep
 from mobilenets.engine.steps.groups import GroupsStep
 from mobilenets.engine.steps.single import DepthwiseStep, PointwiseStep
-from mobilenets.engine.steps.step import Step
+from mobilenets.engine.steps.step import ParallelStep
 from mobilenets.engine.targets.target import Target
 from mobilenets.errors import InputError
 
@@ -72,7 +72,7 @@ class Lowering(Layouts):
 
     def _check_schedule(self, units: Sequence[Unit]) -> None:
         """InputError where the schedule names what is not there or cannot be done."""
-        blocks = {unit.name: unit for unit in units if isinstance(unit, Block)}
+        blocks = {unit.name: unit for unit in units if isinstance(unit, FusedBlock)}
         for name, choice in self.schedule.blocks.items():
             if name not in blocks:
                 known = ", ".join(blocks) or "none"
@@ -87,7 +87,7 @@ class Lowering(Layouts):
 
     def _stage(self, unit: Unit) -> bool:
         """Take a unit as a stage of a chain; False where it is none."""
-        if isinstance(unit, Block):
+        if isinstance(unit, FusedBlock):
             choice = self._choice(unit)
             if choice.kind == "groups":
                 return False
@@ -136,7 +136,7 @@ class Lowering(Layouts):
         shapes = self.tensor(source).shape, self.tensor(output).shape
         self.add(step, names, self.tensor(output), *shapes, step.describe(), madds)
 
-    def _choice(self, block: Block) -> Choice:
+    def _choice(self, block: FusedBlock) -> Choice:
         if block.name in self.schedule.blocks:
             return self.schedule.blocks[block.name]
         height, width = self.tensor(block.source).shape[2:]
@@ -145,7 +145,7 @@ class Lowering(Layouts):
         shape = BlockShape(height, width, middle, outputs, expands, weights)
         return choose(shape, self.target.lanes, self.threads)
 
-    def _block(self, block: Block, choice: Choice) -> BlockStage:
+    def _block(self, block: FusedBlock, choice: Choice) -> BlockStage:
         return BlockStage(
             shape_of(self.tensor(block.source).shape), shape_of(self.tensor(block.output).shape),
             block.expand, block.depthwise, block.project, block.shortcut, choice.group,
@@ -165,7 +165,7 @@ class Lowering(Layouts):
     def _lower(self, unit: Unit) -> None:
         if isinstance(unit, Node) and type(unit) in NODES:
             NODES[type(unit)](self, unit)
-        elif isinstance(unit, Block):
+        elif isinstance(unit, FusedBlock):
             self._block_step(unit)
         elif isinstance(unit, PooledConv):
             self._pooled_step(unit)
@@ -177,7 +177,7 @@ class Lowering(Layouts):
             assert isinstance(unit, Dense), unit
             self._dense_step(unit)
 
-    def _block_step(self, block: Block) -> None:
+    def _block_step(self, block: FusedBlock) -> None:
         choice = self._choice(block)
         stage = self._block(block, choice)
         buffer = self.image(block.source)
@@ -188,7 +188,7 @@ class Lowering(Layouts):
         buffers = tuple(self.image(name) for name in conv.inputs)
         source = shape_of(self.tensor(conv.inputs[0]).shape)
         target = shape_of(self.tensor(conv.output).shape)
-        step: Step
+        step: ParallelStep
         if conv.pointwise:
             weight = np.ascontiguousarray(conv.weight[:, :, 0, 0].T)
             step = PointwiseStep(

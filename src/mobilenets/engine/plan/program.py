@@ -11,8 +11,8 @@ import numpy as np
 from mobilenets.engine.ir.graph import Array, Graph
 from mobilenets.engine.passes.fuse import fuse
 from mobilenets.engine.passes.order import thrifty
-from mobilenets.engine.plan.arena import Buffer, Plan, plan
-from mobilenets.engine.plan.layouts import Entry, Lowered
+from mobilenets.engine.plan.arena import ArenaPlan, Buffer, plan_arena
+from mobilenets.engine.plan.layouts import Lowered, LoweredStep
 from mobilenets.engine.plan.lower import Lowering
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.steps.step import round_up
@@ -30,14 +30,14 @@ class Program:
     lowered: Lowered
     target: Target
     threads: int
-    plan: Plan
+    plan: ArenaPlan
     weight_offsets: tuple[int, ...]
     zeros: int
     roots: dict[str, tuple[str, int]]
     """Where a buffer that has no place of its own is: in another, from so many floats on."""
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[LoweredStep, ...]:
         """The steps."""
         return self.lowered.entries
 
@@ -66,7 +66,7 @@ def prepare(graph: Graph, target: Target, threads: int, schedule: Schedule) -> P
     for way in ways:
         lowered = Lowering(graph, target, threads, schedule).run(way)
         buffers, roots = _buffers(graph, lowered, target)
-        found.append((lowered, plan(buffers), roots))
+        found.append((lowered, plan_arena(buffers), roots))
     lowered, memory, roots = min(found, key=lambda one: one[1].size)
     offsets, at = [], 0
     for entry in lowered.entries:
@@ -124,7 +124,7 @@ def unfused_bytes(graph: Graph) -> int:
             last[name] = i
     names = [node.output for node in graph.nodes if node.output not in graph.outputs]
     buffers = [Buffer(n, graph.tensors[n].size, first[n], last[n]) for n in names]
-    return plan(buffers).size * 4
+    return plan_arena(buffers).size * 4
 
 
 def pack_weights(program: Program) -> Array:

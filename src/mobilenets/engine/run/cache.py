@@ -29,9 +29,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from mobilenets.engine.ir.graph import Array
 
 MAGIC, VERSION = b"MNENGINE", 1
 PAGE = 4096
@@ -47,7 +46,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _warned = False
 
 
-class Entry(NamedTuple):
+class CacheEntry(NamedTuple):
     """A compiled network: object code, packed weights and what else is known of it.
 
     weights: float32 (n,), read-only, from a 64-byte boundary; mapped from the file if there is one.
@@ -89,7 +88,7 @@ class Cache:
         self.directory = _default_directory() if directory is None else directory
         self.size = _size_limit()
 
-    def fetch(self, key: str) -> Entry | None:
+    def fetch(self, key: str) -> CacheEntry | None:
         """The entry of `key`; None if there is none, or it is damaged, old or not to be trusted."""
         path = self._path(key)
         if path is None or not _is_private(path.parent, stat.S_ISDIR):
@@ -103,7 +102,7 @@ class Cache:
         except (OSError, ValueError):
             return None
 
-    def store(self, key: str, code: bytes, weights: Array, info: dict[str, Any]) -> Entry:
+    def store(self, key: str, code: bytes, weights: Array, info: dict[str, Any]) -> CacheEntry:
         """Keep an entry and return it: mapped from its file, or from memory if there is none."""
         path = self._path(key)
         flat = np.ascontiguousarray(weights, np.float32).reshape(-1)
@@ -119,7 +118,7 @@ class Cache:
                 entry = self.fetch(key)
                 if entry is not None:
                     return entry
-        return Entry(bytes(code), _aligned(flat), json.loads(text))
+        return CacheEntry(bytes(code), _aligned(flat), json.loads(text))
 
     def _path(self, key: str) -> Path | None:
         if not re.fullmatch("[0-9a-f]{16,128}", key):
@@ -163,7 +162,7 @@ class Cache:
                 path.unlink()
 
 
-def _read(file: BinaryIO, key: str) -> Entry | None:
+def _read(file: BinaryIO, key: str) -> CacheEntry | None:
     status = os.fstat(file.fileno())
     if not _is_mine(status, stat.S_ISREG):
         return None
@@ -188,7 +187,7 @@ def _read(file: BinaryIO, key: str) -> Entry | None:
     if os.utime in os.supports_fd:
         with suppress(OSError):
             os.utime(file.fileno(), ns=(time.time_ns(), stamp))
-    return Entry(code, _map(file, start, n_weights), json.loads(info))
+    return CacheEntry(code, _map(file, start, n_weights), json.loads(info))
 
 
 def _map(file: BinaryIO, start: int, length: int) -> Array:

@@ -21,7 +21,7 @@ _PROT_READ_EXECUTE = 0x1 | 0x4
 
 
 @dataclass(frozen=True)
-class Image:
+class LoadedCode:
     """Code in memory. It stays there as long as this object does."""
 
     symbols: dict[str, int]
@@ -39,7 +39,7 @@ class Image:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.owner))
 
 
-def load(code: bytes, names: tuple[str, ...]) -> Image:
+def load(code: bytes, names: tuple[str, ...]) -> LoadedCode:
     """An object file's code, ready to run, with the addresses of the functions `names`."""
     if sys.platform == "linux" and code[:4] == b"\x7fELF":
         return _load_elf(code, names)
@@ -69,7 +69,7 @@ def _sections(code: bytes) -> list[_Section]:
     ]
 
 
-def _load_elf(code: bytes, names: tuple[str, ...]) -> Image:
+def _load_elf(code: bytes, names: tuple[str, ...]) -> LoadedCode:
     sections = _sections(code)
     places, size = _layout(sections)
     block = mmap.mmap(-1, size)
@@ -88,7 +88,7 @@ def _load_elf(code: bytes, names: tuple[str, ...]) -> Image:
     if protect(base, size, _PROT_READ_EXECUTE):
         raise OSError(ctypes.get_errno(), "this system does not let programs make code")
     found = {name: base + at for name, at in symbols if at is not None and name in names}
-    return Image(found, (block, held))
+    return LoadedCode(found, (block, held))
 
 
 def _layout(sections: list[_Section]) -> tuple[dict[int, int], int]:
@@ -142,7 +142,7 @@ _RELOCATE: dict[int, Callable[[mmap.mmap, int, int, tuple[int, int]], None]] = {
 }
 
 
-def _load_by_llvm(code: bytes, names: tuple[str, ...]) -> Image:
+def _load_by_llvm(code: bytes, names: tuple[str, ...]) -> LoadedCode:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -151,4 +151,4 @@ def _load_by_llvm(code: bytes, names: tuple[str, ...]) -> Image:
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return Image({name: engine.get_function_address(name) for name in names}, engine)
+    return LoadedCode({name: engine.get_function_address(name) for name in names}, engine)

@@ -41,7 +41,7 @@ long; after 1 millisecond, 1.1 times.
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
 
-class Pool:
+class ThreadPool:
     """Runs a native function on `threads` threads at once; the caller is the first of them.
 
     The other threads start with the first run. Several Python threads may use one pool: one run
@@ -274,7 +274,7 @@ def _after_fork_in_child() -> None:
         pool._after_fork()
 
 
-_POOLS: "weakref.WeakSet[Pool]" = weakref.WeakSet()
+_POOLS: "weakref.WeakSet[ThreadPool]" = weakref.WeakSet()
 _HELD: list[Any] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from mobilenets.engine.codegen.abi import FUNCTION
 from mobilenets.engine.ir.graph import Array
 from mobilenets.engine.run.loader import load
-from mobilenets.engine.run.pool import Pool
+from mobilenets.engine.run.pool import ThreadPool
 
 Output = NDArray[np.float32] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockProfile:
     """One step of a run, as `Net.profile` measures it.
 
     `share_of_peak`: multiply-adds a second over what this machine's registers alone can do.
@@ -52,7 +52,7 @@ class Net:
         self._arena = allocate(max(1, int(self._report["arena_bytes"])))
         self._clock = np.zeros(len(self._report["blocks"]) + 1, np.int64)
         self._outputs = [(tuple(o["shape"]), np.dtype(o["dtype"])) for o in info["outputs"]]
-        self._pool = Pool(self.threads)
+        self._pool = ThreadPool(self.threads)
         self._fixed = (self._arena.address, weights.ctypes.data, self._clock.ctypes.data)
 
     @property
@@ -125,7 +125,7 @@ class Net:
             )
         return list(out)
 
-    def profile(self, x: NDArray[np.float32], *, rounds: int = 50) -> list[Block]:
+    def profile(self, x: NDArray[np.float32], *, rounds: int = 50) -> list[BlockProfile]:
         """Time and share of peak of each block, medians over `rounds` runs of the first input."""
         from mobilenets.engine.run.peak import peak
 
@@ -147,7 +147,7 @@ class Net:
         for block, t in zip(self._report["blocks"], ticks / second, strict=True):
             name, kind, schedule = block["name"], block["kind"], block["schedule"]
             share = block["madds"] / max(float(t), 1e-12) / best
-            result.append(Block(name, kind, schedule, block["madds"], 1e3 * float(t), share))
+            result.append(BlockProfile(name, kind, schedule, block["madds"], 1e3 * float(t), share))
         return result
 
     def close(self) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mobilenets.engine.ir.graph import LINEAR, Array, Conv
-from mobilenets.engine.kernels.depthwise import Row, depthwise_kernel
+from mobilenets.engine.kernels.depthwise import DepthwiseRow, depthwise_kernel
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels
-from mobilenets.engine.kernels.rows import Rows, Shape, Window, window_of, window_rows
+from mobilenets.engine.kernels.rows import ImageShape, RowBuffer, Window, window_of, window_rows
 from mobilenets.engine.kernels.values import NULL, Index, Value
 from mobilenets.engine.stages.stage import Job
 from mobilenets.engine.targets.target import Target
@@ -25,8 +25,8 @@ _RESIDENT = 16 * 1024  # floats
 class BlockStage:
     """[1x1 expansion,] depthwise, 1x1 projection[, shortcut], `group` expanded channels at once."""
 
-    source: Shape
-    target: Shape
+    source: ImageShape
+    target: ImageShape
     expand: Conv | None
     depthwise: Conv
     project: Conv
@@ -139,13 +139,15 @@ class BlockStage:
         else:
             step = self.source.width * width
             ring = e.at(job.ring, 0 if job.shared else e.mul(group, job.slots * step))
-            source = Rows(ring, step, job.slots, self.source.height)
+            source = RowBuffer(ring, step, job.slots, self.source.height)
             self._expand(e, job, (base, e.at(base, sizes[0])), source)
             a_step = width
         self._depthwise(e, job, source, (taps, e.at(taps, sizes[2])), a_step)
         self._project(e, job, e.at(taps, sizes[2] + width), start, last=last)
 
-    def _expand(self, e: Emitter, job: "Job", weights: tuple[Value, Value], ring: Rows) -> None:
+    def _expand(
+        self, e: Emitter, job: "Job", weights: tuple[Value, Value], ring: RowBuffer
+    ) -> None:
         assert self.expand is not None
         channels, width = self.source.channels, self._width(e.module.target)
         product = Product(
@@ -162,10 +164,10 @@ class BlockStage:
         return None
 
     def _depthwise(
-        self, e: Emitter, job: "Job", source: Rows, weights: tuple[Value, Value], a_step: int
+        self, e: Emitter, job: "Job", source: RowBuffer, weights: tuple[Value, Value], a_step: int
     ) -> None:
         conv, width = self.depthwise, self._width(e.module.target)
-        row = Row(
+        row = DepthwiseRow(
             self.source.width, self.target.width, min(self.group, self.middle),
             (conv.weight.shape[2], conv.weight.shape[3]), conv.strides[1], conv.dilations[1],
             conv.pads[1], a_step, width, conv.activation,

@@ -8,7 +8,7 @@ from mobilenets.engine.ir.graph import Array, Conv
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels
 from mobilenets.engine.kernels.memory import copy, fill
-from mobilenets.engine.kernels.rows import Rows, Shape, Window, window_of, window_rows
+from mobilenets.engine.kernels.rows import ImageShape, RowBuffer, Window, window_of, window_rows
 from mobilenets.engine.kernels.values import NULL, Index, Value
 from mobilenets.engine.stages.stage import Job
 from mobilenets.engine.targets.target import Target
@@ -18,8 +18,8 @@ from mobilenets.engine.targets.target import Target
 class ConvStage:
     """A convolution, of groups too. `planar`: its input lies plane by plane, as files have it."""
 
-    source: Shape
-    target: Shape
+    source: ImageShape
+    target: ImageShape
     conv: Conv
     planar: bool = False
 
@@ -102,7 +102,7 @@ class ConvStage:
         """Pad the new rows, then make `job.count` rows of outputs."""
         source = job.source
         if self.prepares:
-            source = Rows(job.ring, self._row, job.slots, self.source.height)
+            source = RowBuffer(job.ring, self._row, job.slots, self.source.height)
             with e.repeat(job.begin, job.end) as row:
                 self._copy(e, job.source, row, source.at(e, row))
         step = self.conv.strides[1] * (1 if self.planar else self.source.channels)
@@ -126,7 +126,7 @@ class ConvStage:
                 own = [e.at(source, e.mul(group, inputs)) for source in rows]
                 emit_product(e, product, own, others)
 
-    def _copy(self, e: Emitter, source: Rows, row: Index, out: Value) -> None:
+    def _copy(self, e: Emitter, source: RowBuffer, row: Index, out: Value) -> None:
         """One row, or a row of each plane, with zeros at its sides."""
         inner = 1 if self.planar else self.source.channels
         _, left, _, right = self.conv.pads

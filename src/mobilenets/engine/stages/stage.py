@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 
-from mobilenets.engine.kernels.rows import Rows
+from mobilenets.engine.kernels.rows import RowBuffer
 from mobilenets.engine.kernels.values import Index, Value
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a stage's code is given: buffers, and the rows to make (`Call`'s words).
+    """What a stage's code is given: buffers, and the rows to make (`StageCall`'s words).
 
     `flat`: all rows at once, so that pixels follow each other; `shared`: one ring for all groups;
     `share`: the groups to do, as partial sums.
     """
 
-    source: Rows
-    target: Rows
+    source: RowBuffer
+    target: RowBuffer
     weights: Value
     bias: Value
     ring: Value
@@ -32,7 +32,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Call:
+class StageCall:
     """One call of a stage: rows [first, first + count) from inputs prepared in [begin, end)."""
 
     stage: int

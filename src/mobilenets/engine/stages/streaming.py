@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from mobilenets.engine.stages.block import BlockStage
 from mobilenets.engine.stages.convolution import ConvStage
-from mobilenets.engine.stages.stage import Call
+from mobilenets.engine.stages.stage import StageCall
 
-Stage = BlockStage | ConvStage
+AnyStage = BlockStage | ConvStage
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Streaming:
     writes and i + 1 reads (the last stage writes a whole map).
     """
 
-    stages: Sequence[Stage]
+    stages: Sequence[AnyStage]
     strips: Sequence[int]
-    calls: list[Call] = field(default_factory=list)
+    calls: list[StageCall] = field(default_factory=list)
     prepared: list[int] = field(default_factory=list)
     between: list[int] = field(default_factory=list)
     _next: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Streaming:
             if index:
                 self._make(index - 1, max(end, y + count if self._cuts(index) else 0))
             begin = self._ready[index]
-            self.calls.append(Call(index, y, count, begin, max(begin, end)))
+            self.calls.append(StageCall(index, y, count, begin, max(begin, end)))
             self._note(index, y, count, end)
             self._ready[index] = max(begin, end)
             self._next[index] = y + count

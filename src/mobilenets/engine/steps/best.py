@@ -3,7 +3,7 @@
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.values import Index, Value
 from mobilenets.engine.steps.resize import StretchStep, between, runs_of
-from mobilenets.engine.steps.step import Frame, round_up, share_rows
+from mobilenets.engine.steps.step import StepContext, round_up, share_rows
 from mobilenets.engine.targets.target import Target
 
 _TILES = (4, 3, 2, 1)  # vectors of pixels whose best channels are looked for together
@@ -48,7 +48,7 @@ class BestStep(StretchStep):
         """Every thread's two rows of all channels of a block."""
         return self.threads * 2 * self.source.channels * self._room(target)
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Rows shared out, blocks of columns one after the other."""
         e, shape, room = frame.e, self.source, self._room(frame.e.module.target)
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]

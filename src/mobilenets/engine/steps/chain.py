@@ -6,22 +6,22 @@ import numpy as np
 
 from mobilenets.engine.ir.graph import Array
 from mobilenets.engine.kernels.emit import Emitter
-from mobilenets.engine.kernels.rows import Rows
+from mobilenets.engine.kernels.rows import RowBuffer
 from mobilenets.engine.kernels.values import Value
 from mobilenets.engine.stages.block import BlockStage
 from mobilenets.engine.stages.stage import Job
-from mobilenets.engine.stages.streaming import Stage, Streaming, merge
-from mobilenets.engine.steps.step import Frame, Step, round_up, share_rows
+from mobilenets.engine.stages.streaming import AnyStage, Streaming, merge
+from mobilenets.engine.steps.step import ParallelStep, StepContext, round_up, share_rows
 from mobilenets.engine.targets.target import Target
 
 
-class ChainStep(Step):
+class ChainStep(ParallelStep):
     """One stage or several, streamed row by row; each thread makes a range of the last rows."""
 
     kind = "rows"
 
     def __init__(
-        self, name: str, stages: Sequence[Stage], strips: Sequence[int],
+        self, name: str, stages: Sequence[AnyStage], strips: Sequence[int],
         inputs: tuple[str, ...], output: str, threads: int,
     ) -> None:  # fmt: skip
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
@@ -97,7 +97,7 @@ class ChainStep(Step):
         """The widest stage's."""
         return max(stage.zero_floats for stage in self.stages)
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Walk through this thread's part of the table of calls."""
         e = frame.e
         layout, step = self._layout(e.module.target)
@@ -130,12 +130,17 @@ class ChainStep(Step):
                         function = self._function(e, stage, count, layout, frame)
                         e.call(function, *self._arguments(frame, scratch), first, begin, end)
 
-    def _arguments(self, frame: Frame, scratch: Value) -> list[Value]:
+    def _arguments(self, frame: StepContext, scratch: Value) -> list[Value]:
         source, target = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         return [source, target, frame.weights, scratch, frame.zeros]
 
     def _function(
-        self, e: Emitter, index: int, count: int, layout: list[tuple[int, int, int]], frame: Frame
+        self,
+        e: Emitter,
+        index: int,
+        count: int,
+        layout: list[tuple[int, int, int]],
+        frame: StepContext,
     ) -> str:
         """A function that makes `count` rows of a stage."""
         stage = self.stages[index]
@@ -147,17 +152,17 @@ class ChainStep(Step):
             if index:
                 before = self.stages[index - 1].target
                 held = inner.at(scratch, layout[index - 1][2])
-                inputs = Rows(held, before.row, self.between[index - 1], before.height)
+                inputs = RowBuffer(held, before.row, self.between[index - 1], before.height)
             else:
                 planar = getattr(stage, "planar", False)
                 step = stage.source.width if planar else stage.source.row
-                inputs = Rows(source, step, stage.source.height, stage.source.height)
+                inputs = RowBuffer(source, step, stage.source.height, stage.source.height)
             shape = stage.target
             if index < len(self.between):
                 held = inner.at(scratch, layout[index][2])
-                outputs = Rows(held, shape.row, self.between[index], shape.height)
+                outputs = RowBuffer(held, shape.row, self.between[index], shape.height)
             else:
-                outputs = Rows(target, shape.row, shape.height, shape.height)
+                outputs = RowBuffer(target, shape.row, shape.height, shape.height)
             own = inner.at(weights, offset)
             job = Job(
                 inputs, outputs, own, inner.at(own, stage.bias_offset(e.module.target)),

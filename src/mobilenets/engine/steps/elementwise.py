@@ -9,11 +9,11 @@ from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.memory import fill
 from mobilenets.engine.kernels.nest import Nest, emit_nest, read, write
 from mobilenets.engine.kernels.values import Value
-from mobilenets.engine.steps.step import Frame, Step
+from mobilenets.engine.steps.step import ParallelStep, StepContext
 from mobilenets.engine.targets.target import Target
 
 
-class CopyStep(Step):
+class CopyStep(ParallelStep):
     """Elements from one layout to another: what transposes, slices, concatenations and pads need.
 
     `parts`: (input's index, nest of (output, input), offset in the output, in the input).
@@ -28,7 +28,7 @@ class CopyStep(Step):
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
         self.parts, self.filled = parts, filled
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Fill with the pads' value if there are any, on one thread, then copy."""
         e = frame.e
         out = frame.tensors[self.output]
@@ -54,7 +54,7 @@ def _copy(e: Emitter, step: int, p: list[Value], lanes: int) -> None:
     write(e, read(e, p[1], step, lanes), p[0], lanes)
 
 
-class MapStep(Step):
+class MapStep(ParallelStep):
     """Elementwise: an activation of one input, or the sum or product of two with broadcasting."""
 
     kind = "map"
@@ -76,7 +76,7 @@ class MapStep(Step):
         """The constant operand."""
         return [] if self.constant is None else [self.constant.ravel()]
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """One nest over the output."""
         e = frame.e
         pointers = [frame.tensors[name] for name in (self.output, *self.inputs)]

@@ -2,15 +2,15 @@
 
 from mobilenets.engine.ir.graph import Activation, Array
 from mobilenets.engine.kernels.activate import activate
-from mobilenets.engine.kernels.rows import Rows
+from mobilenets.engine.kernels.rows import RowBuffer
 from mobilenets.engine.kernels.values import Value
 from mobilenets.engine.stages.block import BlockStage
 from mobilenets.engine.stages.stage import Job
-from mobilenets.engine.steps.step import Frame, Step, round_up, share_rows, wait
+from mobilenets.engine.steps.step import ParallelStep, StepContext, round_up, share_rows, wait
 from mobilenets.engine.targets.target import Target
 
 
-class GroupsStep(Step):
+class GroupsStep(ParallelStep):
     """A block on the whole map, groups of channels shared out; partial sums are added up."""
 
     kind = "groups"
@@ -50,7 +50,7 @@ class GroupsStep(Step):
         """The block's."""
         return self.stage.zero_floats
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Each thread its groups, then its part of the sums."""
         e, stage = frame.e, self.stage
         target = e.module.target
@@ -67,8 +67,8 @@ class GroupsStep(Step):
                 own = e.at(frame.scratch, thread * (ring + work))
                 to = out if thread == 0 else e.at(partial, (thread - 1) * sums)
                 job = Job(
-                    Rows(source, stage.source.row, high, high),
-                    Rows(to, shape.row, shape.height, shape.height), frame.weights,
+                    RowBuffer(source, stage.source.row, high, high),
+                    RowBuffer(to, shape.row, shape.height, shape.height), frame.weights,
                     bias if thread == 0 else e.at(bias, padded), own, e.at(own, ring),
                     frame.zeros, high, 0, shape.height, 0, high, flat=True, shared=True,
                     share=share,
@@ -82,7 +82,11 @@ class GroupsStep(Step):
 
 
 def add_up(
-    frame: Frame, out: Value, others: list[Value], size: tuple[int, int], activation: Activation
+    frame: StepContext,
+    out: Value,
+    others: list[Value],
+    size: tuple[int, int],
+    activation: Activation,
 ) -> None:
     """Out = activation(out + others), each thread a part; size: (floats, threads)."""
     e = frame.e

@@ -8,12 +8,12 @@ from mobilenets.engine.ir.graph import Pool
 from mobilenets.engine.kernels.activate import sqrt
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.nest import Nest, emit_nest, write
-from mobilenets.engine.kernels.rows import Shape
+from mobilenets.engine.kernels.rows import ImageShape
 from mobilenets.engine.kernels.values import Index, Value, literal
-from mobilenets.engine.steps.step import Frame, Step, share_rows
+from mobilenets.engine.steps.step import ParallelStep, StepContext, share_rows
 
 
-class ReduceStep(Step):
+class ReduceStep(ParallelStep):
     """Mean, sum or length over some axes, each (size, step); a nest of (output, input)."""
 
     kind = "reduce"
@@ -25,7 +25,7 @@ class ReduceStep(Step):
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
         self.nest, self.axes, self.operation = nest, axes, operation
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """For each output, or vector of outputs, sum over the axes; then divide, or the root."""
         e = frame.e
         pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
@@ -55,19 +55,19 @@ class ReduceStep(Step):
         return e.loop(0, size, 1, turn, [total])[0]
 
 
-class PoolStep(Step):
+class PoolStep(ParallelStep):
     """Average or maximum over windows, channels last."""
 
     kind = "pool"
 
     def __init__(
-        self, name: str, pool: Pool, inputs: tuple[str, ...], source: Shape, target: Shape,
-        threads: int,
+        self, name: str, pool: Pool, inputs: tuple[str, ...],
+        source: ImageShape, target: ImageShape, threads: int,
     ) -> None:  # fmt: skip
         self.name, self.inputs, self.output = name, inputs, pool.output
         self.pool, self.source, self.target, self.threads = pool, source, target, threads
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Rows shared out; windows at the edges read fewer inputs."""
         e, wide = frame.e, (0, self.target.width)
         for thread, rows in enumerate(share_rows(self.target.height, self.threads)):
@@ -96,7 +96,7 @@ class PoolStep(Step):
                 yield index, e.sub(e.mul(index, stride), pad), kernel
 
     def _window(
-        self, frame: Frame, place: tuple[Index, Index], first: tuple[Index, Index],
+        self, frame: StepContext, place: tuple[Index, Index], first: tuple[Index, Index],
         size: tuple[int, int],
     ) -> None:  # fmt: skip
         e, pool, shape = frame.e, self.pool, self.source
@@ -134,7 +134,7 @@ def largest(e: Emitter, x: Value, y: Value) -> Value:
     return e.select(unknown, y, e.at_least(x, y))
 
 
-class ArgMaxStep(Step):
+class ArgMaxStep(ParallelStep):
     """The index (int64) of the first largest element; a nest of (output, input)."""
 
     kind = "argmax"
@@ -146,7 +146,7 @@ class ArgMaxStep(Step):
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
         self.nest, self.axis = nest, axis
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Element by element; outputs are two floats wide, as the nest's steps say."""
         e = frame.e
         size, step = self.axis

@@ -9,22 +9,22 @@ import numpy as np
 from mobilenets.engine.ir.graph import Array
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.nest import Nest, emit_nest
-from mobilenets.engine.kernels.rows import Shape
+from mobilenets.engine.kernels.rows import ImageShape
 from mobilenets.engine.kernels.values import Index, Value
-from mobilenets.engine.steps.step import Frame, Step, round_up, share_rows
+from mobilenets.engine.steps.step import ParallelStep, StepContext, round_up, share_rows
 from mobilenets.engine.targets.target import Target
 
 _UNROLL = 4
 
 
-class ResizeStep(Step):
+class ResizeStep(ParallelStep):
     """Channels last: each output pixel from four inputs, their shares from two tables."""
 
     kind = "resize"
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
-        source: Shape, target: Shape, coordinates: str,
+        source: ImageShape, target: ImageShape, coordinates: str,
     ) -> None:  # fmt: skip
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
         self.source, self.target = source, target
@@ -35,7 +35,7 @@ class ResizeStep(Step):
         """The share of the later row, then of the later column."""
         return [self.rows[2], self.columns[2]]
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Rows shared out."""
         e, shape = frame.e, self.source
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
@@ -70,7 +70,7 @@ class ResizeStep(Step):
         emit_nest(e, nest, [out, *corners], body)
 
 
-class StretchStep(Step):
+class StretchStep(ParallelStep):
     """What resizing with columns side by side in vectors has in common.
 
     Output rows that lie between the same two input rows are made together. Of these two, a
@@ -81,7 +81,7 @@ class StretchStep(Step):
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
-        source: Shape, target: Shape, coordinates: str,
+        source: ImageShape, target: ImageShape, coordinates: str,
     ) -> None:  # fmt: skip
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
         self.source, self.target = source, target
@@ -98,7 +98,7 @@ class StretchStep(Step):
         return [self.rows[2], self.columns[2], np.zeros(self._reach(target), np.float32)]
 
     @contextmanager
-    def _groups(self, frame: Frame) -> Iterator[tuple[Value, ...]]:
+    def _groups(self, frame: StepContext) -> Iterator[tuple[Value, ...]]:
         """A loop over a thread's (first output row, stop, earlier input row, later)."""
         e = frame.e
         parts = [runs_of(self.rows, *part) for part in share_rows(self.target.height, self.threads)]
@@ -111,7 +111,7 @@ class StretchStep(Step):
             yield tuple(e.load_index(table, e.add(e.mul(i, 4), k)) for k in range(4))
 
     def _stretch(
-        self, frame: Frame, source: Value, out: Value, runs: tuple[Index, Index, Index]
+        self, frame: StepContext, source: Value, out: Value, runs: tuple[Index, Index, Index]
     ) -> None:
         """Columns of one channel of a row; `runs`: from, up to, and the column at `out`."""
         e, channels = frame.e, self.source.channels
@@ -139,7 +139,7 @@ class PlanesStep(StretchStep):
         """Every thread's two rows of a channel."""
         return self.threads * 2 * self._room(target)
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Rows shared out."""
         e, shape, room = frame.e, self.source, self._room(frame.e.module.target)
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]

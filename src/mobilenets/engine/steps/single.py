@@ -4,17 +4,17 @@ from dataclasses import replace
 from typing import Literal
 
 from mobilenets.engine.ir.graph import Activation, Array, Conv
-from mobilenets.engine.kernels.depthwise import Row, depthwise_kernel
+from mobilenets.engine.kernels.depthwise import DepthwiseRow, depthwise_kernel
 from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels, panels
 from mobilenets.engine.kernels.memory import fill, scale
 from mobilenets.engine.kernels.nest import Nest, emit_nest, read, write
-from mobilenets.engine.kernels.rows import Rows, Shape, window_of, window_rows
+from mobilenets.engine.kernels.rows import ImageShape, RowBuffer, window_of, window_rows
 from mobilenets.engine.kernels.values import Value
-from mobilenets.engine.steps.step import Frame, Step, round_up, share_rows
+from mobilenets.engine.steps.step import ParallelStep, StepContext, round_up, share_rows
 from mobilenets.engine.targets.target import Target
 
 
-class PointwiseStep(Step):
+class PointwiseStep(ParallelStep):
     """A matrix product per pixel, or one for all; with `pool`, averaged over the pixels.
 
     `added`: what else goes into the sums, the first of two inputs: a map as the output, or a
@@ -49,7 +49,7 @@ class PointwiseStep(Step):
         """Of a map that is added, each tile is read before it is written over."""
         return self.added == "map"
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """One thread's panels, or its pixels where there are few panels."""
         e = frame.e
         depth, channels = self.matrix.shape
@@ -80,7 +80,7 @@ class PointwiseStep(Step):
                     scale(e, sums, high - low, 1 / self.pixels)
 
     def _pixels(
-        self, frame: Frame, product: Product, source: Value,
+        self, frame: StepContext, product: Product, source: Value,
         others: tuple[Value, Value, Value, Value],
     ) -> None:  # fmt: skip
         """All panels of a thread's own pixels."""
@@ -92,7 +92,7 @@ class PointwiseStep(Step):
                 own = [e.at(source, low * product.a_step)]
                 emit_product(e, replace(product, count=high - low), own, (weights, to, bias, of))
 
-    def _summed(self, frame: Frame, bias: Value, vector: Value) -> Value:
+    def _summed(self, frame: StepContext, bias: Value, vector: Value) -> Value:
         """The thread's own biases, for this image."""
         e, channels = frame.e, self.bias.size
         own = e.at(frame.scratch, e.mul(frame.thread, round_up(channels)))
@@ -104,13 +104,13 @@ class PointwiseStep(Step):
         return own
 
 
-class DepthwiseStep(Step):
+class DepthwiseStep(ParallelStep):
     """A depthwise convolution of a whole map, rows shared out."""
 
     kind = "depthwise"
 
     def __init__(
-        self, name: str, conv: Conv, source: Shape, target: Shape,
+        self, name: str, conv: Conv, source: ImageShape, target: ImageShape,
         inputs: tuple[str, ...], output: str, threads: int,
     ) -> None:  # fmt: skip
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
@@ -126,17 +126,17 @@ class DepthwiseStep(Step):
         """A row of the input's, and what a whole vector reads beyond it."""
         return self.source.row + 64
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """One thread's rows."""
         e, conv, source = frame.e, self.conv, self.source
         high, wide = conv.weight.shape[2:]
-        row = Row(
+        row = DepthwiseRow(
             source.width, self.target.width, source.channels, (high, wide), conv.strides[1],
             conv.dilations[1], conv.pads[1], source.channels, source.channels, conv.activation,
         )  # fmt: skip
         kernel = depthwise_kernel(e.module, row)
         pointer, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
-        rows = Rows(pointer, source.row, source.height, source.height)
+        rows = RowBuffer(pointer, source.row, source.height, source.height)
         bias = e.at(frame.weights, high * wide * round_up(source.channels, e.lanes))
         window = window_of(conv, source.height)
         height = self.target.height

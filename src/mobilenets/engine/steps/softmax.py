@@ -5,11 +5,11 @@ from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.nest import Nest, emit_nest, write
 from mobilenets.engine.kernels.values import Index, Value
 from mobilenets.engine.steps.reduce import largest
-from mobilenets.engine.steps.step import Frame, Step, share_rows
+from mobilenets.engine.steps.step import ParallelStep, StepContext, share_rows
 from mobilenets.engine.targets.target import Target
 
 
-class SoftmaxStep(Step):
+class SoftmaxStep(ParallelStep):
     """exp(x - max) / sum along the last axis in memory: `rows` times `count` floats."""
 
     kind = "softmax"
@@ -20,7 +20,7 @@ class SoftmaxStep(Step):
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
         self.rows, self.count = rows, count
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Rows one after the other, on one thread where there are few."""
         e = frame.e
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
@@ -68,7 +68,7 @@ class SoftmaxStep(Step):
         emit_nest(e, Nest((self.count,), ((1,),)), [out], body)
 
 
-class SpreadSoftmaxStep(Step):
+class SpreadSoftmaxStep(ParallelStep):
     """The same along an axis (size, step) that is not the last in memory; a nest of the others."""
 
     kind = "softmax"
@@ -84,7 +84,7 @@ class SpreadSoftmaxStep(Step):
         """Each place is read before it is written."""
         return True
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Of a vector of places at once the largest elements, powers and their sums, quotients."""
         e = frame.e
         size, step = self.axis

@@ -16,7 +16,7 @@ CACHE_LINE = 16  # floats
 
 
 @dataclass(frozen=True)
-class Frame:
+class StepContext:
     """What a step's code works with while it is generated."""
 
     e: Emitter
@@ -28,7 +28,7 @@ class Frame:
     barrier: Value
 
 
-class Step:
+class ParallelStep:
     """One step. `inputs` and `output` are tensors' names; all sizes are in floats."""
 
     name: str
@@ -54,7 +54,7 @@ class Step:
         """Whether its output may overwrite its first input, which nobody reads later."""
         return False
 
-    def emit(self, frame: Frame) -> None:
+    def emit(self, frame: StepContext) -> None:
         """Generate the code of one thread."""
         raise NotImplementedError
 
@@ -70,7 +70,7 @@ def share_rows(height: int, threads: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def wait(frame: Frame, threads: int) -> None:
+def wait(frame: StepContext, threads: int) -> None:
     """All threads wait for each other."""
     if threads > 1:
         frame.e.line(f'call void @"{BARRIER}"({frame.barrier}, i64 {threads})')

@@ -14,7 +14,7 @@ from mobilenets.engine.front.onnx.stored import Constant
 from mobilenets.engine.ir.graph import Array, Node, Tensor
 from mobilenets.errors import WeightsError
 
-Value = Tensor | Constant
+Operand = Tensor | Constant
 """What a name stands for: known only when the network runs, or now."""
 
 LARGEST_STEP = 2**20
@@ -33,7 +33,7 @@ class Builder:
         """The batch that the file is made for; here it is always 1."""
         self.nodes: list[Node] = []
         self.tensors = {model.input: Tensor(model.input, check_runtime(shape))}
-        self.values: dict[str, Value] = dict(model.constants)
+        self.values: dict[str, Operand] = dict(model.constants)
         self.values[model.input] = self.tensors[model.input]
         self._counts: Counter[str] = Counter()
         self._taken = {*self.values, *(name for op in model.ops for name in op.outputs)}
@@ -54,21 +54,21 @@ class Builder:
         self._taken.add(name)
         return name
 
-    def apply(self, op: Op, handler: Callable[["Call"], Value | list[Value]]) -> None:
+    def apply(self, op: Op, handler: Callable[["OpCall"], Operand | list[Operand]]) -> None:
         """Add an operation's nodes; the last one's output gets the operation's own name."""
         start = len(self.nodes)
         try:
-            made = handler(Call(self, op))
+            made = handler(OpCall(self, op))
         except WeightsError as error:
             if str(error).startswith("node "):
                 raise
             raise op.fail(str(error)) from error
-        values: Sequence[Value] = made if isinstance(made, list) else [made]
+        values: Sequence[Operand] = made if isinstance(made, list) else [made]
         for name, value in zip(op.outputs, values, strict=False):
             if name:
                 self.values[name] = self._rename(start, value, name)
 
-    def _rename(self, start: int, value: Value, name: str) -> Value:
+    def _rename(self, start: int, value: Operand, name: str) -> Operand:
         """Give the node made since `start` that makes `value` the output `name`."""
         made = self.nodes[start:]
         if not isinstance(value, Tensor) or any(value.name in node.inputs for node in made):
@@ -81,7 +81,7 @@ class Builder:
         return value
 
 
-class Call:
+class OpCall:
     """One operation being translated: its inputs and attributes, checked as they are asked for."""
 
     def __init__(self, builder: Builder, op: Op) -> None:
@@ -101,7 +101,7 @@ class Call:
         """Whether input `index` is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
-    def value(self, index: int, what: str = "input") -> Value:
+    def value(self, index: int, what: str = "input") -> Operand:
         """An input of either kind."""
         value = self.inputs[index] if index < len(self.inputs) else None
         if value is None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mobilenets.engine.front.limits import Shape, broadcast
-from mobilenets.engine.front.onnx.builder import Call, Value
+from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.engine.front.onnx.stored import DTYPES, Constant
 from mobilenets.engine.front.onnx.views import (
     concat_shape,
@@ -60,7 +60,7 @@ _UFUNCS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _elementwise(call: Call) -> Value:
+def _elementwise(call: OpCall) -> Operand:
     parts = _arrays(call)
     shape: Shape = ()
     for part in parts:
@@ -70,23 +70,23 @@ def _elementwise(call: Call) -> Value:
         return np.asarray(_UFUNCS[call.op.kind](*parts))
 
 
-def _arrays(call: Call) -> list[Constant]:
+def _arrays(call: OpCall) -> list[Constant]:
     return [call.constant(index, "input") for index in range(len(call.inputs))]
 
 
-def shape_of(call: Call) -> Value:
+def shape_of(call: OpCall) -> Operand:
     """Shape, of anything: every shape is known."""
     shape = call.value(0).shape
     start, end = call.integer("start", 0), call.integer("end", len(shape))
     return np.array(shape[start:end], np.int64)
 
 
-def size_of(call: Call) -> Value:
+def size_of(call: OpCall) -> Operand:
     """Size, of anything."""
     return np.array(math.prod(call.value(0).shape), np.int64)
 
 
-def constant(call: Call) -> Value:
+def constant(call: OpCall) -> Operand:
     """Constant."""
     given = call.op.attributes
     if isinstance(given.get("value"), np.ndarray):
@@ -98,7 +98,7 @@ def constant(call: Call) -> Value:
     raise call.fail("its value must be a tensor of numbers")
 
 
-def _constant_of_shape(call: Call) -> Value:
+def _constant_of_shape(call: OpCall) -> Operand:
     shape = call.indices(0, "shape")
     filler = call.op.attributes.get("value", np.zeros(1, np.float32))
     if not isinstance(filler, np.ndarray) or filler.size != 1:
@@ -107,7 +107,7 @@ def _constant_of_shape(call: Call) -> Value:
     return np.full(shape, filler.ravel()[0], filler.dtype)
 
 
-def _cast(call: Call) -> Value:
+def _cast(call: OpCall) -> Operand:
     value, to = call.constant(0, "input"), call.integer("to")
     if to not in DTYPES:
         raise call.fail(f"a constant cannot be cast to type {to}")
@@ -116,7 +116,7 @@ def _cast(call: Call) -> Value:
         return value.astype(DTYPES[to])
 
 
-def _gather(call: Call) -> Value:
+def _gather(call: OpCall) -> Operand:
     data, index = call.constant(0, "input"), call.constant(1, "index")
     axis = call.axis(call.integer("axis", 0), data.ndim)
     if index.dtype.kind not in "iu":
@@ -129,21 +129,21 @@ def _gather(call: Call) -> Value:
     return np.asarray(np.take(data, index, axis))
 
 
-def _concat(call: Call) -> Value:
+def _concat(call: OpCall) -> Operand:
     parts = _arrays(call)
     axis, shape = concat_shape(call, [part.shape for part in parts])
     call.builder.spend(shape, 8)
     return np.concatenate(parts, axis)
 
 
-def _expand(call: Call) -> Value:
+def _expand(call: OpCall) -> Operand:
     value = call.constant(0, "input")
     shape = broadcast(value.shape, call.indices(1, "shape"))
     call.builder.spend(shape, value.itemsize)
     return np.array(np.broadcast_to(value, shape))
 
 
-def _tile(call: Call) -> Value:
+def _tile(call: OpCall) -> Operand:
     value, repeats = call.constant(0, "input"), call.indices(1, "repeats")
     if len(repeats) != value.ndim:
         raise call.fail(f"repeats must have {value.ndim} values, got {len(repeats)}")
@@ -151,7 +151,7 @@ def _tile(call: Call) -> Value:
     return np.tile(value, repeats)
 
 
-def _range(call: Call) -> Value:
+def _range(call: OpCall) -> Operand:
     parts = _arrays(call)
     if len(parts) != 3 or any(part.size != 1 for part in parts):
         raise call.fail("it needs three numbers")
@@ -163,8 +163,8 @@ def _range(call: Call) -> Value:
     return np.arange(start, limit, delta).astype(parts[0].dtype)
 
 
-def _reduced(function: Callable[..., Any], since: int) -> Callable[[Call], Value]:
-    def reduce(call: Call) -> Value:
+def _reduced(function: Callable[..., Any], since: int) -> Callable[[OpCall], Operand]:
+    def reduce(call: OpCall) -> Operand:
         value = call.constant(0, "input")
         listed = call.listed("axes", 1, since)
         axes = call.axes(listed or range(value.ndim), value.ndim)
@@ -176,17 +176,17 @@ def _reduced(function: Callable[..., Any], since: int) -> Callable[[Call], Value
     return reduce
 
 
-def _split(call: Call) -> list[Value]:
+def _split(call: OpCall) -> list[Operand]:
     value = call.constant(0, "input")
     axis = call.axis(call.integer("axis", 0), value.ndim)
     ends = np.cumsum(split_sizes(call, value.shape[axis]))[:-1]
     return list(np.split(value, ends, axis))
 
 
-def _view(shape_of_it: Callable[[Call, Shape], Shape]) -> Callable[[Call], Value]:
+def _view(shape_of_it: Callable[[OpCall, Shape], Shape]) -> Callable[[OpCall], Operand]:
     """A constant under another shape."""
 
-    def view(call: Call) -> Value:
+    def view(call: OpCall) -> Operand:
         value = call.constant(0, "input")
         shape = shape_of_it(call, value.shape)
         call.builder.spend(shape, value.itemsize)
@@ -195,22 +195,22 @@ def _view(shape_of_it: Callable[[Call, Shape], Shape]) -> Callable[[Call], Value
     return view
 
 
-def _reshape(call: Call, old: Shape) -> Shape:
+def _reshape(call: OpCall, old: Shape) -> Shape:
     return reshape_shape(call, old, call.indices(1, "shape"))
 
 
-def _flatten(call: Call, old: Shape) -> Shape:
+def _flatten(call: OpCall, old: Shape) -> Shape:
     axis = call.integer("axis", 1)
     axis = len(old) if axis == len(old) else call.axis(axis, len(old))
     return math.prod(old[:axis]), math.prod(old[axis:])
 
 
-def _transpose(call: Call) -> Value:
+def _transpose(call: OpCall) -> Operand:
     value = call.constant(0, "input")
     return np.asarray(value.transpose(transpose_order(call, value.ndim)))
 
 
-def _slice(call: Call) -> Value:
+def _slice(call: OpCall) -> Operand:
     value = call.constant(0, "input")
     parts = slice_parts(call, value.shape)
     ends = [part.stop if part.stop >= 0 else None for part in parts]  # backwards to the first
@@ -218,7 +218,7 @@ def _slice(call: Call) -> Value:
     return np.asarray(value[tuple(where)])
 
 
-EVALUATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
+EVALUATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
     **dict.fromkeys(_UFUNCS, _elementwise),
     "Cast": _cast,
     "Concat": _concat,
@@ -244,6 +244,6 @@ EVALUATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
 """What can be worked out when every input is a constant."""
 
 
-def all_constant(call: Call) -> bool:
+def all_constant(call: OpCall) -> bool:
     """Whether there is nothing to wait for."""
     return not any(isinstance(value, Tensor) for value in call.inputs)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.front.limits import broadcast
-from mobilenets.engine.front.onnx.builder import Call, Value
+from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.engine.ir.graph import Activate, Activation, Array, Binary, Tensor
 from mobilenets.engine.ir.reference import activate
 
@@ -14,7 +14,7 @@ _CAST_TO = {"float32": (1,), "int64": (6, 7)}
 """Type of a running value -> ONNX's numbers of types it may be cast to: itself, or int32."""
 
 
-def _activated(call: Call, activation: Activation) -> Value:
+def _activated(call: OpCall, activation: Activation) -> Operand:
     x = call.value(0)
     if isinstance(x, Tensor):
         x = call.tensor()
@@ -23,12 +23,12 @@ def _activated(call: Call, activation: Activation) -> Value:
     return activate(activation, call.floats(0, "input"))
 
 
-def relu(call: Call) -> Value:
+def relu(call: OpCall) -> Operand:
     """Relu."""
     return _activated(call, Activation("clip", 0.0))
 
 
-def clip(call: Call) -> Value:
+def clip(call: OpCall) -> Operand:
     """Clip, with its limits as attributes (opset 6) or inputs (11)."""
     if call.opset < 11:
         low, high = call.number("min", -np.inf), call.number("max", np.inf)
@@ -37,26 +37,26 @@ def clip(call: Call) -> Value:
     return _activated(call, Activation("clip", low, high))
 
 
-def maximum(call: Call) -> Value:
+def maximum(call: OpCall) -> Operand:
     """Max of a value and a constant number."""
     tensor, number = _with_number(call)
     return call.emit(Activate, [tensor], tensor.shape, activation=Activation("clip", low=number))
 
 
-def minimum(call: Call) -> Value:
+def minimum(call: OpCall) -> Operand:
     """Min of a value and a constant number."""
     tensor, number = _with_number(call)
     return call.emit(Activate, [tensor], tensor.shape, activation=Activation("clip", high=number))
 
 
-def _with_number(call: Call) -> tuple[Tensor, float]:
+def _with_number(call: OpCall) -> tuple[Tensor, float]:
     if len(call.inputs) != 2:
         raise call.fail("a value and a constant number are supported")
     index = 0 if isinstance(call.value(0), Tensor) else 1
     return call.tensor(index), _limit(call, 1 - index, np.nan)
 
 
-def _limit(call: Call, index: int, default: float) -> float:
+def _limit(call: OpCall, index: int, default: float) -> float:
     if not call.has(index):
         return default
     value = call.floats(index, "limit")
@@ -65,27 +65,27 @@ def _limit(call: Call, index: int, default: float) -> float:
     return float(value.ravel()[0])
 
 
-def sigmoid(call: Call) -> Value:
+def sigmoid(call: OpCall) -> Operand:
     """Sigmoid."""
     return _activated(call, Activation("sigmoid"))
 
 
-def exp(call: Call) -> Value:
+def exp(call: OpCall) -> Operand:
     """Exp."""
     return _activated(call, Activation("exp"))
 
 
-def reciprocal(call: Call) -> Value:
+def reciprocal(call: OpCall) -> Operand:
     """Reciprocal."""
     return _activated(call, Activation("reciprocal"))
 
 
-def sqrt(call: Call) -> Value:
+def sqrt(call: OpCall) -> Operand:
     """Sqrt."""
     return _activated(call, Activation("sqrt"))
 
 
-def power(call: Call) -> Value:
+def power(call: OpCall) -> Operand:
     """Pow: a square or a square root."""
     exponent, x = call.constant(1, "exponent"), call.tensor()
     if exponent.size != 1 or exponent.ndim > len(x.shape) or exponent.flat[0] not in (0.5, 2):
@@ -95,35 +95,35 @@ def power(call: Call) -> Value:
     return _both(call, "mul", x, x)
 
 
-def hard_sigmoid(call: Call) -> Value:
+def hard_sigmoid(call: OpCall) -> Operand:
     """HardSigmoid."""
     alpha, beta = call.number("alpha", 0.2), call.number("beta", 0.5)
     return _activated(call, Activation("hardsigmoid", alpha=alpha, beta=beta))
 
 
-def hard_swish(call: Call) -> Value:
+def hard_swish(call: OpCall) -> Operand:
     """HardSwish."""
     return _activated(call, Activation("hardswish"))
 
 
-def swish(call: Call) -> Value:
+def swish(call: OpCall) -> Operand:
     """Swish, as SiLU."""
     if call.number("alpha", 1.0) != 1:
         raise call.fail("alpha must be 1")
     return _activated(call, Activation("silu"))
 
 
-def add(call: Call) -> Value:
+def add(call: OpCall) -> Operand:
     """Add."""
     return _combined(call, "add")
 
 
-def mul(call: Call) -> Value:
+def mul(call: OpCall) -> Operand:
     """Mul."""
     return _combined(call, "mul")
 
 
-def sub(call: Call) -> Value:
+def sub(call: OpCall) -> Operand:
     """Sub: a sum with what is negated."""
     first, second = call.value(0), _aligned(call)
     if not isinstance(second, Tensor):
@@ -134,7 +134,7 @@ def sub(call: Call) -> Value:
     return _both(call, "add", call.tensor(0), negated)
 
 
-def div(call: Call) -> Value:
+def div(call: OpCall) -> Operand:
     """Div: a product with one over what divides."""
     first, divisor = call.value(0), _aligned(call)
     if isinstance(divisor, Tensor):
@@ -147,17 +147,17 @@ def div(call: Call) -> Value:
         return scale_by(call, call.tensor(0), 1 / _exact(call, divisor))
 
 
-def scale_by(call: Call, x: Tensor, factor: NDArray[np.float64] | np.float64) -> Tensor:
+def scale_by(call: OpCall, x: Tensor, factor: NDArray[np.float64] | np.float64) -> Tensor:
     """The product of x and a constant."""
     return _with_constant(call, "mul", x, np.asarray(factor))
 
 
-def shift_by(call: Call, x: Tensor, shift: NDArray[np.float64] | np.float64) -> Tensor:
+def shift_by(call: OpCall, x: Tensor, shift: NDArray[np.float64] | np.float64) -> Tensor:
     """The sum of x and a constant."""
     return _with_constant(call, "add", x, np.asarray(shift))
 
 
-def _combined(call: Call, kind: Literal["add", "mul"]) -> Value:
+def _combined(call: OpCall, kind: Literal["add", "mul"]) -> Operand:
     first, second = call.value(0), _aligned(call)
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         return _both(call, kind, call.tensor(0), call.tensor(1))
@@ -167,12 +167,12 @@ def _combined(call: Call, kind: Literal["add", "mul"]) -> Value:
     return _with_constant(call, kind, call.tensor(1), _exact(call, first))
 
 
-def _both(call: Call, kind: str, first: Tensor, second: Tensor) -> Tensor:
+def _both(call: OpCall, kind: str, first: Tensor, second: Tensor) -> Tensor:
     shape = broadcast(first.shape, second.shape)
     return call.emit(Binary, [first, second], shape, kind=kind)
 
 
-def _with_constant(call: Call, kind: str, x: Tensor, constant: NDArray[np.float64]) -> Tensor:
+def _with_constant(call: OpCall, kind: str, x: Tensor, constant: NDArray[np.float64]) -> Tensor:
     shape = broadcast(x.shape, constant.shape)
     while constant.ndim and constant.shape[0] == 1 and constant.ndim <= len(x.shape):
         constant = constant[0]
@@ -183,14 +183,14 @@ def _with_constant(call: Call, kind: str, x: Tensor, constant: NDArray[np.float6
     return call.emit(Binary, [x], shape, kind=kind, constant=stored)
 
 
-def _exact(call: Call, value: NDArray[Any]) -> NDArray[np.float64]:
+def _exact(call: OpCall, value: NDArray[Any]) -> NDArray[np.float64]:
     if value.dtype.kind != "f":
         raise call.fail(f"its inputs must be float32, got {value.dtype}")
     call.builder.spend(value.shape, 12)
     return value.astype(np.float64)
 
 
-def _aligned(call: Call) -> Value:
+def _aligned(call: OpCall) -> Operand:
     """The second input; before opset 7 an attribute says where a constant's axes belong."""
     second = call.value(1)
     if call.opset >= 7 or isinstance(second, Tensor) or "axis" not in call.op.attributes:
@@ -202,7 +202,7 @@ def _aligned(call: Call) -> Value:
     return second.reshape(*second.shape, *(1,) * after)
 
 
-def cast(call: Call) -> Value:
+def cast(call: OpCall) -> Operand:
     """Cast to what the value is already, or of an ArgMax's indices to int32."""
     x = call.any_tensor()
     if call.integer("to") not in _CAST_TO[x.dtype]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mobilenets.engine.front.limits import Shape, broadcast
-from mobilenets.engine.front.onnx.builder import Call, Value
+from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.engine.front.onnx.elementwise import scale_by, shift_by
 from mobilenets.engine.ir.graph import (
     Array,
@@ -23,7 +23,7 @@ from mobilenets.engine.ir.graph import (
 _AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 
-def conv(call: Call) -> Value:
+def conv(call: OpCall) -> Operand:
     """Conv, of images."""
     x, weight = call.image(), call.floats(1, "weight")
     if weight.ndim != 4 or 0 in weight.shape:
@@ -53,7 +53,7 @@ def conv(call: Call) -> Value:
     return call.emit(Conv, [x], (1, channels, *size), weight=weight, bias=bias, **fields)
 
 
-def _pads(call: Call, shape: Shape, extents: list[int], strides: tuple[int, ...]) -> Pads:
+def _pads(call: OpCall, shape: Shape, extents: list[int], strides: tuple[int, ...]) -> Pads:
     """Top, left, bottom, right, worked out where the file leaves it to a rule."""
     mode = call.choice("auto_pad", "NOTSET", _AUTO_PADS)
     if mode == "NOTSET":
@@ -71,7 +71,7 @@ def _pads(call: Call, shape: Shape, extents: list[int], strides: tuple[int, ...]
 
 
 def _windows(
-    call: Call, shape: Shape, extents: list[int], strides: tuple[int, ...], pads: Pads, axis: int
+    call: OpCall, shape: Shape, extents: list[int], strides: tuple[int, ...], pads: Pads, axis: int
 ) -> int:
     """How many windows fit along height (0) or width (1)."""
     room = shape[2 + axis] + pads[axis] + pads[axis + 2] - extents[axis]
@@ -80,18 +80,18 @@ def _windows(
     return room // strides[axis] + 1
 
 
-def average_pool(call: Call) -> Value:
+def average_pool(call: OpCall) -> Operand:
     """AveragePool."""
     return _pool(call, "average")
 
 
-def max_pool(call: Call) -> Value:
+def max_pool(call: OpCall) -> Operand:
     """MaxPool; the indices are not given."""
     call.only({"storage_order": 0})
     return _pool(call, "max")
 
 
-def _pool(call: Call, kind: str) -> Value:
+def _pool(call: OpCall, kind: str) -> Operand:
     x = call.image()
     kernel = call.ints("kernel_shape", None, 2)
     if kernel is None or min(kernel) < 1:
@@ -132,35 +132,35 @@ def _ceil_pads(shape: Shape, kernel: Shape, strides: tuple[int, ...], pads: Pads
     return pads[0], pads[1], after[0], after[1]
 
 
-def global_average_pool(call: Call) -> Value:
+def global_average_pool(call: OpCall) -> Operand:
     """GlobalAveragePool."""
     x = call.image()
     return call.emit(Reduce, [x], (*x.shape[:2], 1, 1), kind="mean", axes=(2, 3), keep=True)
 
 
-def global_max_pool(call: Call) -> Value:
+def global_max_pool(call: OpCall) -> Operand:
     """GlobalMaxPool."""
     x = call.image()
     size = x.shape[2:]
     return call.emit(Pool, [x], (*x.shape[:2], 1, 1), kind="max", kernel=size, strides=(1, 1))
 
 
-def reduce_mean(call: Call) -> Value:
+def reduce_mean(call: OpCall) -> Operand:
     """ReduceMean, over any axes."""
     return _reduced(call, "mean", since=18)
 
 
-def reduce_sum(call: Call) -> Value:
+def reduce_sum(call: OpCall) -> Operand:
     """ReduceSum, over any axes."""
     return _reduced(call, "sum", since=13)
 
 
-def reduce_l2(call: Call) -> Value:
+def reduce_l2(call: OpCall) -> Operand:
     """ReduceL2, over any axes."""
     return _reduced(call, "l2", since=18)
 
 
-def _reduced(call: Call, kind: str, since: int) -> Value:
+def _reduced(call: OpCall, kind: str, since: int) -> Operand:
     """`since`: the opset from which on the axes are an input."""
     x = call.tensor()
     listed = call.listed("axes", 1, since)
@@ -176,7 +176,7 @@ def _reduced(call: Call, kind: str, since: int) -> Value:
     return call.emit(Reduce, [x], shape, kind=kind, axes=axes, keep=keep)
 
 
-def batch_norm(call: Call) -> Value:
+def batch_norm(call: OpCall) -> Operand:
     """BatchNormalization with known statistics: a product and a sum, folded later."""
     call.only({"training_mode": 0, "spatial": 1})
     x = call.tensor()
@@ -193,7 +193,7 @@ def batch_norm(call: Call) -> Value:
     return shift_by(call, scale_by(call, x, factor.reshape(-1, *ones)), shift.reshape(-1, *ones))
 
 
-def gemm(call: Call) -> Value:
+def gemm(call: OpCall) -> Operand:
     """Gemm with constant weights."""
     x, weight = call.tensor(rank=2), call.floats(1, "right side")
     if call.integer("transA", 0):
@@ -215,7 +215,7 @@ def gemm(call: Call) -> Value:
     return shift_by(call, out, np.float64(beta) * call.floats(2, "third input"))
 
 
-def matmul(call: Call) -> Value:
+def matmul(call: OpCall) -> Operand:
     """MatMul with a constant matrix on the right."""
     x, weight = call.tensor(), call.floats(1, "right side")
     while weight.ndim > 2 and weight.shape[0] == 1 and weight.ndim <= len(x.shape):
@@ -223,7 +223,7 @@ def matmul(call: Call) -> Value:
     return _dense(call, x, weight)
 
 
-def _dense(call: Call, x: Tensor, weight: Array) -> Tensor:
+def _dense(call: OpCall, x: Tensor, weight: Array) -> Tensor:
     if weight.ndim != 2 or 0 in weight.shape or weight.shape[0] != x.shape[-1]:
         raise call.fail(f"{x.shape} times {weight.shape} is not supported")
     bias = np.zeros(weight.shape[1], np.float32)

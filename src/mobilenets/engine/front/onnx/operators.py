@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 from mobilenets.engine.front.limits import quote
 from mobilenets.engine.front.onnx import constants, elementwise, layers, resizing, views
-from mobilenets.engine.front.onnx.builder import Call, Value
+from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.errors import WeightsError
 
-OPERATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
+OPERATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
     "Add": elementwise.add,
     "ArgMax": views.arg_max,
     "AveragePool": layers.average_pool,
@@ -59,7 +59,7 @@ OPERATORS: Mapping[str, Callable[[Call], Value | list[Value]]] = {
 """What a network can do; constants.EVALUATORS is what can be done with constants besides."""
 
 
-def translate(call: Call) -> Value | list[Value]:
+def translate(call: OpCall) -> Operand | list[Operand]:
     """The values that an operation makes; WeightsError where it is not supported."""
     kind = call.op.kind
     if kind in constants.EVALUATORS and constants.all_constant(call):

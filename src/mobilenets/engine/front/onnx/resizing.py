@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from mobilenets.engine.front.limits import Shape, check_runtime
-from mobilenets.engine.front.onnx.builder import Call, Value
+from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.engine.ir.graph import Expand, Resize, Slice, Tensor
 
 _ALIGNMENTS = {
@@ -27,7 +27,7 @@ _ROUNDINGS: Mapping[str, Callable[[Fraction], int]] = {
 }
 
 
-def resize(call: Call) -> Value:
+def resize(call: OpCall) -> Operand:
     """Resize; Resize-10 and Upsample say nothing of how pixels are aligned."""
     x = call.image()
     how = call.choice("mode", "nearest", ("linear", "bilinear", "nearest"))
@@ -52,7 +52,7 @@ def resize(call: Call) -> Value:
     return call.emit(Resize, [x], size, coordinates=coordinates) if changed else x
 
 
-def _nearest(call: Call, x: Tensor, size: Shape, mode: str) -> Value:
+def _nearest(call: OpCall, x: Tensor, size: Shape, mode: str) -> Operand:
     """Pixels left out, then pixels repeated."""
     default = "round_prefer_floor" if call.opset >= 11 else "floor"
     near = _ROUNDINGS[call.choice("nearest_mode", default, tuple(_ROUNDINGS))]
@@ -95,7 +95,7 @@ def _position(mode: str, index: int, scale: Fraction) -> Fraction:
     return (index + Fraction(1, 2)) * scale - Fraction(1, 2)
 
 
-def _resized(call: Call, x: Tensor) -> Shape:
+def _resized(call: OpCall, x: Tensor) -> Shape:
     """The output's shape, from sizes or from scales that give whole ones."""
     rank = len(x.shape)
     axes = call.ints("axes", None)
@@ -112,12 +112,12 @@ def _resized(call: Call, x: Tensor) -> Shape:
     return tuple(chosen.get(axis, size) for axis, size in enumerate(x.shape))
 
 
-def _same_count(call: Call, what: str, values: tuple[float, ...], axes: Shape) -> None:
+def _same_count(call: OpCall, what: str, values: tuple[float, ...], axes: Shape) -> None:
     if len(values) != len(axes):
         raise call.fail(f"{what} must have {len(axes)} values, got {len(values)}")
 
 
-def _scales(call: Call) -> tuple[float, ...]:
+def _scales(call: OpCall) -> tuple[float, ...]:
     if call.opset < 9 and "scales" in call.op.attributes:
         listed = call.op.attributes["scales"]
         if not isinstance(listed, tuple):
@@ -127,7 +127,7 @@ def _scales(call: Call) -> tuple[float, ...]:
     return tuple(float(scale) for scale in values.ravel()[:64])
 
 
-def _scaled(call: Call, size: int, scale: float) -> int:
+def _scaled(call: OpCall, size: int, scale: float) -> int:
     """The scaled size, rounded down as ONNX Runtime does, in float32."""
     exact = size * scale
     if not 1 <= exact < 2**31:

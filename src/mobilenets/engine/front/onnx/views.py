@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mobilenets.engine.front.limits import Shape, broadcast, check_runtime
-from mobilenets.engine.front.onnx.builder import LARGEST_STEP, Call, Value
+from mobilenets.engine.front.onnx.builder import LARGEST_STEP, OpCall, Operand
 from mobilenets.engine.ir.graph import (
     ArgMax,
     Concat,
@@ -20,16 +20,16 @@ from mobilenets.engine.ir.graph import (
 )
 
 
-def identity(call: Call) -> Value:
+def identity(call: OpCall) -> Operand:
     """Identity, and Dropout of a network that is not trained."""
     return call.value(0)
 
 
-def _reshaped(call: Call, x: Tensor, shape: Sequence[int]) -> Tensor:
+def _reshaped(call: OpCall, x: Tensor, shape: Sequence[int]) -> Tensor:
     return x if tuple(shape) == x.shape else call.emit(Reshape, [x], shape, x.dtype)
 
 
-def flatten(call: Call) -> Value:
+def flatten(call: OpCall) -> Operand:
     """Flatten to two dimensions."""
     x = call.any_tensor()
     rank = len(x.shape)
@@ -38,14 +38,14 @@ def flatten(call: Call) -> Value:
     return _reshaped(call, x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
 
 
-def reshape(call: Call) -> Value:
+def reshape(call: OpCall) -> Operand:
     """Reshape: 0 keeps a size, -1 is what is left; a fixed batch in front becomes 1."""
     x, wanted = call.any_tensor(), call.indices(1, "shape")
     shape = reshape_shape(call, x.shape, wanted, call.builder.batch)
     return _reshaped(call, x, check_runtime(shape))
 
 
-def reshape_shape(call: Call, old: Shape, wanted: Sequence[int], batch: int = 1) -> Shape:
+def reshape_shape(call: OpCall, old: Shape, wanted: Sequence[int], batch: int = 1) -> Shape:
     """The shape that Reshape's second input stands for."""
     if not call.integer("allowzero", 0):
         if any(size == 0 and axis >= len(old) for axis, size in enumerate(wanted)):
@@ -62,13 +62,13 @@ def reshape_shape(call: Call, old: Shape, wanted: Sequence[int], batch: int = 1)
     return shape
 
 
-def squeeze(call: Call) -> Value:
+def squeeze(call: OpCall) -> Operand:
     """Squeeze."""
     x = call.any_tensor()
     return _reshaped(call, x, squeeze_shape(call, x.shape))
 
 
-def squeeze_shape(call: Call, old: Shape) -> Shape:
+def squeeze_shape(call: OpCall, old: Shape) -> Shape:
     """`old` without the axes named, or without any of size 1."""
     listed = call.listed("axes", 1, since=13)
     if listed is None:
@@ -79,13 +79,13 @@ def squeeze_shape(call: Call, old: Shape) -> Shape:
     return tuple(size for axis, size in enumerate(old) if axis not in axes)
 
 
-def unsqueeze(call: Call) -> Value:
+def unsqueeze(call: OpCall) -> Operand:
     """Unsqueeze."""
     x = call.any_tensor()
     return _reshaped(call, x, unsqueeze_shape(call, x.shape))
 
 
-def unsqueeze_shape(call: Call, old: Shape) -> Shape:
+def unsqueeze_shape(call: OpCall, old: Shape) -> Shape:
     """`old` with axes of size 1 put in."""
     listed = call.listed("axes", 1, since=13)
     if listed is None:
@@ -96,14 +96,14 @@ def unsqueeze_shape(call: Call, old: Shape) -> Shape:
     return tuple(1 if axis in axes else next(rest) for axis in range(rank))
 
 
-def transpose(call: Call) -> Value:
+def transpose(call: OpCall) -> Operand:
     """Transpose."""
     x = call.tensor()
     order = transpose_order(call, len(x.shape))
     return call.emit(Transpose, [x], [x.shape[axis] for axis in order], order=order)
 
 
-def transpose_order(call: Call, rank: int) -> Shape:
+def transpose_order(call: OpCall, rank: int) -> Shape:
     """Which axis of the input each axis of the output is."""
     order = call.ints("perm", tuple(range(rank))[::-1])
     assert order is not None
@@ -112,7 +112,7 @@ def transpose_order(call: Call, rank: int) -> Shape:
     return order
 
 
-def concat(call: Call) -> Value:
+def concat(call: OpCall) -> Operand:
     """Concat."""
     parts = [call.tensor(index) for index in range(len(call.inputs))]
     shapes = [part.shape for part in parts]
@@ -120,7 +120,7 @@ def concat(call: Call) -> Value:
     return parts[0] if len(parts) == 1 else call.emit(Concat, parts, shape, axis=axis)
 
 
-def concat_shape(call: Call, shapes: Sequence[Shape]) -> tuple[int, Shape]:
+def concat_shape(call: OpCall, shapes: Sequence[Shape]) -> tuple[int, Shape]:
     """The axis along which, and the shape of all parts together."""
     if not shapes:
         raise call.fail("it has no inputs")
@@ -131,7 +131,7 @@ def concat_shape(call: Call, shapes: Sequence[Shape]) -> tuple[int, Shape]:
     return axis, (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
 
 
-def pad(call: Call) -> Value:
+def pad(call: OpCall) -> Operand:
     """Pad with a constant."""
     x = call.tensor()
     rank = len(x.shape)
@@ -154,7 +154,7 @@ def pad(call: Call) -> Value:
     return call.emit(Pad, [x], shape, before=tuple(before), after=tuple(after), value=value)
 
 
-def _pad_value(call: Call) -> float:
+def _pad_value(call: OpCall) -> float:
     if call.opset < 11:
         return call.number("value", 0.0)
     if not call.has(2) or not call.constant(2, "value").size:
@@ -162,7 +162,7 @@ def _pad_value(call: Call) -> float:
     return float(call.floats(2, "value").ravel()[0])
 
 
-def softmax(call: Call) -> Value:
+def softmax(call: OpCall) -> Operand:
     """Softmax; before opset 13 over all axes from the one given, together."""
     x = call.tensor()
     rank = len(x.shape)
@@ -174,7 +174,7 @@ def softmax(call: Call) -> Value:
     return _reshaped(call, out, x.shape)
 
 
-def arg_max(call: Call) -> Value:
+def arg_max(call: OpCall) -> Operand:
     """ArgMax, of the first where several are largest."""
     call.only({"select_last_index": 0})
     x = call.tensor()
@@ -184,7 +184,7 @@ def arg_max(call: Call) -> Value:
     return call.emit(ArgMax, [x], shape, "int64", axis=axis, keep=keep)
 
 
-def slice_(call: Call) -> Value:
+def slice_(call: OpCall) -> Operand:
     """Slice, forwards."""
     x = call.tensor()
     parts = slice_parts(call, x.shape)
@@ -197,7 +197,7 @@ def slice_(call: Call) -> Value:
     return call.emit(Slice, [x], shape, starts=starts, steps=steps)
 
 
-def slice_parts(call: Call, shape: Shape) -> list[range]:
+def slice_parts(call: OpCall, shape: Shape) -> list[range]:
     """What is taken of each axis."""
     if call.opset < 10:
         starts, ends = call.ints("starts", None), call.ints("ends", None)
@@ -223,13 +223,13 @@ def slice_parts(call: Call, shape: Shape) -> list[range]:
     return parts
 
 
-def split(call: Call) -> list[Value]:
+def split(call: OpCall) -> list[Operand]:
     """Split, as slices."""
     x = call.tensor()
     axis = call.axis(call.integer("axis", 0), len(x.shape))
     sizes = split_sizes(call, x.shape[axis])
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
-    made: list[Value] = []
+    made: list[Operand] = []
     for start, size in zip(starts, sizes, strict=True):
         where = tuple(start if a == axis else 0 for a in range(len(x.shape)))
         shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
@@ -237,7 +237,7 @@ def split(call: Call) -> list[Value]:
     return made
 
 
-def split_sizes(call: Call, size: int) -> tuple[int, ...]:
+def split_sizes(call: OpCall, size: int) -> tuple[int, ...]:
     """How much of the axis each output gets."""
     sizes = call.listed("split", 1, since=13)
     count = len(call.op.outputs)
@@ -249,7 +249,7 @@ def split_sizes(call: Call, size: int) -> tuple[int, ...]:
     return sizes
 
 
-def gather(call: Call) -> Value:
+def gather(call: OpCall) -> Operand:
     """Gather of a single index: a slice without its axis."""
     x = call.tensor()
     index = call.constant(1, "index")
@@ -263,7 +263,7 @@ def gather(call: Call) -> Value:
     return taken if index.ndim else _reshaped(call, taken, (*x.shape[:axis], *x.shape[axis + 1 :]))
 
 
-def expand(call: Call) -> Value:
+def expand(call: OpCall) -> Operand:
     """Expand; a fixed batch in front becomes 1."""
     x, wanted = call.any_tensor(), call.indices(1, "shape")
     if x.shape[:1] == (1,) and len(wanted) == len(x.shape) and wanted[0] == call.builder.batch:
