@@ -14,7 +14,10 @@ from mobilenets.engine.targets import arm
 
 
 def generate(program: Program) -> str:
-    """The program as LLVM assembly."""
+    """The program as LLVM text, before LLVM optimises it: one function, its kernels and tables.
+
+    The same program gives the same text, byte for byte (`bench/llvm_text.py` compares it).
+    """
     module = Module(program.target)
     parameters = ["ptr", "i64", "i64", "ptr"]
     module.function(FUNCTION, parameters, lambda e, p: _network(e, program, p), public=True)

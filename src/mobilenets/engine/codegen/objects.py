@@ -6,7 +6,7 @@ from mobilenets.engine.targets.target import Target
 
 
 def compile_object(text: str, target: Target) -> bytes:
-    """LLVM assembly to an object file for a target."""
+    """An object file for a target from LLVM text; LLVM's RuntimeError where the text is wrong."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     machine = target_machine(target)

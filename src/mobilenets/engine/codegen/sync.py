@@ -3,8 +3,9 @@
 The block of memory that they share, and what each may do with it, is described in `shared.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 
 from llvmlite import binding, ir
 
@@ -40,8 +41,24 @@ _PAUSE = {"x86_64": x86.PAUSE, **dict.fromkeys(arm.NAMES, arm.PAUSE)}
 _PRIVATE_WAIT, _PRIVATE_WAKE = 128, 129
 _BETWEEN_YIELDS = 128  # pauses, 4 microseconds or so
 _ALL = 2**31 - 1
+_Emit = Callable[[ir.Module], ir.Function]
 
 
+def _once(name: str) -> Callable[[_Emit], _Emit]:
+    """A function that emits the function `name` into a module, unless that has it already."""
+
+    def decorate(emit: _Emit) -> _Emit:
+        @wraps(emit)
+        def known_or_new(module: ir.Module) -> ir.Function:
+            known = module.globals.get(name)
+            return emit(module) if known is None else known
+
+        return known_or_new
+
+    return decorate
+
+
+@_once("pool.barrier")
 def declare_barrier(module: ir.Module) -> ir.Function:
     """Emit `void barrier(void* barrier, int64 threads)` into a module, once; return it.
 
@@ -49,9 +66,6 @@ def declare_barrier(module: ir.Module) -> ir.Function:
     and what each wrote before is then seen by all. One thread passes at once. The function is
     internal and needs no symbol from outside.
     """
-    known = module.globals.get("pool.barrier")
-    if known is not None:
-        return known
     wait, announce = _emit_wait(module), _emit_announce(module)
     function, build = _define(module, "pool.barrier", ir.FunctionType(VOID, [POINTER, I64]))
     block, threads = function.args
@@ -96,11 +110,9 @@ def pool_module(futex: int | None) -> ir.Module:
     return module
 
 
+@_once("pool.wait")
 def _emit_wait(module: ir.Module) -> ir.Function:
     """wait(block, signal, old): return once the signal is no longer `old`."""
-    known = module.globals.get("pool.wait")
-    if known is not None:
-        return known
     function, build = _define(module, "pool.wait", SLEEP)
     block, signal, old = function.args
     idle = build.icmp_unsigned("==", signal, _at(build, block, START))
@@ -141,11 +153,9 @@ def _emit_wait(module: ir.Module) -> ir.Function:
     return function
 
 
+@_once("pool.announce")
 def _emit_announce(module: ir.Module) -> ir.Function:
     """announce(block, signal): raise a signal by one and wake who sleeps on it."""
-    known = module.globals.get("pool.announce")
-    if known is not None:
-        return known
     function, build = _define(module, "pool.announce", WAKER)
     block, signal = function.args
     build.atomic_rmw("add", _word(build, signal), I32(1), "seq_cst")

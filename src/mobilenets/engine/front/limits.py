@@ -6,14 +6,9 @@ from collections.abc import Sequence
 from mobilenets.errors import WeightsError
 
 Shape = tuple[int, ...]
-
-
 MAX_BYTES = 2**31
-
-
+"""Of one tensor, and of all of a file's constants together."""
 MAX_RANK = 8
-
-
 _MAX_QUOTED = 60
 
 
@@ -35,7 +30,7 @@ def check_size(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
 
 
 def check_runtime(shape: Sequence[int]) -> Shape:
-    """A shape that a running network can have: nothing empty, nothing too large."""
+    """A shape that a value of a running network may have: not empty, not too large."""
     shape = check_size(shape, 4)
     if 0 in shape:
         raise WeightsError(f"empty tensors are not supported, got shape {shape}")

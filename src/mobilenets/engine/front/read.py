@@ -1,4 +1,4 @@
-"""ONNX to the typed graph: shapes worked out, constants and norms folded, or one clear error."""
+"""A deployed file as the typed graph, simplified, or one line that says what is wrong with it."""
 
 import os
 from pathlib import Path

@@ -48,7 +48,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """Number of elements, 1 for a scalar."""
         return int(np.prod(self.shape, dtype=np.int64))
 
 
@@ -99,7 +99,7 @@ class Dense(Node):
 
 @dataclass(frozen=True, eq=False)
 class Activate(Node):
-    """An activation by itself."""
+    """An activation that no layer ends in: y = activation(x), element by element."""
 
     activation: Activation
 
@@ -209,5 +209,5 @@ class Graph:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def consumers(self, name: str) -> list[Node]:
-        """The nodes that read a value."""
+        """The nodes that read the value `name`, in the graph's order."""
         return [node for node in self.nodes if name in node.inputs]

@@ -9,27 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.engine.ir.graph import (
-    Activate,
-    Activation,
-    ArgMax,
-    Array,
-    Binary,
-    Concat,
-    Conv,
-    Dense,
-    Expand,
-    Graph,
-    Node,
-    Pad,
-    Pool,
-    Reduce,
-    Reshape,
-    Resize,
-    Slice,
-    Softmax,
-    Transpose,
-)
+from mobilenets.engine.ir import graph as g
 
 AnyArray = NDArray[Any]
 """float32, or int64 for indices."""
@@ -37,7 +17,7 @@ AnyArray = NDArray[Any]
 Shape = tuple[int, ...]
 
 
-def run_graph(graph: Graph, x: Array, until: str | None = None) -> dict[str, AnyArray]:
+def run_graph(graph: g.Graph, x: g.Array, until: str | None = None) -> dict[str, AnyArray]:
     """Every value of the graph by name, for the input `x`; no further than the value `until`.
 
     ValueError where `x` has another shape than the graph's input.
@@ -54,23 +34,23 @@ def run_graph(graph: Graph, x: Array, until: str | None = None) -> dict[str, Any
     return values
 
 
-def run_node(node: Node, *inputs: AnyArray, shape: Shape) -> AnyArray:
+def run_node(node: g.Node, *inputs: AnyArray, shape: Shape) -> AnyArray:
     """What one node computes; `shape` is its output's."""
     with np.errstate(all="ignore"):
         out = _TWINS[type(node)](node, inputs, shape)
-        out = np.asarray(out, np.int64 if isinstance(node, ArgMax) else inputs[0].dtype)
+        out = np.asarray(out, np.int64 if isinstance(node, g.ArgMax) else inputs[0].dtype)
     if out.shape != shape:
         raise ValueError(f"{node.name}: shape must be {shape}, got {out.shape}")
     return out
 
 
-def activate(activation: Activation, x: AnyArray) -> Array:
+def activate(activation: g.Activation, x: AnyArray) -> g.Array:
     """An activation of any array."""
     with np.errstate(all="ignore"):
         return np.asarray(_activated(activation, x.astype(np.float64)), np.float32)
 
 
-def _activated(activation: Activation, x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _activated(activation: g.Activation, x: NDArray[np.float64]) -> NDArray[np.float64]:
     kind = activation.kind
     if kind == "clip":
         return np.asarray(np.minimum(np.maximum(x, activation.low), activation.high))
@@ -105,7 +85,7 @@ def _padded(x: AnyArray, pads: Shape, value: float) -> NDArray[np.float64]:
     return np.pad(x.astype(np.float64), widths, constant_values=value)
 
 
-def _conv(node: Conv, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _conv(node: g.Conv, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     padded = _padded(inputs[0], node.pads, 0)
     channels, inner, *kernel = node.weight.shape
     weight = node.weight.astype(np.float64)
@@ -119,22 +99,22 @@ def _conv(node: Conv, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return _activated(node.activation, sum(inputs[1:], out))
 
 
-def _dense(node: Dense, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _dense(node: g.Dense, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     out = inputs[0].astype(np.float64) @ node.weight.astype(np.float64) + node.bias
     return _activated(node.activation, out)
 
 
-def _activate(node: Activate, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _activate(node: g.Activate, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return activate(node.activation, inputs[0])
 
 
-def _binary(node: Binary, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _binary(node: g.Binary, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     first = inputs[0]
     second = inputs[1] if node.constant is None else node.constant
     return first + second if node.kind == "add" else first * second
 
 
-def _pool(node: Pool, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _pool(node: g.Pool, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     largest = node.kind == "max"
     padded = _padded(inputs[0], node.pads, -np.inf if largest else 0)
     inside = _padded(np.ones((1, 1, *inputs[0].shape[2:])), node.pads, node.count_pads)
@@ -147,7 +127,7 @@ def _pool(node: Pool, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return out if largest else out / count
 
 
-def _reduce(node: Reduce, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _reduce(node: g.Reduce, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     x = inputs[0].astype(np.float64)
     if node.kind == "l2":
         return np.asarray(np.sqrt((x * x).sum(node.axes, keepdims=node.keep)))
@@ -155,28 +135,28 @@ def _reduce(node: Reduce, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArra
     return np.asarray(function(x, node.axes, keepdims=node.keep))
 
 
-def _expand(node: Expand, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _expand(node: g.Expand, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return np.broadcast_to(inputs[0], shape)
 
 
-def _reshape(node: Reshape, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _reshape(node: g.Reshape, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return inputs[0].reshape(shape)
 
 
-def _transpose(node: Transpose, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _transpose(node: g.Transpose, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return np.asarray(inputs[0].transpose(node.order))
 
 
-def _concat(node: Concat, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _concat(node: g.Concat, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return np.concatenate(inputs, node.axis)
 
 
-def _pad(node: Pad, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _pad(node: g.Pad, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     widths = list(zip(node.before, node.after, strict=True))
     return np.pad(inputs[0], widths, constant_values=node.value)
 
 
-def _resize(node: Resize, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _resize(node: g.Resize, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     out = inputs[0].astype(np.float64)
     for axis in (2, 3):
         old, new = out.shape[axis], shape[axis]
@@ -205,35 +185,35 @@ def _coordinates(kind: str, old: int, new: int) -> NDArray[np.float64]:
     return np.clip(at, 0, old - 1)
 
 
-def _softmax(node: Softmax, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _softmax(node: g.Softmax, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     x = inputs[0].astype(np.float64)
     powers = np.exp(x - x.max(node.axis, keepdims=True))
     return np.asarray(powers / powers.sum(node.axis, keepdims=True))
 
 
-def _arg_max(node: ArgMax, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _arg_max(node: g.ArgMax, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     return np.asarray(inputs[0].argmax(node.axis, keepdims=node.keep))
 
 
-def _slice(node: Slice, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+def _slice(node: g.Slice, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     parts = zip(node.starts, node.steps, shape, strict=True)
     return inputs[0][tuple(slice(at, at + step * (n - 1) + 1, step) for at, step, n in parts)]
 
 
-_TWINS: Mapping[type[Node], Callable[[Any, tuple[AnyArray, ...], Shape], AnyArray]] = {
-    Activate: _activate,
-    ArgMax: _arg_max,
-    Binary: _binary,
-    Concat: _concat,
-    Conv: _conv,
-    Dense: _dense,
-    Expand: _expand,
-    Pad: _pad,
-    Pool: _pool,
-    Reduce: _reduce,
-    Reshape: _reshape,
-    Resize: _resize,
-    Slice: _slice,
-    Softmax: _softmax,
-    Transpose: _transpose,
+_TWINS: Mapping[type[g.Node], Callable[[Any, tuple[AnyArray, ...], Shape], AnyArray]] = {
+    g.Activate: _activate,
+    g.ArgMax: _arg_max,
+    g.Binary: _binary,
+    g.Concat: _concat,
+    g.Conv: _conv,
+    g.Dense: _dense,
+    g.Expand: _expand,
+    g.Pad: _pad,
+    g.Pool: _pool,
+    g.Reduce: _reduce,
+    g.Reshape: _reshape,
+    g.Resize: _resize,
+    g.Slice: _slice,
+    g.Softmax: _softmax,
+    g.Transpose: _transpose,
 }

@@ -1,4 +1,7 @@
-"""Activations on vectors."""
+"""Activations as LLVM text, for a vector of float32 or a single one.
+
+Only instructions and intrinsics that become instructions: the loader has no libm to offer.
+"""
 
 import math
 
@@ -39,7 +42,7 @@ def _clip(e: Emitter, x: Value, low: float, high: float) -> Value:
 
 
 def sqrt(e: Emitter, x: Value) -> Value:
-    """The square root of a vector or of a scalar."""
+    """The square root of each element of a vector, or of a scalar; NaN below 0."""
     suffix = "f32" if x.type == "float" else f"v{e.lanes}f32"
     e.module.declare(x.type, f"llvm.sqrt.{suffix}", x.type)
     return e.value(x.type, f"call {x.type} @llvm.sqrt.{suffix}({x})")

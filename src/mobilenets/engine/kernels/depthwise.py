@@ -119,7 +119,7 @@ def _plan(e: Emitter, row: DepthwiseRow) -> list[tuple[int, int, int]]:
 def _columns(
     e: Emitter, row: DepthwiseRow, given: _Given, shape: tuple[int, int | None, int]
 ) -> list[Value]:
-    """Sums of neighbouring columns, each input loaded once."""
+    """Sums of `count` neighbouring columns, each input loaded once; see `_vector` for the rest."""
     sources, weight, begin = given
     count, known, lanes = shape
     high, wide = row.kernel

@@ -57,12 +57,12 @@ class Module:
         return self.function(f"{name}_{number}", parameters, body)
 
     def declare(self, result: str, name: str, *types: str) -> str:
-        """An intrinsic's symbol."""
+        """Declare an LLVM intrinsic that the module calls; returns its name."""
         self._declared[name] = f"declare {result} @{name}({', '.join(types)})"
         return name
 
     def table(self, name: str, numbers: Sequence[int]) -> Value:
-        """A constant array of i32."""
+        """A constant array of i32 with this name in the module; returns its address."""
         body = ", ".join(f"i32 {number}" for number in numbers)
         self._constants[name] = f"@{name} = internal constant [{len(numbers)} x i32] [{body}]"
         return Value("ptr", f"@{name}")
@@ -105,7 +105,7 @@ class Emitter:
         self._block = "entry"
 
     def line(self, text: str) -> None:
-        """One instruction as it is."""
+        """Append one line of LLVM text as it is."""
         self.lines.append(text)
 
     def value(self, kind: str, text: str) -> Value:
@@ -121,26 +121,26 @@ class Emitter:
     # Integers
 
     def index(self, number: Index) -> Value:
-        """An i64."""
+        """A known index as an i64 constant, any other as it is."""
         return Value("i64", str(number)) if isinstance(number, int) else number
 
     def _integer(self, op: str, x: Index, y: Index) -> Value:
         return self.value("i64", f"{op} i64 {self.index(x).text}, {self.index(y).text}")
 
     def add(self, x: Index, y: Index) -> Index:
-        """X + y."""
+        """X + y of indices; a number where both are known."""
         if isinstance(x, int) and isinstance(y, int):
             return x + y
         return x if y == 0 else y if x == 0 else self._integer("add nsw", x, y)
 
     def sub(self, x: Index, y: Index) -> Index:
-        """X - y."""
+        """X - y of indices; a number where both are known."""
         if isinstance(x, int) and isinstance(y, int):
             return x - y
         return x if y == 0 else self._integer("sub nsw", x, y)
 
     def mul(self, x: Index, y: Index) -> Index:
-        """X * y."""
+        """X * y of indices; a number where both are known or one is 0."""
         if isinstance(x, int) and isinstance(y, int):
             return x * y
         if x == 0 or y == 0:
@@ -148,13 +148,13 @@ class Emitter:
         return x if y == 1 else y if x == 1 else self._integer("mul nsw", x, y)
 
     def div(self, x: Index, y: int) -> Index:
-        """X // y of non-negative numbers."""
+        """X // y of indices that are not negative."""
         if isinstance(x, int):
             return x // y
         return x if y == 1 else self._integer("udiv", x, y)
 
     def mod(self, x: Index, y: int) -> Index:
-        """X % y of non-negative numbers."""
+        """X % y of indices that are not negative."""
         if isinstance(x, int):
             return x % y
         return 0 if y == 1 else self._integer("urem", x, y)
@@ -164,21 +164,21 @@ class Emitter:
         return self.value("i1", f"icmp {how} i64 {self.index(x).text}, {self.index(y).text}")
 
     def both(self, x: Value, y: Value) -> Value:
-        """Logical and of two i1."""
+        """Logical and of two conditions (i1)."""
         return self.value("i1", f"and i1 {x.text}, {y.text}")
 
     def select(self, condition: Value, x: Value, y: Value) -> Value:
-        """X where the condition holds, else y."""
+        """`x` where the condition (i1, or a vector of them) holds, else `y`."""
         return self.value(x.type, f"select {condition}, {x}, {y}")
 
     def choose(self, condition: Value, x: Index, y: Index) -> Value:
-        """`select` of two integers."""
+        """`select` of two indices, as an i64."""
         return self.select(condition, self.index(x), self.index(y))
 
     # Memory
 
     def at(self, pointer: Value, offset: Index, kind: str = "float") -> Value:
-        """The address `offset` elements (4 bytes) further."""
+        """The address `offset` elements of `kind` further (floats, unless it says otherwise)."""
         if offset == 0:
             return pointer
         return self.value("ptr", f"getelementptr inbounds {kind}, {pointer}, {self.index(offset)}")
@@ -200,7 +200,7 @@ class Emitter:
         self.line(f"store {value}, {self.at(pointer, offset)}, align {align}")
 
     def mask(self, lanes: int) -> Value:
-        """Of a vector's first `lanes` elements."""
+        """A constant mask of a vector's first `lanes` elements."""
         bits = ", ".join(f"i1 {'true' if i < lanes else 'false'}" for i in range(self.lanes))
         return Value(f"<{self.lanes} x i1>", f"<{bits}>")
 
@@ -292,15 +292,15 @@ class Emitter:
         return self.splat(self.load(pointer, offset, "float"))
 
     def fadd(self, x: Value, y: Value) -> Value:
-        """X + y."""
+        """X + y of two floats or vectors, rounded to float32."""
         return self.value(x.type, f"fadd {x}, {y.text}")
 
     def fmul(self, x: Value, y: Value) -> Value:
-        """X * y."""
+        """X * y of two floats or vectors, rounded to float32."""
         return self.value(x.type, f"fmul {x}, {y.text}")
 
     def fma(self, x: Value, y: Value, z: Value) -> Value:
-        """X * y + z, in one instruction where the target has it."""
+        """X * y + z, in one instruction (and rounding) where the target has it."""
         kind = x.type
         suffix = "f32" if kind == "float" else f"v{self.lanes}f32"
         self.module.declare(kind, f"llvm.fmuladd.{suffix}", kind, kind, kind)

@@ -56,12 +56,12 @@ class Tile:
 
     @property
     def rows(self) -> int:
-        """How many row pointers it takes."""
+        """How many row pointers the kernel takes: one for each row that its segments name."""
         return 1 + max(row for row, _, _ in self.segments)
 
     @property
     def depth(self) -> int:
-        """Inputs of an output."""
+        """How many inputs each output is a sum over: the segments' lengths together."""
         return sum(length for _, _, length in self.segments)
 
 

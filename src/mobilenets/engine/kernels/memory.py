@@ -6,7 +6,7 @@ from mobilenets.engine.kernels.values import Value, literal
 
 
 def copy(e: Emitter, source: Value, target: Value, count: int) -> None:
-    """Copy floats."""
+    """Copy `count` floats; the two runs must not overlap."""
     whole = count - count % e.lanes
     if whole:
         with e.repeat(0, whole, e.lanes) as i:
@@ -32,7 +32,7 @@ def fill(e: Emitter, target: Value, count: int, value: float = 0.0) -> None:
 
 
 def scale(e: Emitter, pointer: Value, count: int, factor: float) -> None:
-    """Multiply floats in place."""
+    """Multiply `count` floats by a constant, in place."""
 
     def body(p: list[Value], lanes: int) -> None:
         value = Value("float", literal(factor)) if lanes == 0 else e.splat(factor)

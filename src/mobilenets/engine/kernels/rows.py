@@ -10,7 +10,7 @@ from mobilenets.engine.kernels.values import Index, Value
 
 @dataclass(frozen=True)
 class ImageShape:
-    """An image's height, width and channels."""
+    """An image's height, width and channels; in memory its channels are last."""
 
     height: int
     width: int
@@ -18,18 +18,22 @@ class ImageShape:
 
     @property
     def row(self) -> int:
-        """Floats in a row."""
+        """Floats in a row of pixels: width times channels."""
         return self.width * self.channels
 
     @property
     def size(self) -> int:
-        """Floats in all."""
+        """Floats in the whole image."""
         return self.height * self.row
 
 
 @dataclass(frozen=True)
 class RowBuffer:
-    """Where rows of an image lie: all of them, or the last `slots` in a ring."""
+    """Where the rows of an image of `height` rows lie: all of them, or only the last `slots`.
+
+    `step`: floats from one row to the next. With fewer slots than rows it is a ring: row r is in
+    slot r mod `slots`, until a later row overwrites it.
+    """
 
     pointer: Value
     step: int
@@ -42,14 +46,18 @@ class RowBuffer:
         return self.slots < self.height
 
     def at(self, e: Emitter, row: Index) -> Value:
-        """The address of a row."""
+        """The address of row `row`, which must be one that is still held."""
         slot = e.mod(row, self.slots) if self.ring else row
         return e.at(self.pointer, e.mul(slot, self.step))
 
 
 @dataclass(frozen=True)
 class Window:
-    """Which input rows an output row reads."""
+    """Which input rows an output row reads: `size` of them, `dilation` apart.
+
+    The windows of two neighbouring output rows are `stride` apart; the first begins `before` rows
+    above the image, which has `height` rows.
+    """
 
     size: int
     stride: int

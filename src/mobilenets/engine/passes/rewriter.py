@@ -15,7 +15,10 @@ N = TypeVar("N", bound=Node)
 
 
 class Rewriter:
-    """The new graph so far, and who uses what."""
+    """The new graph so far, node by node in the old order, and how often each value is used.
+
+    Rules ask it who made a value; what they return takes the node's place.
+    """
 
     def __init__(self, graph: Graph, rules: Sequence[Rule]) -> None:
         self._graph = graph
@@ -40,7 +43,7 @@ class Rewriter:
         return replace(self._graph, nodes=tuple(self._made.values()), tensors=tensors)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """A value's."""
+        """The logical shape of the value `name`."""
         return self.tensors[name].shape
 
     def maker(self, name: str, kind: type[N]) -> N | None:
@@ -49,11 +52,11 @@ class Rewriter:
         return node if isinstance(node, kind) else None
 
     def only(self, name: str, kind: type[N]) -> N | None:
-        """The same, if nothing else uses the value."""
+        """`maker`, but None where anything besides the asking node uses the value."""
         return self.maker(name, kind) if self._uses[name] == 1 else None
 
     def fresh(self, base: str, shape: Iterable[int]) -> str:
-        """A new float32 value."""
+        """A name for a new float32 value of this shape, made from `base`; nothing else has it."""
         name = base
         while name in self._taken:
             self._counts[base] += 1

@@ -4,90 +4,76 @@ from dataclasses import replace
 
 import numpy as np
 
-from mobilenets.engine.ir.graph import (
-    LINEAR,
-    Activate,
-    Binary,
-    Concat,
-    Conv,
-    Dense,
-    Expand,
-    Node,
-    Pad,
-    Reduce,
-    Reshape,
-    Softmax,
-    Transpose,
-)
+from mobilenets.engine.ir import graph as g
 from mobilenets.engine.passes.rewriter import Rewriter
 
 Axes = tuple[int, ...]
 
 
-def two_transposes(graph: Rewriter, node: Node) -> list[Node] | None:
+def two_transposes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """One after another are one, or none."""
-    if not isinstance(node, Transpose):
+    if not isinstance(node, g.Transpose):
         return None
     if node.order == tuple(range(len(node.order))):
         return []
-    first = graph.maker(node.inputs[0], Transpose)
+    first = graph.maker(node.inputs[0], g.Transpose)
     if first is None:
         return None
     order = tuple(first.order[axis] for axis in node.order)
     return [replace(node, inputs=first.inputs, order=order)]
 
 
-def transpose_later(graph: Rewriter, node: Node) -> list[Node] | None:
+def transpose_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """What works on transposed values works on those before."""
-    if not isinstance(node, Activate | Binary | Concat | Reduce | Softmax):
+    if not isinstance(node, g.Activate | g.Binary | g.Concat | g.Reduce | g.Softmax):
         return None
-    sources = [graph.maker(name, Transpose) for name in node.inputs]
+    sources = [graph.maker(name, g.Transpose) for name in node.inputs]
     first = sources[0]
     if first is None or any(source is None or source.order != first.order for source in sources):
         return None
-    if not any(graph.only(name, Transpose) for name in node.inputs):
+    if not any(graph.only(name, g.Transpose) for name in node.inputs):
         return None  # the transpose would be done twice
     moved = _on_original(graph, node, first.order)
     if moved is None:
         return None
     inputs = tuple(source.inputs[0] for source in sources if source)
     order = first.order
-    if isinstance(node, Reduce) and not node.keep:
+    if isinstance(node, g.Reduce) and not node.keep:
         order = _without(order, node.axes)
     shape = graph.shape(node.output)
     original = tuple(shape[order.index(axis)] for axis in range(len(order)))
     between = graph.fresh(node.output, original)
     moved = replace(moved, inputs=inputs, output=between)
-    return [moved, Transpose(node.name, (between,), node.output, order)]
+    return [moved, g.Transpose(node.name, (between,), node.output, order)]
 
 
-def pad_later(graph: Rewriter, node: Node) -> list[Node] | None:
+def pad_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """Pads go on towards the layer that may take them in."""
-    if not isinstance(node, Transpose):
+    if not isinstance(node, g.Transpose):
         return None
-    pad = graph.only(node.inputs[0], Pad)
+    pad = graph.only(node.inputs[0], g.Pad)
     if pad is None:
         return None
     shape = graph.shape(pad.inputs[0])
     between = graph.fresh(pad.output, [shape[axis] for axis in node.order])
     before, after = (tuple(sizes[a] for a in node.order) for sizes in (pad.before, pad.after))
-    padded = Pad(pad.name, (between,), node.output, before, after, pad.value)
+    padded = g.Pad(pad.name, (between,), node.output, before, after, pad.value)
     return [replace(node, inputs=pad.inputs, output=between), padded]
 
 
-def expand_later(graph: Rewriter, node: Node) -> list[Node] | None:
+def expand_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """Activations come before values are repeated; sums and products repeat them by themselves."""
-    if isinstance(node, Activate):
-        made = graph.only(node.inputs[0], Expand)
+    if isinstance(node, g.Activate):
+        made = graph.only(node.inputs[0], g.Expand)
         if made is None:
             return None
         between = graph.fresh(node.output, graph.shape(made.inputs[0]))
         less = replace(node, inputs=made.inputs, output=between)
-        return [less, Expand(made.name, (between,), node.output)]
-    if not isinstance(node, Binary):
+        return [less, g.Expand(made.name, (between,), node.output)]
+    if not isinstance(node, g.Binary):
         return None
     for name in node.inputs:
-        made = graph.maker(name, Expand)
+        made = graph.maker(name, g.Expand)
         if made is None:
             continue
         inputs = tuple(made.inputs[0] if other == name else other for other in node.inputs)
@@ -98,14 +84,14 @@ def expand_later(graph: Rewriter, node: Node) -> list[Node] | None:
     return None
 
 
-def activate_earlier(graph: Rewriter, node: Node) -> list[Node] | None:
+def activate_earlier(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """An activation goes towards the layers that may end in it, past reshapes and joints."""
-    if not isinstance(node, Activate) or not _ends_layers(graph, node.inputs[0]):
+    if not isinstance(node, g.Activate) or not _ends_layers(graph, node.inputs[0]):
         return None
-    view = graph.only(node.inputs[0], Reshape) or graph.only(node.inputs[0], Concat)
+    view = graph.only(node.inputs[0], g.Reshape) or graph.only(node.inputs[0], g.Concat)
     if view is None:
         return None
-    made: list[Node] = []
+    made: list[g.Node] = []
     for name in view.inputs:
         between = graph.fresh(node.output, graph.shape(name))
         made.append(replace(node, inputs=(name,), output=between))
@@ -115,25 +101,27 @@ def activate_earlier(graph: Rewriter, node: Node) -> list[Node] | None:
 
 def _ends_layers(graph: Rewriter, name: str) -> bool:
     """Whether a value is made of what layers without activation make, and is all that reads it."""
-    layer = graph.only(name, Conv) or graph.only(name, Dense)
+    layer = graph.only(name, g.Conv) or graph.only(name, g.Dense)
     if layer is not None:
-        return layer.activation == LINEAR
-    view = graph.only(name, Reshape) or graph.only(name, Transpose) or graph.only(name, Concat)
+        return layer.activation == g.LINEAR
+    view = (
+        graph.only(name, g.Reshape) or graph.only(name, g.Transpose) or graph.only(name, g.Concat)
+    )
     return view is not None and all(_ends_layers(graph, source) for source in view.inputs)
 
 
-def _on_original(graph: Rewriter, node: Node, order: Axes) -> Node | None:
+def _on_original(graph: Rewriter, node: g.Node, order: Axes) -> g.Node | None:
     """The node for values whose axes are not yet in `order`."""
-    if isinstance(node, Concat | Softmax):
+    if isinstance(node, g.Concat | g.Softmax):
         return replace(node, axis=order[node.axis])
-    if isinstance(node, Reduce):
+    if isinstance(node, g.Reduce):
         return replace(node, axes=tuple(sorted(order[axis] for axis in node.axes)))
-    if isinstance(node, Binary):
+    if isinstance(node, g.Binary):
         return _binary(graph, node, order)
     return node
 
 
-def _binary(graph: Rewriter, node: Binary, order: Axes) -> Binary | None:
+def _binary(graph: Rewriter, node: g.Binary, order: Axes) -> g.Binary | None:
     if any(len(graph.shape(name)) != len(order) for name in (*node.inputs, node.output)):
         return None
     if node.constant is None or not node.constant.ndim:
@@ -150,22 +138,22 @@ def _without(order: Axes, axes: Axes) -> Axes:
     return tuple(sorted(stay).index(axis) for axis in stay)
 
 
-def unit_transpose(graph: Rewriter, node: Node) -> list[Node] | None:
+def unit_transpose(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """Moving only axes of size 1 is a reshape."""
-    if not isinstance(node, Transpose):
+    if not isinstance(node, g.Transpose):
         return None
     shape = graph.shape(node.inputs[0])
     moved = [axis for axis in node.order if shape[axis] != 1]
-    return [Reshape(node.name, node.inputs, node.output)] if moved == sorted(moved) else None
+    return [g.Reshape(node.name, node.inputs, node.output)] if moved == sorted(moved) else None
 
 
-def reshapes(graph: Rewriter, node: Node) -> list[Node] | None:
+def reshapes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """One to the shape there is already is none; one after another are one."""
-    if not isinstance(node, Reshape):
+    if not isinstance(node, g.Reshape):
         return None
     if graph.shape(node.output) == graph.shape(node.inputs[0]):
         return []
-    first = graph.maker(node.inputs[0], Reshape)
+    first = graph.maker(node.inputs[0], g.Reshape)
     return None if first is None else [replace(node, inputs=first.inputs)]
 
 

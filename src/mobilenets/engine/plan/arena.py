@@ -23,7 +23,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class ArenaPlan:
-    """Offsets in floats by buffer, and the arena's size."""
+    """Where each buffer begins in the arena, and the arena's size, both in floats."""
 
     offsets: dict[str, int]
     size: int

@@ -14,7 +14,7 @@ CHANNELS_LAST = (0, 2, 3, 1)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value is: the buffer that holds it, and its axes from slowest to fastest."""
+    """Where a value lies: in which buffer, and its axes from the slowest to the fastest there."""
 
     buffer: str
     order: tuple[int, ...]
@@ -22,7 +22,11 @@ class Place:
 
 @dataclass(frozen=True)
 class LoweredStep:
-    """A step with what the report says of it."""
+    """A step with what reports say of it.
+
+    `names`: the file's nodes that it does; `schedule`: how, in words; `source` and `target`:
+    logical shapes of its first input and its output.
+    """
 
     step: ParallelStep
     names: tuple[str, ...]
@@ -104,11 +108,11 @@ class Layouts:
         return Nest(tuple(shape[axis] for axis in order), tuple(steps))
 
     def next_name(self) -> str:
-        """What the next step is called in the code."""
+        """The name of the step that is added next: its functions' names begin with it."""
         return f"step{len(self.entries)}"
 
     def made(self, name: str, order: tuple[int, ...]) -> str:
-        """Note that a value is made in a buffer of its own."""
+        """Note that `name` is made in a buffer of its own, its axes in `order`; the buffer."""
         self.places[name] = Place(name, order)
         return name
 

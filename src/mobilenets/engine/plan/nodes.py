@@ -3,22 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mobilenets.engine.ir.graph import (
-    Activate,
-    ArgMax,
-    Binary,
-    Concat,
-    Expand,
-    Node,
-    Pad,
-    Pool,
-    Reduce,
-    Reshape,
-    Resize,
-    Slice,
-    Softmax,
-    Transpose,
-)
+from mobilenets.engine.ir import graph as g
 from mobilenets.engine.kernels.nest import Nest, strides
 from mobilenets.engine.kernels.rows import shape_of
 from mobilenets.engine.plan.layouts import CHANNELS_LAST, Layouts, Place
@@ -28,7 +13,7 @@ from mobilenets.engine.steps.resize import PlanesStep, ResizeStep
 from mobilenets.engine.steps.softmax import SoftmaxStep, SpreadSoftmaxStep
 
 
-def _activate(low: Layouts, node: Activate) -> None:
+def _activate(low: Layouts, node: g.Activate) -> None:
     place, shape = low.places[node.inputs[0]], low.tensor(node.output).shape
     nest = low.nest(shape, place.order, strides(shape, place.order))
     step = MapStep(
@@ -37,7 +22,7 @@ def _activate(low: Layouts, node: Activate) -> None:
     low.simple(step, node, order=place.order)
 
 
-def _binary(low: Layouts, node: Binary) -> None:
+def _binary(low: Layouts, node: g.Binary) -> None:
     shape = low.tensor(node.output).shape
     whole = [name for name in node.inputs if low.tensor(name).shape == shape]
     order = low.places[whole[0]].order if whole else tuple(range(len(shape)))
@@ -63,7 +48,7 @@ def _spread(low: Layouts, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return spread(strides(own, low.places[name].order), own, shape)
 
 
-def _pool(low: Layouts, node: Pool) -> None:
+def _pool(low: Layouts, node: g.Pool) -> None:
     buffer = low.image(node.inputs[0])
     source = shape_of(low.tensor(node.inputs[0]).shape)
     target = shape_of(low.tensor(node.output).shape)
@@ -71,7 +56,7 @@ def _pool(low: Layouts, node: Pool) -> None:
     low.simple(step, node, order=CHANNELS_LAST)
 
 
-def _reduce(low: Layouts, node: Reduce) -> None:
+def _reduce(low: Layouts, node: g.Reduce) -> None:
     name = node.inputs[0]
     place, shape = low.places[name], low.tensor(name).shape
     own = strides(shape, place.order)
@@ -86,19 +71,19 @@ def _reduce(low: Layouts, node: Reduce) -> None:
     low.simple(step, node)
 
 
-def _reshape(low: Layouts, node: Reshape) -> None:
+def _reshape(low: Layouts, node: g.Reshape) -> None:
     buffer = low.plain(node.inputs[0])
     low.places[node.output] = Place(buffer, tuple(range(len(low.tensor(node.output).shape))))
 
 
-def _transpose(low: Layouts, node: Transpose) -> None:
+def _transpose(low: Layouts, node: g.Transpose) -> None:
     place = low.places[node.inputs[0]]
     order = tuple(node.order.index(axis) for axis in place.order)
     low.places[node.output] = Place(place.buffer, order)
 
 
 def _copy(
-    low: Layouts, node: Node, parts: Sequence[tuple[int, Nest, int, int]], order: tuple[int, ...],
+    low: Layouts, node: g.Node, parts: Sequence[tuple[int, Nest, int, int]], order: tuple[int, ...],
     filled: tuple[int, float] | None = None,
 ) -> None:  # fmt: skip
     buffers = tuple(low.places[name].buffer for name in node.inputs)
@@ -106,7 +91,7 @@ def _copy(
     low.simple(step, node, order=order)
 
 
-def _concat(low: Layouts, node: Concat) -> None:
+def _concat(low: Layouts, node: g.Concat) -> None:
     shape = low.tensor(node.output).shape
     order = low.places[node.inputs[0]].order
     if _joins(low, node, order):
@@ -120,7 +105,7 @@ def _concat(low: Layouts, node: Concat) -> None:
     _copy(low, node, parts, order)
 
 
-def _joins(low: Layouts, node: Concat, order: tuple[int, ...]) -> bool:
+def _joins(low: Layouts, node: g.Concat, order: tuple[int, ...]) -> bool:
     """Have the inputs made where the output is, if they lie there one after the other."""
     before = order[: order.index(node.axis)]
     buffers = [low.places[name].buffer for name in node.inputs]
@@ -139,13 +124,13 @@ def _joins(low: Layouts, node: Concat, order: tuple[int, ...]) -> bool:
     return True
 
 
-def _expand(low: Layouts, node: Expand) -> None:
+def _expand(low: Layouts, node: g.Expand) -> None:
     shape, order = low.tensor(node.output).shape, low.places[node.inputs[0]].order
     nest = nest_of(shape, order, strides(shape, order), _spread(low, node.inputs[0], shape))
     _copy(low, node, [(0, nest, 0, 0)], order)
 
 
-def _slice(low: Layouts, node: Slice) -> None:
+def _slice(low: Layouts, node: g.Slice) -> None:
     shape, place = low.tensor(node.output).shape, low.places[node.inputs[0]]
     own = strides(low.tensor(node.inputs[0]).shape, place.order)
     start = sum(s * first for s, first in zip(own, node.starts, strict=True))
@@ -154,7 +139,7 @@ def _slice(low: Layouts, node: Slice) -> None:
     _copy(low, node, [(0, nest, 0, start)], place.order)
 
 
-def _pad(low: Layouts, node: Pad) -> None:
+def _pad(low: Layouts, node: g.Pad) -> None:
     inner, place = low.tensor(node.inputs[0]).shape, low.places[node.inputs[0]]
     output = low.tensor(node.output)
     made = strides(output.shape, place.order)
@@ -163,7 +148,7 @@ def _pad(low: Layouts, node: Pad) -> None:
     _copy(low, node, [(0, nest, at, 0)], place.order, (output.size, node.value))
 
 
-def _repeat(low: Layouts, node: Resize) -> None:
+def _repeat(low: Layouts, node: g.Resize) -> None:
     """Nearest: each pixel several times."""
     shape, wide = low.tensor(node.inputs[0]).shape, low.tensor(node.output).shape
     order = low.places[node.inputs[0]].order
@@ -178,7 +163,7 @@ def _repeat(low: Layouts, node: Resize) -> None:
     _copy(low, node, [(0, Nest(tuple(sizes), (to, of)), 0, 0)], order)
 
 
-def _resize(low: Layouts, node: Resize) -> None:
+def _resize(low: Layouts, node: g.Resize) -> None:
     if node.coordinates == "nearest":
         _repeat(low, node)
         return
@@ -193,15 +178,15 @@ def _resize(low: Layouts, node: Resize) -> None:
     low.simple(step, node, order=(0, 1, 2, 3) if planes else CHANNELS_LAST)
 
 
-def _goes_out(low: Layouts, node: Node) -> bool:
+def _goes_out(low: Layouts, node: g.Node) -> bool:
     """Whether all a value is for is an output, or a softmax of its channels that is one."""
     readers = low.graph.consumers(node.output)
     return all(
-        isinstance(one, Softmax) and one.axis == 1 and _goes_out(low, one) for one in readers
+        isinstance(one, g.Softmax) and one.axis == 1 and _goes_out(low, one) for one in readers
     )
 
 
-def _softmax(low: Layouts, node: Softmax) -> None:
+def _softmax(low: Layouts, node: g.Softmax) -> None:
     name = node.inputs[0]
     shape, place = low.tensor(node.output).shape, low.places[name]
     rest = tuple(axis for axis in place.order if axis != node.axis)
@@ -219,7 +204,7 @@ def _softmax(low: Layouts, node: Softmax) -> None:
     low.simple(step, node, order=(*rest, node.axis))
 
 
-def _argmax(low: Layouts, node: ArgMax) -> None:
+def _argmax(low: Layouts, node: g.ArgMax) -> None:
     name = node.inputs[0]
     place, shape = low.places[name], low.tensor(name).shape
     own = strides(shape, place.order)
@@ -249,18 +234,9 @@ def spread(steps: Sequence[int], own: Sequence[int], shape: Sequence[int]) -> tu
     return (0,) * missing + tuple(found)
 
 
-NODES: dict[type[Node], Callable[[Layouts, Any], None]] = {
-    Activate: _activate,
-    ArgMax: _argmax,
-    Binary: _binary,
-    Concat: _concat,
-    Expand: _expand,
-    Pad: _pad,
-    Pool: _pool,
-    Reduce: _reduce,
-    Reshape: _reshape,
-    Resize: _resize,
-    Slice: _slice,
-    Softmax: _softmax,
-    Transpose: _transpose,
-}
+NODES: dict[type[g.Node], Callable[[Layouts, Any], None]] = {
+    g.Activate: _activate, g.ArgMax: _argmax, g.Binary: _binary, g.Concat: _concat,
+    g.Expand: _expand, g.Pad: _pad, g.Pool: _pool, g.Reduce: _reduce, g.Reshape: _reshape,
+    g.Resize: _resize, g.Slice: _slice, g.Softmax: _softmax, g.Transpose: _transpose,
+}  # fmt: skip
+"""A node's kind -> what adds its steps."""

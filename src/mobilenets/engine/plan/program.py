@@ -1,8 +1,4 @@
-"""A compiled network: steps laid out in one arena, their weights in one array, one function.
-
-The function is `void network(context, thread, threads, barrier)`. The context is an array of
-addresses: the arena, the weights, the clock's readings, the input, and then the outputs.
-"""
+"""A planned network: its steps in order, and where everything that they use lies."""
 
 from dataclasses import dataclass
 
@@ -38,17 +34,17 @@ class Program:
 
     @property
     def entries(self) -> tuple[LoweredStep, ...]:
-        """The steps."""
+        """The steps in the order in which they run."""
         return self.lowered.entries
 
     @property
     def arena_bytes(self) -> int:
-        """Bytes of the one arena: maps between steps, rings, partial sums."""
+        """Bytes of the one arena that a session allocates: maps, rings, partial sums."""
         return self.plan.size * 4
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes of packed constants."""
+        """Bytes of all steps' packed constants, and of the zeros after them."""
         return (self.zeros + self.zero_floats) * 4
 
     @property

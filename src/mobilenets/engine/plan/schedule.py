@@ -83,7 +83,7 @@ class Schedule:
         return cls({name: _choice(where, name, value) for name, value in blocks.items()}, stream)
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
+        """The schedule as a JSON object, which `from_json` reads back."""
         blocks = {name: asdict(choice) for name, choice in self.blocks.items()}
         return {"blocks": blocks, "stream": self.stream}
 

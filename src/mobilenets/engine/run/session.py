@@ -24,7 +24,8 @@ Output = NDArray[np.float32] | NDArray[np.int64]
 class BlockProfile:
     """One step of a run, as `Net.profile` measures it.
 
-    `share_of_peak`: multiply-adds a second over what this machine's registers alone can do.
+    `madds`: its multiply-adds for one input. `share_of_peak`: its multiply-adds a second over what
+    all threads' multipliers can do at most.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Net:
 
     @property
     def threads(self) -> int:
-        """Threads of a run."""
+        """How many threads each run uses, the caller's among them."""
         return int(self._report["threads"])
 
     @property
@@ -72,7 +73,7 @@ class Net:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The file's own metadata."""
+        """The metadata that the file carries, such as the model's card: key -> text."""
         return dict(self._info["metadata"])
 
     def report(self) -> dict[str, Any]:
@@ -166,7 +167,7 @@ class Net:
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory and what keeps it alive."""
+    """An address of memory, and the object that keeps it alive."""
 
     address: int
     owner: Any

@@ -1,8 +1,7 @@
-"""Stages that make rows of outputs from rows of inputs, which chains and groups are built from.
+"""An inverted residual as a stage, of which chains and groups are built.
 
-A stage prepares input rows once, in a ring of its own (a block expands them, a convolution pads
-them), and makes output rows from a window over the ring. So an expanded tensor exists as a few
-rows, of all channels or of one group of them.
+It expands input rows once, into a ring of its own, and makes output rows from a window over the
+ring. So an expanded tensor exists as a few rows, of all channels or of one group of them.
 """
 
 from dataclasses import dataclass, replace
@@ -45,11 +44,11 @@ class BlockStage:
 
     @property
     def prepares(self) -> bool:
-        """Whether it has a ring of prepared rows."""
+        """Whether it has a ring of expanded rows; without expansion the input is read in place."""
         return self.expand is not None
 
     def groups(self, target: Target) -> int:
-        """How many groups of channels."""
+        """How many groups the expanded channels are cut into."""
         return -(-self.middle // self._width(target))
 
     def _width(self, target: Target) -> int:
@@ -57,14 +56,14 @@ class BlockStage:
         return -(-self.group // target.lanes) * target.lanes
 
     def ring_floats(self, target: Target, slots: int, *, shared: bool) -> int:
-        """Floats of the ring; `shared`: groups use one after the other the same one."""
+        """Floats of a ring of `slots` expanded rows; `shared`: the groups use one after another."""
         if not self.prepares:
             return 0
         one = slots * self.source.width * self._width(target)
         return one if shared else one * self.groups(target)
 
     def work_floats(self, target: Target, count: int) -> int:
-        """Floats for the depthwise outputs of `count` rows of one group."""
+        """Floats that hold the depthwise outputs of `count` rows of one group."""
         return count * self.target.width * self._width(target)
 
     @property

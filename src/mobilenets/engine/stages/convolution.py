@@ -46,15 +46,15 @@ class ConvStage:
         return self._padded * self.source.channels
 
     def groups(self, target: Target) -> int:
-        """Its channels are done together."""
+        """Always 1: all channels are done together."""
         return 1
 
     def ring_floats(self, target: Target, slots: int, *, shared: bool) -> int:
-        """Floats of the padded rows."""
+        """Floats of a ring of `slots` padded rows; 0 where rows are read in place."""
         return slots * self._row if self.prepares else 0
 
     def work_floats(self, target: Target, count: int) -> int:
-        """It needs no other buffer."""
+        """Always 0: rows go from the ring straight to the outputs."""
         return 0
 
     @property

@@ -8,10 +8,12 @@ from mobilenets.engine.kernels.values import Index, Value
 
 @dataclass(frozen=True)
 class Job:
-    """What a stage's code is given: buffers, and the rows to make (`StageCall`'s words).
+    """What a stage's code is given: buffers, and the rows to make, in `StageCall`'s words.
 
-    `flat`: all rows at once, so that pixels follow each other; `shared`: one ring for all groups;
-    `share`: the groups to do, as partial sums.
+    `slots`: rows that the ring holds; `work`: room for what lies between two kernels. `flat`: all
+    rows are made at once, so that pixels follow each other across the ends of rows; `shared`: all
+    groups use the same ring, one after the other; `share`: the groups (first, stop) to do, as
+    partial sums.
     """
 
     source: RowBuffer
@@ -33,7 +35,10 @@ class Job:
 
 @dataclass(frozen=True)
 class StageCall:
-    """One call of a stage: rows [first, first + count) from inputs prepared in [begin, end)."""
+    """One call of a stage's code, as the simulation plans it.
+
+    It makes output rows [first, first + count), and before that prepares input rows [begin, end).
+    """
 
     stage: int
     first: int

@@ -39,17 +39,17 @@ class BestStep(StretchStep):
         ]
 
     def _room(self, target: Target) -> int:
-        """Floats of a channel of a block."""
+        """Floats between the channels of a block in scratch memory."""
         widest = max(stop - first for _, _, first, stop in self._blocks(target.lanes))
         whole = max(widest, self._tile(target.lanes)[0] * target.lanes)
         return round_up(whole + self._reach(target))
 
     def scratch(self, target: Target) -> int:
-        """Every thread's two rows of all channels of a block."""
+        """Floats of each thread's two stretched rows of all channels of a block."""
         return self.threads * 2 * self.source.channels * self._room(target)
 
     def emit(self, frame: StepContext) -> None:
-        """Rows shared out, blocks of columns one after the other."""
+        """Each thread makes some output rows, in blocks of columns one after the other."""
         e, shape, room = frame.e, self.source, self._room(frame.e.module.target)
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         blocks, table = self._tables(e)
@@ -86,7 +86,7 @@ class BestStep(StretchStep):
         return len(found), e.module.table(f"{self.name}_blocks", blocks)
 
     def _best(self, e: Emitter, held: Value, share: Value, out: Value) -> None:
-        """A tile."""
+        """The best channels of one tile of pixels, compared and kept in registers, then written."""
         vectors, columns = self._tile(e.lanes)
         room = self._room(e.module.target)
 

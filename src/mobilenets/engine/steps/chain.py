@@ -1,4 +1,4 @@
-"""Steps of a compiled network: what runs between two barriers, on all threads at once."""
+"""Stages that run as one step: the maps between them exist as a few rows."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ class ChainStep(ParallelStep):
         self, name: str, stages: Sequence[AnyStage], strips: Sequence[int],
         inputs: tuple[str, ...], output: str, threads: int,
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.stages = stages
         heights = [stage.target.height for stage in stages]
         self.strips = [min(pair) for pair in zip(strips, heights, strict=True)]
@@ -34,7 +34,7 @@ class ChainStep(ParallelStep):
         self.prepared, self.between = merge(self.parts)
 
     def describe(self) -> str:
-        """The schedule in words."""
+        """The schedule for reports: `rows 1 x 32 > rows 1 x 16`, a part for each stage."""
         parts = []
         for stage, strip in zip(self.stages, self.strips, strict=True):
             if isinstance(stage, BlockStage):
@@ -44,7 +44,7 @@ class ChainStep(ParallelStep):
         return " > ".join(parts)
 
     def weights(self, target: Target) -> list[Array]:
-        """Each stage's, from a cache line on."""
+        """Each stage's packed constants, filled up with zeros to a whole cache line."""
         parts: list[Array] = []
         for stage in self.stages:
             own = stage.pack(target)
@@ -89,16 +89,16 @@ class ChainStep(ParallelStep):
         return alone and self.prepared[0] == self.stages[0].source.height
 
     def scratch(self, target: Target) -> int:
-        """Every thread's rings and work."""
+        """Floats of every thread's rings and work buffers."""
         return self._layout(target)[1] * len(self.parts)
 
     @property
     def zero_floats(self) -> int:
-        """The widest stage's."""
+        """Floats of zeros that the stage with the widest rows reads."""
         return max(stage.zero_floats for stage in self.stages)
 
     def emit(self, frame: StepContext) -> None:
-        """Walk through this thread's part of the table of calls."""
+        """Each thread walks through its part of the table of calls."""
         e = frame.e
         layout, step = self._layout(e.module.target)
         scratch = e.at(frame.scratch, e.mul(frame.thread, step))

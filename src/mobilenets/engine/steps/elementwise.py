@@ -25,11 +25,11 @@ class CopyStep(ParallelStep):
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
         parts: Sequence[tuple[int, Nest, int, int]], filled: tuple[int, float] | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.parts, self.filled = parts, filled
 
     def emit(self, frame: StepContext) -> None:
-        """Fill with the pads' value if there are any, on one thread, then copy."""
+        """Copy, the threads sharing the loops; where there are pads, one fills and copies."""
         e = frame.e
         out = frame.tensors[self.output]
 
@@ -63,7 +63,7 @@ class MapStep(ParallelStep):
         self, name: str, inputs: tuple[str, ...], output: str, threads: int, nest: Nest,
         operation: str | Activation, constant: Array | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.nest, self.operation, self.constant = nest, operation, constant
 
     def in_place(self, target: Target) -> bool:
@@ -73,11 +73,11 @@ class MapStep(ParallelStep):
         return all(step == made for step, name in read if name == self.inputs[0])
 
     def weights(self, target: Target) -> list[Array]:
-        """The constant operand."""
+        """The constant operand as it is, if there is one."""
         return [] if self.constant is None else [self.constant.ravel()]
 
     def emit(self, frame: StepContext) -> None:
-        """One nest over the output."""
+        """One nest over the output, its outermost loop shared out to the threads."""
         e = frame.e
         pointers = [frame.tensors[name] for name in (self.output, *self.inputs)]
         if self.constant is not None:

@@ -18,15 +18,15 @@ class GroupsStep(ParallelStep):
     def __init__(
         self, name: str, stage: BlockStage, inputs: tuple[str, ...], output: str, threads: int
     ) -> None:
-        self.name, self.inputs, self.output = name, inputs, output
-        self.stage, self.threads = stage, threads
+        super().__init__(name, inputs, output, threads)
+        self.stage = stage
 
     def describe(self, target: Target) -> str:
-        """The schedule in words."""
+        """The schedule for reports: `groups 4 x 144`, how many and of how many channels."""
         return f"groups {self.stage.groups(target)} x {self.stage.group}"
 
     def weights(self, target: Target) -> list[Array]:
-        """The block's."""
+        """The block's packed constants, group by group."""
         return self.stage.pack(target)
 
     def _layout(self, target: Target) -> tuple[int, int, int]:
@@ -40,18 +40,18 @@ class GroupsStep(ParallelStep):
         return min(self.threads, self.stage.groups(target))
 
     def scratch(self, target: Target) -> int:
-        """Each worker's group, and the partial sums of all but the first."""
+        """Floats of each worker's group, and of the partial sums of all workers but the first."""
         ring, work, sums = self._layout(target)
         workers = self._workers(target)
         return workers * (ring + work) + (workers - 1) * sums
 
     @property
     def zero_floats(self) -> int:
-        """The block's."""
+        """Floats of zeros that stand for rows outside the image."""
         return self.stage.zero_floats
 
     def emit(self, frame: StepContext) -> None:
-        """Each thread its groups, then its part of the sums."""
+        """Each thread makes its groups' sums; after a barrier each adds up a part of the map."""
         e, stage = frame.e, self.stage
         target = e.module.target
         ring, work, sums = self._layout(target)

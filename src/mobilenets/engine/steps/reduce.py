@@ -1,4 +1,4 @@
-"""Steps besides convolutions: sums, activations, copies, pools, means, softmax, best indices."""
+"""Steps that make one number of many: means and sums over axes, pools, the index of the largest."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,11 +22,11 @@ class ReduceStep(ParallelStep):
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
         nest: Nest, axes: Sequence[tuple[int, int]], operation: str,
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.nest, self.axes, self.operation = nest, axes, operation
 
     def emit(self, frame: StepContext) -> None:
-        """For each output, or vector of outputs, sum over the axes; then divide, or the root."""
+        """Each output, or a vector of them, is summed over the axes; then mean or root."""
         e = frame.e
         pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
         count = int(np.prod([size for size, _ in self.axes], dtype=np.int64))
@@ -64,11 +64,11 @@ class PoolStep(ParallelStep):
         self, name: str, pool: Pool, inputs: tuple[str, ...],
         source: ImageShape, target: ImageShape, threads: int,
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output = name, inputs, pool.output
-        self.pool, self.source, self.target, self.threads = pool, source, target, threads
+        super().__init__(name, inputs, pool.output, threads)
+        self.pool, self.source, self.target = pool, source, target
 
     def emit(self, frame: StepContext) -> None:
-        """Rows shared out; windows at the edges read fewer inputs."""
+        """Each thread makes some output rows; windows at the edges read fewer inputs."""
         e, wide = frame.e, (0, self.target.width)
         for thread, rows in enumerate(share_rows(self.target.height, self.threads)):
             if rows[0] == rows[1]:
@@ -134,17 +134,21 @@ def largest(e: Emitter, x: Value, y: Value) -> Value:
     return e.select(unknown, y, e.at_least(x, y))
 
 
-class ArgMaxStep(ParallelStep):
-    """The index (int64) of the first largest element; a nest of (output, input)."""
-
-    kind = "argmax"
+class AxisStep(ParallelStep):
+    """What works along one axis: (size, step in floats); a nest goes over the other axes."""
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
         nest: Nest, axis: tuple[int, int],
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.nest, self.axis = nest, axis
+
+
+class ArgMaxStep(AxisStep):
+    """The index (int64) of the first largest element; a nest of (output, input)."""
+
+    kind = "argmax"
 
     def emit(self, frame: StepContext) -> None:
         """Element by element; outputs are two floats wide, as the nest's steps say."""

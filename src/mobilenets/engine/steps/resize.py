@@ -1,4 +1,4 @@
-"""Bilinear resizing: channels last, or plane by plane, or on to the index of the best channel."""
+"""Bilinear resizing: with channels last, or into planes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,26 +17,33 @@ from mobilenets.engine.targets.target import Target
 _UNROLL = 4
 
 
-class ResizeStep(ParallelStep):
-    """Channels last: each output pixel from four inputs, their shares from two tables."""
+class BilinearStep(ParallelStep):
+    """What all bilinear resizing shares: which two rows and columns each output lies between.
 
-    kind = "resize"
+    `coordinates` is one of those of `ir.graph.Resize`, nearest not among them.
+    """
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
         source: ImageShape, target: ImageShape, coordinates: str,
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.source, self.target = source, target
         self.rows = positions(source.height, target.height, coordinates)
         self.columns = positions(source.width, target.width, coordinates)
+
+
+class ResizeStep(BilinearStep):
+    """Channels last: each output pixel from four inputs, their shares from two tables."""
+
+    kind = "resize"
 
     def weights(self, target: Target) -> list[Array]:
         """The share of the later row, then of the later column."""
         return [self.rows[2], self.columns[2]]
 
     def emit(self, frame: StepContext) -> None:
-        """Rows shared out."""
+        """Each thread makes some output rows, pixel by pixel."""
         e, shape = frame.e, self.source
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         tables = []
@@ -70,7 +77,7 @@ class ResizeStep(ParallelStep):
         emit_nest(e, nest, [out, *corners], body)
 
 
-class StretchStep(ParallelStep):
+class StretchStep(BilinearStep):
     """What resizing with columns side by side in vectors has in common.
 
     Output rows that lie between the same two input rows are made together. Of these two, a
@@ -78,15 +85,6 @@ class StretchStep(ParallelStep):
     get whole vectors, which the next ones overwrite in part. Then a row is one multiply-add a
     column. The arithmetic is `ResizeStep`'s, and so are the results, to the last bit.
     """
-
-    def __init__(
-        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
-        source: ImageShape, target: ImageShape, coordinates: str,
-    ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
-        self.source, self.target = source, target
-        self.rows = positions(source.height, target.height, coordinates)
-        self.columns = positions(source.width, target.width, coordinates)
 
     def _reach(self, target: Target) -> int:
         """Floats that are written from the first column between two inputs on."""
@@ -136,11 +134,11 @@ class PlanesStep(StretchStep):
         return round_up(self.target.width + self._reach(target))
 
     def scratch(self, target: Target) -> int:
-        """Every thread's two rows of a channel."""
+        """Floats of each thread's two stretched rows of one channel."""
         return self.threads * 2 * self._room(target)
 
     def emit(self, frame: StepContext) -> None:
-        """Rows shared out."""
+        """Each thread makes some output rows of every plane; see `StretchStep`."""
         e, shape, room = frame.e, self.source, self._room(frame.e.module.target)
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         runs = runs_of(self.columns, 0, self.target.width)

@@ -28,7 +28,7 @@ class PointwiseStep(ParallelStep):
         inputs: tuple[str, ...], output: str, threads: int, *,
         pool: bool = False, added: Literal["", "map", "vector"] = "",
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.pixels, self.matrix, self.bias, self.pool = pixels, weight, bias, pool
         self.activation, self.added = activation, added
 
@@ -38,7 +38,7 @@ class PointwiseStep(ParallelStep):
         return 8 if self.pixels == 1 else 0
 
     def weights(self, target: Target) -> list[Array]:
-        """Panels, and the bias."""
+        """The matrix packed in panels, then the bias in whole vectors."""
         return [pack(target, self.matrix, self.vectors), pad_channels(target, self.bias)]
 
     def scratch(self, target: Target) -> int:
@@ -105,7 +105,7 @@ class PointwiseStep(ParallelStep):
 
 
 class DepthwiseStep(ParallelStep):
-    """A depthwise convolution of a whole map, rows shared out."""
+    """A depthwise convolution of a whole map that belongs to no block."""
 
     kind = "depthwise"
 
@@ -113,7 +113,7 @@ class DepthwiseStep(ParallelStep):
         self, name: str, conv: Conv, source: ImageShape, target: ImageShape,
         inputs: tuple[str, ...], output: str, threads: int,
     ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.conv, self.source, self.target = conv, source, target
 
     def weights(self, target: Target) -> list[Array]:
@@ -123,11 +123,11 @@ class DepthwiseStep(ParallelStep):
 
     @property
     def zero_floats(self) -> int:
-        """A row of the input's, and what a whole vector reads beyond it."""
+        """Floats of an input row, and of what the last whole vector reads beyond it."""
         return self.source.row + 64
 
     def emit(self, frame: StepContext) -> None:
-        """One thread's rows."""
+        """Each thread makes some output rows, one call of the kernel for each."""
         e, conv, source = frame.e, self.conv, self.source
         high, wide = conv.weight.shape[2:]
         row = DepthwiseRow(

@@ -4,7 +4,7 @@ from mobilenets.engine.kernels.activate import exp
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.nest import Nest, emit_nest, write
 from mobilenets.engine.kernels.values import Index, Value
-from mobilenets.engine.steps.reduce import largest
+from mobilenets.engine.steps.reduce import AxisStep, largest
 from mobilenets.engine.steps.step import ParallelStep, StepContext, share_rows
 from mobilenets.engine.targets.target import Target
 
@@ -17,11 +17,11 @@ class SoftmaxStep(ParallelStep):
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int, rows: int, count: int
     ) -> None:
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
+        super().__init__(name, inputs, output, threads)
         self.rows, self.count = rows, count
 
     def emit(self, frame: StepContext) -> None:
-        """Rows one after the other, on one thread where there are few."""
+        """Each thread does some of the rows, one after the other."""
         e = frame.e
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         for thread, (first, last) in enumerate(share_rows(self.rows, self.threads)):
@@ -68,17 +68,10 @@ class SoftmaxStep(ParallelStep):
         emit_nest(e, Nest((self.count,), ((1,),)), [out], body)
 
 
-class SpreadSoftmaxStep(ParallelStep):
-    """The same along an axis (size, step) that is not the last in memory; a nest of the others."""
+class SpreadSoftmaxStep(AxisStep):
+    """Softmax along an axis that is not the last in memory: lanes are other elements' sums."""
 
     kind = "softmax"
-
-    def __init__(
-        self, name: str, inputs: tuple[str, ...], output: str, threads: int,
-        nest: Nest, axis: tuple[int, int],
-    ) -> None:  # fmt: skip
-        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
-        self.nest, self.axis = nest, axis
 
     def in_place(self, target: Target) -> bool:
         """Each place is read before it is written."""

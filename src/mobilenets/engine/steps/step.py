@@ -17,7 +17,12 @@ CACHE_LINE = 16  # floats
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step's code works with while it is generated."""
+    """What a step's code works with while it is generated, all of it as LLVM values.
+
+    `tensors`: the address of each buffer that the step reads or writes; `weights`: its own packed
+    constants; `scratch`: its part of the arena; `zeros`: floats that are 0; `thread`: this thread's
+    number, from 0; `barrier`: what `wait` needs.
+    """
 
     e: Emitter
     tensors: Mapping[str, Value]
@@ -29,25 +34,29 @@ class StepContext:
 
 
 class ParallelStep:
-    """One step. `inputs` and `output` are tensors' names; all sizes are in floats."""
+    """One step of a network: `threads` threads run its code at once, then meet at a barrier.
 
-    name: str
+    `name` begins the names of its functions and tables in the code; `inputs` and `output` are
+    names of buffers, which belong to the plan. All sizes are in floats.
+    """
+
     kind: str
-    inputs: tuple[str, ...]
-    output: str
-    threads: int = 1
+    """How it is run, in one word, for reports."""
+
+    def __init__(self, name: str, inputs: tuple[str, ...], output: str, threads: int) -> None:
+        self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
 
     def weights(self, target: Target) -> list[Array]:
-        """Packed constants, one after the other."""
+        """Packed constants, one after the other as the step's code expects them."""
         return []
 
     def scratch(self, target: Target) -> int:
-        """Floats of scratch memory, for all threads."""
+        """Floats of scratch memory that all threads together need while it runs."""
         return 0
 
     @property
     def zero_floats(self) -> int:
-        """Floats of zeros that it reads."""
+        """How many floats of zeros it reads, which stand for rows outside an image."""
         return 0
 
     def in_place(self, target: Target) -> bool:
@@ -55,22 +64,22 @@ class ParallelStep:
         return False
 
     def emit(self, frame: StepContext) -> None:
-        """Generate the code of one thread."""
+        """Write the code that every thread runs; the barrier after it is the caller's."""
         raise NotImplementedError
 
 
 def round_up(count: int, multiple: int = CACHE_LINE) -> int:
-    """The next multiple."""
+    """The least multiple of `multiple` (a cache line, in floats) that is not below `count`."""
     return -(-count // multiple) * multiple
 
 
 def share_rows(height: int, threads: int) -> list[tuple[int, int]]:
-    """Which rows each thread makes."""
+    """`height` rows, groups or panels shared out: (first, stop) for each thread, maybe empty."""
     edges = [height * i // threads for i in range(threads + 1)]
     return list(pairwise(edges))
 
 
 def wait(frame: StepContext, threads: int) -> None:
-    """All threads wait for each other."""
+    """A barrier: no thread goes on before all `threads` are here; no code for a single one."""
     if threads > 1:
         frame.e.line(f'call void @"{BARRIER}"({frame.barrier}, i64 {threads})')

@@ -25,7 +25,11 @@ _NO_DEFAULT: Any = object()
 
 
 class Builder:
-    """The graph so far. Constants worked out on the way have a budget, in bytes."""
+    """The graph as far as it is made, and what each of the file's names stands for.
+
+    Constants worked out on the way have a budget in bytes, which grows with the file: a small file
+    cannot ask for much memory.
+    """
 
     def __init__(self, model: Model, shape: Shape) -> None:
         self.opset = model.opset
@@ -46,7 +50,7 @@ class Builder:
             raise WeightsError("its constants grow to far more than the file holds")
 
     def fresh(self, base: str) -> str:
-        """A name that nothing has."""
+        """A name for a new value, made from `base`, that nothing in the file or graph has."""
         name = base
         while name in self._taken:
             self._counts[base] += 1
@@ -98,25 +102,25 @@ class OpCall:
         return self.op.fail(reason)
 
     def has(self, index: int) -> bool:
-        """Whether input `index` is there."""
+        """Whether the operation has an input at `index` that is not left out."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def value(self, index: int, what: str = "input") -> Operand:
-        """An input of either kind."""
+        """Input `index`, constant or not; `what` names it in the error where it is missing."""
         value = self.inputs[index] if index < len(self.inputs) else None
         if value is None:
             raise self.fail(f"it has no {what}")
         return value
 
     def any_tensor(self, index: int = 0, what: str = "input") -> Tensor:
-        """An input known only when the network runs."""
+        """Input `index`, of any type, which must be known only when the network runs."""
         value = self.value(index, what)
         if not isinstance(value, Tensor):
             raise self.fail(f"its {what} must not be a constant")
         return value
 
     def tensor(self, index: int = 0, what: str = "input", rank: int | None = None) -> Tensor:
-        """The same, float32, with `rank` dimensions."""
+        """Input `index` as float32, known only when the network runs, with `rank` dimensions."""
         value = self.any_tensor(index, what)
         if value.dtype != "float32":
             raise self.fail(f"its {what} must be float32, got {value.dtype}")
@@ -132,14 +136,14 @@ class OpCall:
         return x
 
     def constant(self, index: int, what: str) -> Constant:
-        """An input known now."""
+        """Input `index`, which must be a constant of the file or worked out from constants."""
         value = self.value(index, what)
         if isinstance(value, Tensor):
             raise self.fail(f"its {what} must be a constant")
         return value
 
     def floats(self, index: int, what: str) -> Array:
-        """The same, as float32."""
+        """Constant input `index` as contiguous float32; an error for integers and booleans."""
         value = self.constant(index, what)
         if value.dtype.kind != "f":
             raise self.fail(f"its {what} must be float32, got {value.dtype}")
@@ -147,7 +151,7 @@ class OpCall:
             return np.ascontiguousarray(value, np.float32).reshape(value.shape)
 
     def indices(self, index: int, what: str) -> tuple[int, ...]:
-        """A constant list of whole numbers, or a single one."""
+        """Constant input `index` as Python ints: a list of at most 64, or a single number."""
         value = self.constant(index, what)
         if value.dtype.kind not in "iu" or value.ndim > 1 or value.size > 64:
             raise self.fail(f"its {what} must be a short list of integers, got {value.dtype}")
@@ -156,7 +160,7 @@ class OpCall:
     def ints(
         self, name: str, default: tuple[int, ...] | None, count: int | None = None
     ) -> tuple[int, ...] | None:
-        """An attribute that lists integers, `count` of them."""
+        """Attribute `name`, a list of `count` integers; `default` where it is not there."""
         value = self.op.attributes.get(name)
         if name not in self.op.attributes:
             return default
@@ -175,21 +179,21 @@ class OpCall:
         return values
 
     def integer(self, name: str, default: int = _NO_DEFAULT) -> int:
-        """An integer attribute."""
+        """Attribute `name`, one integer; an error where it is missing and has no default."""
         value = self.op.attributes.get(name, default)
         if not isinstance(value, int):
             raise self.fail(f"{name} must be an integer")
         return value
 
     def number(self, name: str, default: float) -> float:
-        """A float attribute that is a number."""
+        """Attribute `name`, one float that is not NaN."""
         value = self.op.attributes.get(name, default)
         if not isinstance(value, float) or math.isnan(value):
             raise self.fail(f"{name} must be a number")
         return value
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
-        """A text attribute, one of `allowed`."""
+        """Attribute `name`, a text; an error where it is none of `allowed`."""
         value = self.op.attributes.get(name, default)
         if value not in allowed:
             got = quote(value) if isinstance(value, str) else "something else"
@@ -197,19 +201,19 @@ class OpCall:
         return str(value)
 
     def only(self, wanted: Mapping[str, int]) -> None:
-        """Refuse integer attributes of another value than the one that is supported."""
+        """An error where one of these integer attributes has another value than is supported."""
         for name, value in wanted.items():
             if self.op.attributes.get(name, value) != value:
                 raise self.fail(f"{name} must be {value}")
 
     def axis(self, axis: int, rank: int) -> int:
-        """An axis counted from the front."""
+        """An axis, negative where counted from the end, as its index from the front."""
         if not -rank <= axis < rank:
             raise self.fail(f"its axis must be {-rank} to {rank - 1}, got {axis}")
         return axis % rank
 
     def axes(self, listed: Sequence[int], rank: int) -> tuple[int, ...]:
-        """Several, sorted."""
+        """Several axes, counted from the front and sorted; an error where one is named twice."""
         axes = tuple(sorted(self.axis(axis, rank) for axis in listed))
         if len(set(axes)) != len(axes):
             raise self.fail(f"its axes must differ, got {tuple(listed)}")
@@ -239,7 +243,7 @@ class OpCall:
         /,
         **fields: Any,
     ) -> Tensor:
-        """Add a node to the graph; its output."""
+        """Add a node of `kind` with these `fields` to the graph; its output, a new tensor."""
         base = next(name for name in self.op.outputs if name)
         output = self.builder.fresh(base)
         tensor = Tensor(output, check_runtime(shape), dtype)

@@ -14,6 +14,7 @@ from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.engine.front.onnx.stored import DTYPES, Constant
 from mobilenets.engine.front.onnx.views import (
     concat_shape,
+    flatten_shape,
     reshape_shape,
     slice_parts,
     split_sizes,
@@ -75,19 +76,19 @@ def _arrays(call: OpCall) -> list[Constant]:
 
 
 def shape_of(call: OpCall) -> Operand:
-    """Shape, of anything: every shape is known."""
+    """Shape: the sizes of any value, which are always known here, from `start` to `end`."""
     shape = call.value(0).shape
     start, end = call.integer("start", 0), call.integer("end", len(shape))
     return np.array(shape[start:end], np.int64)
 
 
 def size_of(call: OpCall) -> Operand:
-    """Size, of anything."""
+    """Size: the number of elements of any value, as an int64."""
     return np.array(math.prod(call.value(0).shape), np.int64)
 
 
 def constant(call: OpCall) -> Operand:
-    """Constant."""
+    """Constant: a tensor, or one of the attributes that give a number or a list of numbers."""
     given = call.op.attributes
     if isinstance(given.get("value"), np.ndarray):
         return np.asarray(given["value"])
@@ -199,12 +200,6 @@ def _reshape(call: OpCall, old: Shape) -> Shape:
     return reshape_shape(call, old, call.indices(1, "shape"))
 
 
-def _flatten(call: OpCall, old: Shape) -> Shape:
-    axis = call.integer("axis", 1)
-    axis = len(old) if axis == len(old) else call.axis(axis, len(old))
-    return math.prod(old[:axis]), math.prod(old[axis:])
-
-
 def _transpose(call: OpCall) -> Operand:
     value = call.constant(0, "input")
     return np.asarray(value.transpose(transpose_order(call, value.ndim)))
@@ -225,7 +220,7 @@ EVALUATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
     "Constant": constant,
     "ConstantOfShape": _constant_of_shape,
     "Expand": _expand,
-    "Flatten": _view(_flatten),
+    "Flatten": _view(flatten_shape),
     "Gather": _gather,
     "Range": _range,
     "ReduceMax": _reduced(np.max, 18),
@@ -245,5 +240,5 @@ EVALUATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
 
 
 def all_constant(call: OpCall) -> bool:
-    """Whether there is nothing to wait for."""
+    """Whether no input has to wait for the network to run."""
     return not any(isinstance(value, Tensor) for value in call.inputs)

@@ -24,7 +24,7 @@ def _activated(call: OpCall, activation: Activation) -> Operand:
 
 
 def relu(call: OpCall) -> Operand:
-    """Relu."""
+    """Relu: a clip from 0 on."""
     return _activated(call, Activation("clip", 0.0))
 
 
@@ -66,27 +66,27 @@ def _limit(call: OpCall, index: int, default: float) -> float:
 
 
 def sigmoid(call: OpCall) -> Operand:
-    """Sigmoid."""
+    """Sigmoid: 1 / (1 + exp(-x))."""
     return _activated(call, Activation("sigmoid"))
 
 
 def exp(call: OpCall) -> Operand:
-    """Exp."""
+    """Exp: e to the x."""
     return _activated(call, Activation("exp"))
 
 
 def reciprocal(call: OpCall) -> Operand:
-    """Reciprocal."""
+    """Reciprocal: 1 / x."""
     return _activated(call, Activation("reciprocal"))
 
 
 def sqrt(call: OpCall) -> Operand:
-    """Sqrt."""
+    """Sqrt: the square root; NaN below 0."""
     return _activated(call, Activation("sqrt"))
 
 
 def power(call: OpCall) -> Operand:
-    """Pow: a square or a square root."""
+    """Pow with a constant exponent: 2 (x times x) or 0.5 (the square root)."""
     exponent, x = call.constant(1, "exponent"), call.tensor()
     if exponent.size != 1 or exponent.ndim > len(x.shape) or exponent.flat[0] not in (0.5, 2):
         raise call.fail("its exponent must be 2 or 0.5")
@@ -96,35 +96,35 @@ def power(call: OpCall) -> Operand:
 
 
 def hard_sigmoid(call: OpCall) -> Operand:
-    """HardSigmoid."""
+    """HardSigmoid: clip(alpha x + beta, 0, 1); `alpha` is 0.2 where the file is silent."""
     alpha, beta = call.number("alpha", 0.2), call.number("beta", 0.5)
     return _activated(call, Activation("hardsigmoid", alpha=alpha, beta=beta))
 
 
 def hard_swish(call: OpCall) -> Operand:
-    """HardSwish."""
+    """HardSwish: x clip(x / 6 + 1/2, 0, 1)."""
     return _activated(call, Activation("hardswish"))
 
 
 def swish(call: OpCall) -> Operand:
-    """Swish, as SiLU."""
+    """Swish with alpha 1, which is SiLU: x sigmoid(x)."""
     if call.number("alpha", 1.0) != 1:
         raise call.fail("alpha must be 1")
     return _activated(call, Activation("silu"))
 
 
 def add(call: OpCall) -> Operand:
-    """Add."""
+    """Add, with numpy's broadcasting."""
     return _combined(call, "add")
 
 
 def mul(call: OpCall) -> Operand:
-    """Mul."""
+    """Mul, with numpy's broadcasting."""
     return _combined(call, "mul")
 
 
 def sub(call: OpCall) -> Operand:
-    """Sub: a sum with what is negated."""
+    """Sub, as a sum: a constant changes its sign here, a tensor is multiplied by -1."""
     first, second = call.value(0), _aligned(call)
     if not isinstance(second, Tensor):
         return shift_by(call, call.tensor(0), -_exact(call, second))
@@ -135,7 +135,7 @@ def sub(call: OpCall) -> Operand:
 
 
 def div(call: OpCall) -> Operand:
-    """Div: a product with one over what divides."""
+    """Div, as a product with the reciprocal of the divisor."""
     first, divisor = call.value(0), _aligned(call)
     if isinstance(divisor, Tensor):
         x = call.tensor(1)

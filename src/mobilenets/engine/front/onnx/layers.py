@@ -24,7 +24,7 @@ _AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 
 def conv(call: OpCall) -> Operand:
-    """Conv, of images."""
+    """Conv of (1, C, H, W), with a constant weight and bias; `auto_pad` becomes pads."""
     x, weight = call.image(), call.floats(1, "weight")
     if weight.ndim != 4 or 0 in weight.shape:
         raise call.fail(f"its weight must be (O, I, height, width), got {weight.shape}")
@@ -81,12 +81,12 @@ def _windows(
 
 
 def average_pool(call: OpCall) -> Operand:
-    """AveragePool."""
+    """AveragePool of (1, C, H, W); ceil_mode becomes larger pads."""
     return _pool(call, "average")
 
 
 def max_pool(call: OpCall) -> Operand:
-    """MaxPool; the indices are not given."""
+    """MaxPool of (1, C, H, W); its second output, the indices, is not supported."""
     call.only({"storage_order": 0})
     return _pool(call, "max")
 
@@ -133,30 +133,30 @@ def _ceil_pads(shape: Shape, kernel: Shape, strides: tuple[int, ...], pads: Pads
 
 
 def global_average_pool(call: OpCall) -> Operand:
-    """GlobalAveragePool."""
+    """GlobalAveragePool: a mean over height and width, which stay as axes of size 1."""
     x = call.image()
     return call.emit(Reduce, [x], (*x.shape[:2], 1, 1), kind="mean", axes=(2, 3), keep=True)
 
 
 def global_max_pool(call: OpCall) -> Operand:
-    """GlobalMaxPool."""
+    """GlobalMaxPool: a maximum over one window as large as the image."""
     x = call.image()
     size = x.shape[2:]
     return call.emit(Pool, [x], (*x.shape[:2], 1, 1), kind="max", kernel=size, strides=(1, 1))
 
 
 def reduce_mean(call: OpCall) -> Operand:
-    """ReduceMean, over any axes."""
+    """ReduceMean over any axes; without axes over all of them."""
     return _reduced(call, "mean", since=18)
 
 
 def reduce_sum(call: OpCall) -> Operand:
-    """ReduceSum, over any axes."""
+    """ReduceSum over any axes; without axes over all of them."""
     return _reduced(call, "sum", since=13)
 
 
 def reduce_l2(call: OpCall) -> Operand:
-    """ReduceL2, over any axes."""
+    """ReduceL2, the square root of the sum of squares, over any axes."""
     return _reduced(call, "l2", since=18)
 
 
@@ -194,7 +194,7 @@ def batch_norm(call: OpCall) -> Operand:
 
 
 def gemm(call: OpCall) -> Operand:
-    """Gemm with constant weights."""
+    """Gemm: x times a constant matrix, plus a constant or another tensor."""
     x, weight = call.tensor(rank=2), call.floats(1, "right side")
     if call.integer("transA", 0):
         x = call.emit(Transpose, [x], x.shape[::-1], order=(1, 0))
@@ -216,7 +216,7 @@ def gemm(call: OpCall) -> Operand:
 
 
 def matmul(call: OpCall) -> Operand:
-    """MatMul with a constant matrix on the right."""
+    """MatMul with a constant matrix on the right; x may have any number of axes before the last."""
     x, weight = call.tensor(), call.floats(1, "right side")
     while weight.ndim > 2 and weight.shape[0] == 1 and weight.ndim <= len(x.shape):
         weight = weight[0]

@@ -1,7 +1,7 @@
 """Operators that move elements, and those along one axis."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,13 +29,22 @@ def _reshaped(call: OpCall, x: Tensor, shape: Sequence[int]) -> Tensor:
     return x if tuple(shape) == x.shape else call.emit(Reshape, [x], shape, x.dtype)
 
 
-def flatten(call: OpCall) -> Operand:
-    """Flatten to two dimensions."""
+def _viewed(call: OpCall, shape_of_it: Callable[[OpCall, Shape], Shape]) -> Tensor:
+    """Input 0, which may be of indices, under another shape."""
     x = call.any_tensor()
-    rank = len(x.shape)
+    return _reshaped(call, x, shape_of_it(call, x.shape))
+
+
+def flatten(call: OpCall) -> Operand:
+    """Flatten to two dimensions: the axes before `axis` together, and those from it on."""
+    return _viewed(call, flatten_shape)
+
+
+def flatten_shape(call: OpCall, old: Shape) -> Shape:
+    """Two sizes: all axes before the one named together, and all from it on."""
     axis = call.integer("axis", 1)
-    axis = rank if axis == rank else call.axis(axis, rank)
-    return _reshaped(call, x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+    axis = len(old) if axis == len(old) else call.axis(axis, len(old))
+    return math.prod(old[:axis]), math.prod(old[axis:])
 
 
 def reshape(call: OpCall) -> Operand:
@@ -63,9 +72,8 @@ def reshape_shape(call: OpCall, old: Shape, wanted: Sequence[int], batch: int = 
 
 
 def squeeze(call: OpCall) -> Operand:
-    """Squeeze."""
-    x = call.any_tensor()
-    return _reshaped(call, x, squeeze_shape(call, x.shape))
+    """Squeeze: the same elements without axes of size 1."""
+    return _viewed(call, squeeze_shape)
 
 
 def squeeze_shape(call: OpCall, old: Shape) -> Shape:
@@ -80,9 +88,8 @@ def squeeze_shape(call: OpCall, old: Shape) -> Shape:
 
 
 def unsqueeze(call: OpCall) -> Operand:
-    """Unsqueeze."""
-    x = call.any_tensor()
-    return _reshaped(call, x, unsqueeze_shape(call, x.shape))
+    """Unsqueeze: the same elements with axes of size 1 put in."""
+    return _viewed(call, unsqueeze_shape)
 
 
 def unsqueeze_shape(call: OpCall, old: Shape) -> Shape:
@@ -97,7 +104,7 @@ def unsqueeze_shape(call: OpCall, old: Shape) -> Shape:
 
 
 def transpose(call: OpCall) -> Operand:
-    """Transpose."""
+    """Transpose by `perm`; without it the axes are reversed."""
     x = call.tensor()
     order = transpose_order(call, len(x.shape))
     return call.emit(Transpose, [x], [x.shape[axis] for axis in order], order=order)
@@ -113,7 +120,7 @@ def transpose_order(call: OpCall, rank: int) -> Shape:
 
 
 def concat(call: OpCall) -> Operand:
-    """Concat."""
+    """Concat of float32 tensors along one axis; a single one is passed on as it is."""
     parts = [call.tensor(index) for index in range(len(call.inputs))]
     shapes = [part.shape for part in parts]
     axis, shape = concat_shape(call, shapes)
@@ -132,7 +139,7 @@ def concat_shape(call: OpCall, shapes: Sequence[Shape]) -> tuple[int, Shape]:
 
 
 def pad(call: OpCall) -> Operand:
-    """Pad with a constant."""
+    """Pad with a constant, at any axes; pads that cut something off are not supported."""
     x = call.tensor()
     rank = len(x.shape)
     call.choice("mode", "constant", ("constant",))
@@ -185,7 +192,7 @@ def arg_max(call: OpCall) -> Operand:
 
 
 def slice_(call: OpCall) -> Operand:
-    """Slice, forwards."""
+    """Slice along any axes, with steps of 1 or more."""
     x = call.tensor()
     parts = slice_parts(call, x.shape)
     if any(part.step < 1 for part in parts):
@@ -224,7 +231,7 @@ def slice_parts(call: OpCall, shape: Shape) -> list[range]:
 
 
 def split(call: OpCall) -> list[Operand]:
-    """Split, as slices."""
+    """Split into the parts that it has outputs for, each of them a slice."""
     x = call.tensor()
     axis = call.axis(call.integer("axis", 0), len(x.shape))
     sizes = split_sizes(call, x.shape[axis])
