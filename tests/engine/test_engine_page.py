@@ -60,11 +60,22 @@ def test_the_page_lists_the_operators_that_are_supported():
 
 def test_the_page_says_what_every_module_is_for():
     folder = Path(mobilenets.engine.__file__).parent
-    modules = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
-    packages = {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
     table = PAGE.split("\n## From a file to a session\n")[1].split("\n## ")[0]
-    named = {
-        word for line in table.splitlines() for word in re.findall(r"`([\w/]+(?:\.py)?)`", line)
+    rows = {
+        line.split("`")[1]: set(re.findall(r"`([\w/]+(?:\.py)?)`", line))
+        for line in table.splitlines()
+        if line.startswith("| `")
     }
-    # `reference.py` and the like are named beside what they belong to.
-    assert modules | packages <= named
+    assert {*rows} == {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+    for room, named in rows.items():
+        inner = {path.name for path in (folder / room).glob("*.py")} - {"__init__.py"}
+        inner |= {f"{path.parent.name}/" for path in (folder / room).glob("*/__init__.py")}
+        assert inner <= named, f"docs/engine.md, {room}"
+
+
+def test_the_page_names_only_files_that_are_there():
+    folder = Path(mobilenets.engine.__file__).parent
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", PAGE))
+    missing = {name for name in named if not any((at / name).exists() for at in (folder, ROOT))}
+    assert named
+    assert not missing

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from mobilenets.engine.ir.graph import Shape
 from mobilenets.errors import WeightsError
 
-Shape = tuple[int, ...]
 MAX_BYTES = 2**31
 """Of one tensor, and of all of a file's constants together."""
 MAX_RANK = 8

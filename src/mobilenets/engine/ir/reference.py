@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.ir import graph as g
+from mobilenets.engine.ir.graph import Shape
 
 AnyArray = NDArray[Any]
 """float32, or int64 for indices."""
-
-Shape = tuple[int, ...]
 
 
 def run_graph(graph: g.Graph, x: g.Array, until: str | None = None) -> dict[str, AnyArray]:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mobilenets.engine.front.limits import Shape, check_runtime, check_size, quote
+from mobilenets.engine.front.limits import check_runtime, check_size, quote
 from mobilenets.engine.front.onnx.reader import Model, Op
 from mobilenets.engine.front.onnx.stored import Constant
-from mobilenets.engine.ir.graph import Array, Node, Tensor
+from mobilenets.engine.ir.graph import Array, Node, Shape, Tensor
 from mobilenets.errors import WeightsError
 
 Operand = Tensor | Constant

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.engine.front.limits import Shape, broadcast
+from mobilenets.engine.front.limits import broadcast
 from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.engine.front.onnx.stored import DTYPES, Constant
 from mobilenets.engine.front.onnx.views import (
@@ -22,7 +22,7 @@ from mobilenets.engine.front.onnx.views import (
     transpose_order,
     unsqueeze_shape,
 )
-from mobilenets.engine.ir.graph import Tensor
+from mobilenets.engine.ir.graph import Shape, Tensor
 
 
 def _divide(a: Constant, b: Constant) -> Constant:

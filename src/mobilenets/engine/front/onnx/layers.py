@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.engine.front.limits import Shape, broadcast
+from mobilenets.engine.front.limits import broadcast
 from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.engine.front.onnx.elementwise import scale_by, shift_by
 from mobilenets.engine.ir.graph import (
@@ -16,6 +16,7 @@ from mobilenets.engine.ir.graph import (
     Pads,
     Pool,
     Reduce,
+    Shape,
     Tensor,
     Transpose,
 )

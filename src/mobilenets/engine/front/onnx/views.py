@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mobilenets.engine.front.limits import Shape, broadcast, check_runtime
+from mobilenets.engine.front.limits import broadcast, check_runtime
 from mobilenets.engine.front.onnx.builder import LARGEST_STEP, OpCall, Operand
 from mobilenets.engine.ir.graph import (
     ArgMax,
@@ -13,6 +13,7 @@ from mobilenets.engine.ir.graph import (
     Expand,
     Pad,
     Reshape,
+    Shape,
     Slice,
     Softmax,
     Tensor,
