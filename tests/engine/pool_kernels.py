@@ -154,46 +154,37 @@ def fork(pool: ThreadPool, kernels: dict[str, int]) -> None:
         os._exit(0)
 
 
-def fork_in_run(pool: ThreadPool, kernels: dict[str, int]) -> None:
-    """Forks while another thread is inside run(): the child neither waits nor crashes."""
+def fork_beside(work: Callable[[], object], in_child: Callable[[], object], times: int) -> None:
+    """Forks while another thread does `work` over and over; each child must end well."""
     stop = threading.Event()
 
-    def work() -> None:
+    def again() -> None:
         while not stop.is_set():
-            check_exchange(pool, kernels, 500)
+            work()
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=again)
     worker.start()
-    for _ in range(20):
+    for _ in range(times):
         time.sleep(0.002)
         child = os.fork()
         if child == 0:
-            check_exchange(pool, kernels)
+            in_child()
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     stop.set()
     worker.join()
+
+
+def fork_in_run(pool: ThreadPool, kernels: dict[str, int]) -> None:
+    """Forks while another thread is inside run(): the child neither waits nor crashes."""
+    fork_beside(
+        lambda: check_exchange(pool, kernels, 500), lambda: check_exchange(pool, kernels), 20
+    )
 
 
 def fork_in_compile(pool: ThreadPool, kernels: dict[str, int]) -> None:
     """Forks while another thread is inside LLVM: the child can compile too."""
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.is_set():
-            build()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    for _ in range(10):
-        time.sleep(0.002)
-        child = os.fork()
-        if child == 0:
-            check_exchange(pool, build())
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    stop.set()
-    worker.join()
+    fork_beside(build, lambda: check_exchange(pool, build()), 10)
 
 
 def interrupt(pool: ThreadPool, kernels: dict[str, int]) -> None:

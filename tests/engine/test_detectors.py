@@ -25,8 +25,8 @@ from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import open_session
 from mobilenets.weights import load
-from tests.engine.graphs import array, check, exported, ints, kinds, model, node, onnx_runtime
-from tests.engine.nets import agrees, mobilenet, net_of, outputs_of, same
+from tests.engine.graphs import array, check, exported, ints, kinds, model, node
+from tests.engine.nets import agrees, mobilenet, net_of, same
 
 CASES = [
     ("ssd_mobilenet_v1", (97, 65), {}),
@@ -180,35 +180,23 @@ def test_what_is_streamed_stays_together():
 
 # Joining in place
 
+_RELU, _SIGMOID = node("Relu", "x", "a"), node("Sigmoid", "x", "b")
 JOINED = {
-    "two maps": [node("Relu", "x", "a"), node("Sigmoid", "x", "b"), node("Concat", "a b", "c")],
-    "one is read besides": [
-        node("Relu", "x", "a"),
-        node("Sigmoid", "a", "b"),
-        node("Concat", "a b", "c"),
-    ],
+    "two maps": [_RELU, _SIGMOID, node("Concat", "a b", "c")],
+    "one is read besides": [_RELU, node("Sigmoid", "a", "b"), node("Concat", "a b", "c")],
     "one is read later": [
-        node("Relu", "x", "a"),
-        node("Sigmoid", "x", "b"),
-        node("Concat", "a b", "d"),
-        node("Exp", "a", "e"),
-        node("Concat", "d e", "c"),
+        *(_RELU, _SIGMOID, node("Concat", "a b", "d")),
+        *(node("Exp", "a", "e"), node("Concat", "d e", "c")),
     ],
-    "twice the same": [node("Relu", "x", "a"), node("Concat", "a a", "c")],
-    "the input": [node("Relu", "x", "a"), node("Concat", "a x", "c")],
+    "twice the same": [_RELU, node("Concat", "a a", "c")],
+    "the input": [_RELU, node("Concat", "a x", "c")],
     "nested": [
-        node("Relu", "x", "a"),
-        node("Sigmoid", "x", "b"),
-        node("Concat", "a b", "d"),
-        node("Exp", "x", "e"),
-        node("Concat", "e d", "c"),
+        *(_RELU, _SIGMOID, node("Concat", "a b", "d")),
+        *(node("Exp", "x", "e"), node("Concat", "e d", "c")),
     ],
     "in two joints": [
-        node("Relu", "x", "a"),
-        node("Sigmoid", "x", "b"),
-        node("Concat", "a b", "d"),
-        node("Concat", "b a", "e"),
-        node("Add", "d e", "c"),
+        *(_RELU, _SIGMOID, node("Concat", "a b", "d")),
+        *(node("Concat", "b a", "e"), node("Add", "d e", "c")),
     ],
 }
 
@@ -228,8 +216,7 @@ def test_what_is_joined_is_right_whoever_else_reads_it(name, axis, tail):
     x = array(1, 3, 21)
     for threads in (1, 2):
         with net_of(data, threads) as net:
-            for found, expected in zip(outputs_of(net, x), onnx_runtime(data, x), strict=True):
-                same(found, expected)
+            agrees(net, data, x)
 
 
 def test_parts_that_are_outputs_themselves_or_by_another_name():
@@ -243,8 +230,7 @@ def test_parts_that_are_outputs_themselves_or_by_another_name():
     proto = model(nodes, (1, 3, 4), {"s": ints(1, 12)}, outputs="c a e")
     data, x = proto.SerializeToString(), array(1, 3, 4)
     with net_of(data, 2) as net:
-        for found, expected in zip(outputs_of(net, x), onnx_runtime(data, x), strict=True):
-            same(found, expected)
+        agrees(net, data, x)
 
 
 # What the front end does for them

@@ -26,13 +26,26 @@ OWN = host().name
 SMALL = ("mobilenet_v2", 0.35, (64, 64))
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the file and the cache that most tests share lie: what they run is compiled once."""
+    made = tmp_path_factory.mktemp("small")
+    (made / "model.onnx").write_bytes(mobilenet(*SMALL, classes=10))
+    return made
+
+
 @pytest.fixture
-def small(tmp_path, monkeypatch):
-    """A file, and a cache of its own."""
+def small(folder, monkeypatch):
+    """The file, and the shared cache."""
+    monkeypatch.setenv("MOBILENETS_CACHE", str(folder / "cache"))
+    return folder / "model.onnx"
+
+
+@pytest.fixture
+def uncached(folder, tmp_path, monkeypatch):
+    """The file, and a cache of the test's own, empty."""
     monkeypatch.setenv("MOBILENETS_CACHE", str(tmp_path / "cache"))
-    path = tmp_path / "model.onnx"
-    path.write_bytes(mobilenet(*SMALL, classes=10))
-    return path
+    return folder / "model.onnx"
 
 
 # Guard pages and allocations, in processes of their own
@@ -40,8 +53,7 @@ def small(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("target", [name for name in targets() if name != "avx2" or OWN == "avx2"])
 def test_nothing_is_read_or_written_beyond_arena_weights_input_and_outputs(target):
-    result = play("guards", target)
-    assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr
+    ends_well("guards", target)
 
 
 @pytest.mark.parametrize("end", ["lower", "upper"])
@@ -59,14 +71,17 @@ def test_guarded_memory_lies_where_it_should():
 
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_thousand_runs_allocate_nothing_but_their_outputs(threads):
-    result = play("allocations", threads)
-    assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr
+    ends_well("allocations", threads)
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_forked_children_have_an_arena_of_their_own(threads):
-    # Python 3.12 and later warn of any fork with threads, on stderr.
-    result = play("fork", threads)
+    ends_well("fork", threads)
+
+
+def ends_well(scene: str, argument: str) -> None:
+    """Python 3.12 and later warn of any fork with threads, on stderr."""
+    result = play(scene, argument)
     assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr
 
 
@@ -115,11 +130,7 @@ def test_the_plan_of_a_network_is_what_the_report_says_and_the_session_takes(
 ):
     taken = []
     ordinary = session.allocate
-    monkeypatch.setattr(
-        mobilenets.engine.run.session,
-        "allocate",
-        lambda size: (taken.append(size), ordinary(size))[1],
-    )
+    monkeypatch.setattr(session, "allocate", lambda size: (taken.append(size), ordinary(size))[1])
     graph = read_graph(mobilenet(*SMALL, classes=10), shape=(1, 3, 64, 64))
     program = prepare(graph, host(), threads, Schedule(stream=stream))
     with net_of(graph, threads, Schedule(stream=stream)) as net:
@@ -177,11 +188,11 @@ def test_outputs_belong_to_the_caller(small):
         assert not low <= address < low + net.report()["arena_bytes"]
 
 
-def test_the_second_time_comes_from_the_cache_with_the_weights_mapped(small):
+def test_the_second_time_comes_from_the_cache_with_the_weights_mapped(uncached):
     x = array(1, 3, 64, 64)
     found = []
     for cached in (False, True):
-        with mobilenets.compile(small, shape=(1, 3, 64, 64), threads=2) as net:
+        with mobilenets.compile(uncached, shape=(1, 3, 64, 64), threads=2) as net:
             assert net.report()["cached"] is cached
             assert isinstance(net._weights, np.memmap)
             assert not net._weights.flags.writeable
@@ -189,7 +200,7 @@ def test_the_second_time_comes_from_the_cache_with_the_weights_mapped(small):
     np.testing.assert_array_equal(*found)
 
 
-def test_what_is_asked_for_otherwise_is_compiled_anew(small):
+def test_what_is_asked_for_otherwise_is_compiled_anew(uncached):
     shape = (1, 3, 64, 64)
     ways = [
         {"shape": shape, "threads": 1},
@@ -199,7 +210,7 @@ def test_what_is_asked_for_otherwise_is_compiled_anew(small):
     ]
     for cached in (False, True):
         for way in ways:
-            with mobilenets.compile(small, **way) as net:
+            with mobilenets.compile(uncached, **way) as net:
                 assert net.report()["cached"] is cached
 
 

@@ -43,7 +43,19 @@ def images(count: int, *size: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (count, 3, *size)).astype(np.float32)
 
 
-@pytest.mark.parametrize("index", range(len(GOOGLES)), ids=[found.name for found in GOOGLES])
+EIGHT = {
+    "mobilenet_v1_0.25_128", "mobilenet_v1_0.5_160", "mobilenet_v1_0.75_192",
+    "mobilenet_v1_1.0_224", "mobilenet_v2_0.35_96", "mobilenet_v2_0.75_160",
+    "mobilenet_v2_1.0_192", "mobilenet_v2_1.4_224",
+}  # fmt: skip
+"""Both networks, every size, widths above, below and at 1; the other 30 are marked `every`."""
+CONFIGURATIONS = [
+    pytest.param(i, id=name, marks=() if name in EIGHT else pytest.mark.every)
+    for i, name in enumerate(found.name.removesuffix(".google") for found in GOOGLES)
+]
+
+
+@pytest.mark.parametrize("index", CONFIGURATIONS)
 def test_the_published_configurations(index):
     one = GOOGLES[index]
     size = (one.resolution, one.resolution)
@@ -55,6 +67,10 @@ def test_the_published_configurations(index):
 def test_there_are_16_and_22_of_them():
     kinds = [found.architecture for found in GOOGLES]
     assert (kinds.count("mobilenet_v1"), kinds.count("mobilenet_v2")) == (16, 22)
+    ours = [param.id for param in CONFIGURATIONS if not param.marks]
+    assert set(ours) == EIGHT
+    of_eight = [one for one in GOOGLES if one.name.removesuffix(".google") in EIGHT]
+    assert {one.resolution for one in of_eight} == {one.resolution for one in GOOGLES}
 
 
 ODD = [

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from llvmlite import binding, ir
 
-from mobilenets.engine.codegen import block
+from mobilenets.engine.codegen import shared
 from mobilenets.engine.codegen.sync import declare_barrier
 from mobilenets.engine.run.pool import MAX_THREADS, ThreadPool
 from tests.engine.pool_kernels import CELLS, build, check_exchange, context, play, source
@@ -20,7 +20,7 @@ def kernels() -> dict[str, int]:
 def way(request, monkeypatch) -> str:
     """Both ways of sleeping: Linux's, and that of other systems."""
     if request.param == "condition":
-        monkeypatch.setattr(block, "FUTEX", {})
+        monkeypatch.setattr(shared, "FUTEX", {})
     return request.param
 
 
