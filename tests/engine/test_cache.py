@@ -1,16 +1,19 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mobilenets.engine.run import cache as module
+from mobilenets.engine.run import identity
 from mobilenets.engine.run.cache import PAGE, Cache, CacheEntry, key_of
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +30,26 @@ def cache(tmp_path, monkeypatch) -> Cache:
     monkeypatch.setattr(module, "_warned", False)
     monkeypatch.delenv("MOBILENETS_CACHE_SIZE", raising=False)
     return Cache(tmp_path / "engine")
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A copy of the engine's source, which `maker` takes for the engine."""
+    copy = tmp_path / "engine"
+    shutil.copytree(identity._ENGINE, copy)
+    monkeypatch.setattr(identity, "_ENGINE", copy)
+    identity.maker.cache_clear()
+    yield copy
+    identity.maker.cache_clear()
+
+
+@pytest.mark.parametrize("room", ["kernels", "plan", "front/onnx"])
+def test_an_edit_in_any_room_makes_another_maker(engine, room):
+    before = identity.maker()
+    with (engine / room / "__init__.py").open("a") as file:
+        file.write("\n")
+    identity.maker.cache_clear()
+    assert identity.maker() != before
 
 
 def only_file(cache: Cache) -> Path:
