@@ -28,8 +28,9 @@ def test_the_worked_example_of_an_operator_applies_and_runs(tmp_path):
     shutil.copytree(
         ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
     )
-    (tmp_path / "tests" / "engine").mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "engine" / "test_operators.py", tmp_path / "tests" / "engine")
+    front = Path("tests") / "engine" / "front"
+    (tmp_path / front).mkdir(parents=True)
+    shutil.copy(ROOT / front / "test_operators.py", tmp_path / front)
     diff = block("diff", "LeakyRelu")
     environment = {
         **os.environ,

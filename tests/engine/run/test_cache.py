@@ -16,7 +16,7 @@ from mobilenets.engine.run import cache as module
 from mobilenets.engine.run import identity
 from mobilenets.engine.run.cache import PAGE, Cache, CacheEntry, key_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEY = key_of("a network")
 CODE = bytes(range(256)) * 3
 WEIGHTS = np.random.default_rng(0).normal(size=5000).astype(np.float32)
@@ -275,7 +275,7 @@ def test_what_is_being_written_stays_and_what_was_abandoned_goes(cache):
 
 WRITER = """
 import sys
-from tests.engine.test_cache import *
+from tests.engine.run.test_cache import *
 cache = Cache(Path(sys.argv[1]))
 for _ in range(40):
     assert same(cache.store(KEY, CODE, WEIGHTS, INFO))

@@ -8,7 +8,7 @@ from llvmlite import binding, ir
 from mobilenets.engine.codegen import shared
 from mobilenets.engine.codegen.sync import declare_barrier
 from mobilenets.engine.run.pool import MAX_THREADS, ThreadPool
-from tests.engine.pool_kernels import CELLS, build, check_exchange, context, play, source
+from tests.engine.run.pool_kernels import CELLS, build, check_exchange, context, play, source
 
 
 @pytest.fixture(scope="module")

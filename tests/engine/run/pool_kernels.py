@@ -1,6 +1,6 @@
 """Small native functions for pools to run, and the scenes that need a process of their own.
 
-`python -m tests.engine.pool_kernels SCENE` plays one; it writes what the test looks for.
+`python -m tests.engine.run.pool_kernels SCENE` plays one; it writes what the test looks for.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from mobilenets.engine.codegen.sync import declare_barrier
 from mobilenets.engine.run import pool as module
 from mobilenets.engine.run.pool import ThreadPool
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CELLS = 2
 """A context is int64: rounds, faults, then a cell per thread."""
 
@@ -126,7 +126,7 @@ def check_exchange(pool: ThreadPool, kernels: dict[str, int], rounds: int = 50) 
 
 def play(name: str, *more: str) -> subprocess.CompletedProcess[str]:
     """Run a scene in a process of its own; a hang is an error."""
-    command = [sys.executable, "-m", "tests.engine.pool_kernels", name, *more]
+    command = [sys.executable, "-m", "tests.engine.run.pool_kernels", name, *more]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 

@@ -19,8 +19,8 @@ from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.run import session
 from mobilenets.engine.targets.host import host
 from tests.engine.graphs import array, ints, model, node
-from tests.engine.memory_scenes import guarded, play
 from tests.engine.nets import mobilenet, net_of, targets
+from tests.engine.run.memory_scenes import guarded, play
 
 OWN = host().name
 SMALL = ("mobilenet_v2", 0.35, (64, 64))

@@ -18,8 +18,8 @@ from onnx import TensorProto, external_data_helper
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
+from tests.engine.front.hostile import LIES, _external, convolution
 from tests.engine.graphs import close, model, node, onnx_runtime, random_model
-from tests.engine.hostile import LIES, _external, convolution
 
 FUZZ = settings(
     max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -31,10 +31,10 @@ def said() -> dict[str, str]:
     """What a process with little memory and time says of each file."""
     if not Path("/proc/self/statm").exists():
         pytest.skip("memory is limited through what Linux tells")
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     paths = [str(root), *sys.path]
     run = subprocess.run(
-        [sys.executable, "-m", "tests.engine.hostile"],
+        [sys.executable, "-m", "tests.engine.front.hostile"],
         capture_output=True,
         text=True,
         cwd=root,

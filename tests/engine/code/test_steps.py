@@ -23,7 +23,7 @@ from mobilenets.engine.steps.step import share_rows
 from mobilenets.engine.targets.arm import NEON
 from mobilenets.engine.targets.host import host
 from mobilenets.engine.targets.target import Target
-from tests.engine import twins
+from tests.engine.code import twins
 from tests.engine.graphs import array
 from tests.engine.nets import mobilenet, net_of, outputs_of, same, targets
 

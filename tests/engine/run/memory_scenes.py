@@ -1,6 +1,6 @@
 """Scenes of the engine's memory that need a process of their own: a fault ends it.
 
-`python -m tests.engine.memory_scenes SCENE` plays one; it ends with status 0 and says `done`.
+`python -m tests.engine.run.memory_scenes SCENE` plays one; it ends with status 0 and says `done`.
 """
 
 import ctypes
@@ -26,14 +26,14 @@ from mobilenets.engine.targets.host import host
 from tests.engine.graphs import array, model, node
 from tests.engine.nets import mobilenet, net_of, outputs_of, same, targets
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = mmap.PAGESIZE
 LINE = 64
 
 
 def play(scene: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a scene in a process of its own."""
-    command = [sys.executable, "-m", "tests.engine.memory_scenes", scene, *arguments]
+    command = [sys.executable, "-m", "tests.engine.run.memory_scenes", scene, *arguments]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )

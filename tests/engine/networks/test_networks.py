@@ -21,6 +21,7 @@ from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import open_session
 from mobilenets.weights import load
 from mobilenets.weights.published import PUBLISHED
+from tests.engine.front.test_frontend import nhwc_network
 from tests.engine.graphs import (
     Draft,
     array,
@@ -31,7 +32,6 @@ from tests.engine.graphs import (
     random_model,
 )
 from tests.engine.nets import agrees, mobilenet, net_of, same
-from tests.engine.test_frontend import nhwc_network
 
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
 STREAMS = (-1, 0, Schedule().stream)

@@ -27,7 +27,7 @@ from mobilenets.engine.kernels.memory import copy, fill
 from mobilenets.engine.kernels.values import NULL, Value
 from mobilenets.engine.run.loader import load
 from mobilenets.engine.targets.target import Target
-from tests.engine import twins
+from tests.engine.code import twins
 from tests.engine.graphs import array
 from tests.engine.nets import same, targets
 
