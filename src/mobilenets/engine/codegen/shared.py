@@ -17,10 +17,10 @@ All of it works on one block of memory, which `pool.py` makes and passes around:
 
 A *signal* is two 32-bit counters: how often it was raised, and how many threads sleep until it is
 raised again. Waiting spins on the first a bounded number of times, letting others have its core now
-and then (it may be the one that the awaited thread needs), and then sleeps. No wake-up is lost: who
-sleeps counts itself and then looks at the signal again; who raises it does so and then looks for
-sleepers; all four steps are sequentially consistent, so at least one sees the other.
-Every counter that a thread spins on has a cache line of its own.
+and then (it may be the one that the awaited thread needs), and then sleeps. No wake-up is lost:
+a thread that wants to sleep counts itself and then looks at the signal again; a thread that raises
+the signal does so and then looks for sleepers. All four steps are sequentially consistent, so at
+least one thread sees the other. Every counter that a thread spins on has a cache line of its own.
 
 `sleep` and `wake`, and in them libc's functions, are called through the block, so that code that
 has a barrier in it has no symbol to look up: an object file from the cache is complete in itself.

@@ -13,7 +13,7 @@ _SIXTH = 1e-5
 
 
 def gate(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """As x sigmoid(x) is silu, so x hardsigmoid(x) with slope 1/6 is hardswish."""
+    """X sigmoid(x) is silu, and x hardsigmoid(x) with slope 1/6 is hardswish."""
     if not isinstance(node, g.Binary) or node.kind != "mul" or node.constant is not None:
         return None
     for x, other in (node.inputs, node.inputs[::-1]):
@@ -28,7 +28,7 @@ def gate(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 
 def hard_gate(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """clip(x + 3, 0, 6) / 6 is hardsigmoid; x times it, whatever is divided, hardswish."""
+    """clip(x + 3, 0, 6) / 6 is hardsigmoid, and x times it is hardswish, whichever is divided."""
     if not isinstance(node, g.Binary) or not _is_number(node, "mul", 1 / 6):
         return None
     x = _clipped(graph, node.inputs[0])
@@ -111,7 +111,7 @@ def _joined(first: g.Activation, then: g.Activation) -> g.Activation | None:
 
 
 def scale_and_shift(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """A product or a sum with a number per channel, of a layer that has no activation yet."""
+    """A layer without activation takes in a product or a sum with a number per channel."""
     if not isinstance(node, g.Binary) or node.constant is None:
         return None
     layer = _layer(graph, node.inputs[0])
@@ -149,7 +149,7 @@ def _per_channel(constant: g.Array, layer: g.Conv | g.Dense) -> g.Array | None:
 
 
 def pad(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """Zeros around an image that a convolution or an average is about to read."""
+    """A convolution or a pool takes in the zeros that a Pad puts around its input."""
     if not isinstance(node, g.Conv | g.Pool):
         return None
     made = graph.maker(node.inputs[0], g.Pad)
@@ -171,7 +171,7 @@ def pad(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 
 def reduced_without_axes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """A mean or a sum that keeps its axes, and a reshape that drops them."""
+    """A mean or sum that keeps its axes, then a reshape without them: it drops them itself."""
     if not isinstance(node, g.Reshape):
         return None
     made = graph.only(node.inputs[0], g.Reduce)
@@ -184,9 +184,9 @@ def reduced_without_axes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 
 def side_by_side(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """A 1x1 convolution of parts side by side, one of them repeated: a sum, none of it joined.
+    """A 1x1 convolution of a Concat that has a repeated pixel among its parts, as a sum.
 
-    What is repeated over all pixels is convolved once and becomes part of the bias.
+    Nothing is joined then. The repeated pixel is convolved once and becomes part of the bias.
     """
     if not isinstance(node, g.Conv) or not node.pointwise or len(node.inputs) > 1:
         return None

@@ -1,4 +1,4 @@
-"""Fusion: which nodes of a graph become one step."""
+"""Which nodes of a graph run as one: a list of units, each of them a fused group or a node."""
 
 import re
 from collections.abc import Mapping
@@ -146,7 +146,10 @@ def _pooled(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
 
 
 def _ordered(units: list[Unit], graph: Graph) -> list[Unit]:
-    """A fused shortcut reads nothing later than its block's input, so the order still holds."""
+    """The units in an order in which each reads only what is there already.
+
+    There is one: a fused shortcut reads nothing later than its block's input.
+    """
     made = {graph.input}
     waiting, result = list(units), []
     while waiting:

@@ -1,4 +1,4 @@
-"""In which order units run: large values are read, and let go of, as soon as may be."""
+"""The order in which units run: large values are read, and let go of, as soon as may be."""
 
 from collections.abc import Sequence
 

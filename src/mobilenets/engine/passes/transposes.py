@@ -11,7 +11,7 @@ Axes = tuple[int, ...]
 
 
 def two_transposes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """One after another are one, or none."""
+    """Two transposes in a row are one; a transpose that changes nothing goes."""
     if not isinstance(node, g.Transpose):
         return None
     if node.order == tuple(range(len(node.order))):
@@ -24,7 +24,7 @@ def two_transposes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 
 def transpose_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """What works on transposed values works on those before."""
+    """An operation on transposed values is done before the transpose, which so moves on."""
     if not isinstance(node, g.Activate | g.Binary | g.Concat | g.Reduce | g.Softmax):
         return None
     sources = [graph.maker(name, g.Transpose) for name in node.inputs]
@@ -48,7 +48,7 @@ def transpose_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 
 def pad_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """Pads go on towards the layer that may take them in."""
+    """A pad before a transpose goes behind it, towards the layer that may take it in."""
     if not isinstance(node, g.Transpose):
         return None
     pad = graph.only(node.inputs[0], g.Pad)
@@ -62,7 +62,7 @@ def pad_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 
 def expand_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """Activations come before values are repeated; sums and products repeat them by themselves."""
+    """Activations go before an Expand; sums and products need none, for they broadcast."""
     if isinstance(node, g.Activate):
         made = graph.only(node.inputs[0], g.Expand)
         if made is None:
@@ -85,7 +85,7 @@ def expand_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 
 def activate_earlier(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """An activation goes towards the layers that may end in it, past reshapes and joints."""
+    """An activation goes before reshapes and joints, to the layers that may end in it."""
     if not isinstance(node, g.Activate) or not _ends_layers(graph, node.inputs[0]):
         return None
     view = graph.only(node.inputs[0], g.Reshape) or graph.only(node.inputs[0], g.Concat)
@@ -139,7 +139,7 @@ def _without(order: Axes, axes: Axes) -> Axes:
 
 
 def unit_transpose(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """Moving only axes of size 1 is a reshape."""
+    """A transpose that only moves axes of size 1 is a reshape."""
     if not isinstance(node, g.Transpose):
         return None
     shape = graph.shape(node.inputs[0])
@@ -148,7 +148,7 @@ def unit_transpose(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 
 def reshapes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """One to the shape there is already is none; one after another are one."""
+    """Two reshapes in a row are one; a reshape to the same shape goes."""
     if not isinstance(node, g.Reshape):
         return None
     if graph.shape(node.output) == graph.shape(node.inputs[0]):

@@ -135,10 +135,10 @@ def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
 
 
 def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
-    """Rows cost nothing twice here; the more weights are read for a strip, the longer it is.
+    """The schedule of a block without expansion: always by rows, since no row is made twice.
 
-    Where the rows of a window are more than the first cache holds by far, as those of a detector's
-    heads, channels go in groups.
+    The more weights each strip reads, the more rows it has. Where the rows of a window are far more
+    than the first-level cache holds, as in a detector's heads, channels go in groups.
     """
     pixels = _LONG_STRIP if shape.weights > HEAVY else _STRIP
     strip = min(shape.outputs, -(-pixels // shape.width))

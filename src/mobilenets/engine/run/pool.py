@@ -32,11 +32,11 @@ from mobilenets.engine.run.loader import load
 
 MAX_THREADS = 64
 SPIN_SECONDS, IDLE_SECONDS = 5e-3, 5e-4
-"""How long a thread looks before it sleeps: for the others in a run, and for the next run.
+"""How long a thread spins before it sleeps: for the others in a run, and for the next run.
 
-Waking one takes 50 to 100 microseconds, and who wakes late lets the others fall asleep at the next
-barrier. Where threads of a run slept after 50 microseconds, a network of 16 steps took 1.5 times as
-long; after 1 millisecond, 1.1 times.
+Waking one takes 50 to 100 microseconds, and a thread that wakes late lets the others fall asleep at
+the next barrier. Where threads of a run slept after 50 microseconds, a network of 16 steps took 1.5
+times as long; after 1 millisecond, 1.1 times.
 """
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
