@@ -243,14 +243,14 @@ def test_random_blocks_under_random_schedules(proto, threads, stream, data):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_goes_where_onnx_runtime_lets_it(special, stream):
+def test_what_is_not_finite_goes_where_onnx_runtime_lets_it(stream):
     data = mobilenet("mobilenet_v2", 0.35, 40, blocks=6)
-    x = images(1, 40, 40)
-    x[0, 1, 13, 22] = special
     with net_of(data, 2, Schedule(stream=stream), shape=(1, 3, 40, 40)) as net:
-        agrees(net, data, x)
-        same(net(images(1, 40, 40)), onnx_runtime(data, images(1, 40, 40), False)[0])
+        for special in (np.nan, np.inf, -np.inf):
+            x = images(1, 40, 40)
+            x[0, 1, 13, 22] = special
+            agrees(net, data, x)
+            agrees(net, data, images(1, 40, 40))  # nothing of it stays behind
 
 
 ENDS = {
