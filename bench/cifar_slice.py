@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 import torchvision
+from mobilenets.tasks.zoo import build
 from torch import nn
 
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.folders import open_classification
 from mobilenets.files import replace_file
-from mobilenets.models.zoo import build
 from mobilenets.tasks import TASKS
 from mobilenets.training.loop import Trainer
 from mobilenets.training.recipes import recipe

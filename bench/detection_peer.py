@@ -7,25 +7,26 @@ both with random weights, softmax scores, the same recipe, transforms, order of 
 of steps; prints average precision on the test part after the last epoch, and writes it as JSON.
 """
 
-import argparse
-import json
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from peers import arguments, compare
 from torch import Tensor, nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.image_list import ImageList
 
 from mobilenets.card import ModelCard, Preprocessing
-from mobilenets.data.detection import open_detection
 from mobilenets.evaluation import evaluate
-from mobilenets.files import replace_file
 from mobilenets.inference import TorchSession
-from mobilenets.models.zoo import build
-from mobilenets.tasks.detect import Detect
+from mobilenets.tasks.detect.data import open_detection
+from mobilenets.tasks.registry import build, tasks
+from mobilenets.tasks.task import Task
 from mobilenets.training.loop import Trainer
 from mobilenets.training.recipes import recipe
 
@@ -60,18 +61,25 @@ class Theirs(nn.Module):
         return torch.cat([(low + high) / 2, high - low], 1).numpy()
 
 
-class TheirTask(Detect):
+class TheirTask(Task):
     """Detection with the anchors of another network."""
 
     def __init__(self, anchors: NDArray[np.float32]) -> None:
-        self.own = anchors
+        super().__init__("detect", tasks()["detect"].home)
+        self.anchors = anchors
 
-    def anchors(self, card: ModelCard) -> NDArray[np.float32]:
-        """The other network's."""
-        return self.own
+    def part(self, name: str) -> Any:
+        """As detection has it, but what depends on anchors."""
+        module = super().part(name)
+        own = {
+            function: partial(getattr(module, function), anchors=self.anchors)
+            for function in ("transform", "criterion", "evaluator")
+            if hasattr(module, function)
+        }
+        return SimpleNamespace(**{**vars(module), **own})
 
 
-def side(name: str, classes: tuple[str, ...]) -> tuple[nn.Module, Detect, ModelCard]:
+def side(name: str, classes: tuple[str, ...]) -> tuple[nn.Module, Task, ModelCard]:
     """One of the two at random weights, how it is trained, and what it is."""
     torch.manual_seed(0)
     arguments = {"scores": "softmax", "classes": len(classes)}
@@ -79,53 +87,35 @@ def side(name: str, classes: tuple[str, ...]) -> tuple[nn.Module, Detect, ModelC
         SIDES[name], arguments, "detect", classes, Preprocessing((SIZE, SIZE), "squash")
     )
     if name == "mobilenets":
-        return build(SIDES[name], **arguments), Detect(), card
+        return build(SIDES[name], **arguments), tasks()["detect"], card
     model = Theirs(len(classes))
     return model, TheirTask(model.anchors()), card
 
 
-def sides(text: str) -> list[str]:
-    """Names with commas between them."""
-    names = text.split(",")
-    unknown = [name for name in names if name not in SIDES]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"must be of {', '.join(SIDES)}, got {unknown[0]!r}")
-    return names
-
-
 def main() -> None:
     """Train both, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--learning-rate", type=float, help="the recipe's own if not given")
-    parser.add_argument("--sides", type=sides, default=list(SIDES), help="with commas between")
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
+    options = arguments(__doc__, tuple(SIDES)).parse_args()
     train_set, val_set, test_set = (
         open_detection(options.data, split) for split in ("train", "val", "test")
     )
-    classes = train_set.classes
-    rows = {}
-    for name in options.sides:
-        model, task, card = side(name, classes)
-        made = recipe("finetune_ssd", epochs=options.epochs, learning_rate=options.learning_rate)
+    made = recipe("finetune_ssd", epochs=options.epochs, learning_rate=options.learning_rate)
+
+    def train(name: str, folder: Path) -> dict[str, float]:
+        model, task, card = side(name, train_set.classes)
         began = time.monotonic()
-        trainer = Trainer(model, task, (train_set, val_set), made, options.output / name, card=card)
+        trainer = Trainer(model, task, (train_set, val_set), made, folder, card=card)
         result = trainer.run()
         minutes = (time.monotonic() - began) / 60
         found = evaluate(TorchSession(trainer.evaluated(), card), test_set, task).results
-        rows[name] = {
+        return {
             "minutes": minutes,
             "parameters": sum(p.numel() for p in model.parameters()),
             "test_ap": found["ap"],
             "test_ap50": found["ap50"],
             "best_val_ap": result.best["ap"],
         }
-        print(name, rows[name], flush=True)
-    table = json.dumps(rows, indent=2)
-    replace_file(options.output / "detection_peer.json", lambda path: path.write_text(table))
+
+    compare(options, "detection_peer", train)
 
 
 if __name__ == "__main__":

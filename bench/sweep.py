@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mobilenets.bench.compare import Plan, compare
+from mobilenets.bench.compare import BenchPlan, compare
 from mobilenets.bench.sides import OURS
 from mobilenets.cli.bench import interpreters, numbers
 from mobilenets.files import replace_file
@@ -33,14 +33,14 @@ def configurations(only: str = "") -> dict[str, Published]:
     return {name: found for name, found in names.items() if name.startswith(only)}
 
 
-def complete(found: dict[str, Any], plan: Plan) -> bool:
+def complete(found: dict[str, Any], plan: BenchPlan) -> bool:
     """Whether our side and every side that was not left out ran at every number of threads."""
     sides, out = found["sides"], {one["side"] for one in found["skipped"]}
     wanted = {plan.ours} | ({*plan.against} - out)
     return all(str(n) in sides.get(name, {}) for name in wanted for n in plan.threads)
 
 
-def measure(plan: Plan, kept: Path, only: str) -> Found:
+def measure(plan: BenchPlan, kept: Path, only: str) -> Found:
     """Every configuration, those that are in the file `kept` from there."""
     found: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else {}
     for name, one in configurations(only).items():
@@ -97,7 +97,7 @@ def accuracy(name: str) -> str:
     return "" if top1 is None else f"{top1 * 100:.1f}"
 
 
-def page(found: Found, plan: Plan) -> str:
+def page(found: Found, plan: BenchPlan) -> str:
     """The whole page."""
     first = next(iter(found.values()))
     machine = first["machine"]
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path("engine-sweep.json"))
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "docs")
     options = parser.parse_args()
-    plan = Plan(
+    plan = BenchPlan(
         threads=numbers(options.threads),
         against=tuple(options.against.split(",")),
         rounds=options.rounds,

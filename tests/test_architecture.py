@@ -1,8 +1,10 @@
-"""The rules about who may import whom, kept by reading the source."""
+"""The rules of the house: who may import whom, what lies where, kept by reading the source."""
 
 import ast
 import re
+import statistics
 import sys
+from collections import defaultdict
 from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -10,33 +12,54 @@ from pathlib import Path
 import pytest
 
 import mobilenets
+from mobilenets.tasks.registry import networks, tasks
 
 ROOT = Path(mobilenets.__file__).parent
+TASKS = list(tasks())
 LEAVES = {"allocator", "card", "errors", "files"}
+SHARED = {"tasks", "models", "data", "runtime", "weights.containers"}
+"""What a room may import beside its own: of `tasks` what lies beside the rooms."""
 MAY_IMPORT = {
-    "bench": {"engine", "export", "models", "weights"},
     "engine": set(),
     "runtime": {"engine"},
     "models": set(),
     "data": {"runtime"},
-    "weights": {"models", "runtime"},
-    "cost": {"models"},
-    "tasks": {"models", "data", "runtime"},
+    "weights.containers": {"models", "runtime"},
+    "tasks": {"models", "data", "runtime", "weights.containers"},
+    **{f"tasks.{name}": SHARED for name in TASKS},
+    "cost": {"tasks", "models"},
+    "weights": {"weights.containers", "tasks", "models", "runtime"},
     "inference": {"tasks", "weights", "models", "data", "runtime"},
-    "evaluation": {"tasks", "inference", "models", "data", "runtime"},
-    "export": {"tasks", "weights", "models", "data", "runtime"},
+    "evaluation": {"tasks", "models", "data", "runtime"},
+    "export": {"inference", "tasks", "weights", "models", "runtime"},
     "training": {"tasks", "weights", "inference", "evaluation", "models", "data", "runtime"},
+    "bench": {"engine", "export", "models", "weights"},
 }
-# These may import everything: the public names, the demonstration, the command line.
+# These may import everything but rooms: the public names, the demonstration, the command line.
 TOPS = {"__init__", "__main__", "cli", "demo"}
-TORCH = {"torch", "torchvision", "timm", "accelerate"}
-TRANSFORMS = {
-    f"mobilenets.data.{name}" for name in ("transforms", "box_transforms", "mask_transforms")
+REGISTRY = "mobilenets.tasks.registry"
+PUBLIC = "mobilenets"
+"""Its list of public names says where each lives, in rooms too."""
+ENGINE = {
+    "ir": set(),
+    "targets": set(),
+    "passes": {"ir"},
+    "front": {"ir", "passes"},
+    "kernels": {"ir", "targets"},
+    "stages": {"ir", "targets", "kernels"},
+    "steps": {"ir", "targets", "kernels", "stages"},
+    "plan": {"ir", "targets", "passes", "kernels", "stages", "steps"},
+    "codegen": {"ir", "targets", "kernels", "steps", "plan"},
+    "run": {"ir", "targets", "kernels", "plan", "codegen", "front"},
 }
-"""What training does to images: it may import torch, and evaluation never imports it."""
+"""The engine's rooms, and which others each may import."""
+TORCH = {"torch", "torchvision", "timm", "accelerate"}
+WITH_TORCH = {"network", "learn", "teach"}
+"""Parts of a use that may import torch at the top of a file."""
 BROUGHT = {"filelock": "torch", "flatbuffers": "tflite", "google": "onnx"}
 """What comes with a library that is declared: import name -> that library's."""
 ENTRIES = {"mobilenets", "mobilenets.__main__", "mobilenets.cli"}
+MOST_FILES, MOST_LINES, MEDIAN_LINES = 14, 400, 140
 
 
 def module_name(path: Path) -> str:
@@ -45,18 +68,25 @@ def module_name(path: Path) -> str:
 
 
 FILES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in FILES.items()}
+TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 
 
 def unit(module: str) -> str:
-    """The package or the top-level module that the rules speak of."""
-    return [*module.split("."), "__init__"][1]
+    """The package, the room or the top-level module that the rules speak of."""
+    parts = [*module.split(".")[1:], "__init__"]
+    if parts[0] == "tasks" and parts[1] in TASKS:
+        return f"tasks.{parts[1]}"
+    if parts[:2] == ["weights", "containers"]:
+        return "weights.containers"
+    return parts[0]
 
 
-def imports(module: str) -> set[str]:
-    """Every module imported anywhere in a file, functions and type checking included."""
+def imports(module: str, *, lazy: bool = True) -> set[str]:
+    """Every module imported in a file; without `lazy`, at its top and not for types alone."""
     found = set()
-    for node in ast.walk(TREES[module]):
+    tree = TREES[module]
+    for node in ast.walk(tree) if lazy else tree.body:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -74,53 +104,183 @@ OURS = {
 }
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_a_module_imports_only_what_its_place_allows(module):
-    place = unit(module)
-    if place in TOPS:
-        return
-    assert place in MAY_IMPORT or place in LEAVES, f"say in this test who {place} may import"
-    allowed = LEAVES | {place} | MAY_IMPORT.get(place, set())
-    wrong = {name for name in OURS[module] if unit(name) not in allowed}
-    assert not wrong, f"{module} must not import {sorted(wrong)}"
+def wrong_everywhere(found: dict[str, object]) -> None:
+    """Fail with all that is wrong, a line for each file."""
+    found = {name: wrong for name, wrong in found.items() if wrong}
+    assert not found, "\n" + "\n".join(f"{name}: {wrong}" for name, wrong in found.items())
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_torch_is_imported_only_where_it_may_be(module):
-    if unit(module) not in {"runtime", "engine", "cost", "data", *LEAVES}:
-        return
-    if module in TRANSFORMS:
-        return
-    wrong = {name for name in IMPORTS[module] if name.split(".")[0] in TORCH}
-    assert not wrong, f"{module} must not import {sorted(wrong)}, not even lazily"
+# Who imports whom
 
 
-def test_geometry_is_free_of_torch_for_cost_to_stand_on():
-    names = ("geometry", "ssd_geometry", "deeplab_geometry")
-    geometry = {f"mobilenets.models.{name}" for name in names}
-    for module in geometry:
-        assert not {name.split(".")[0] for name in IMPORTS[module]} & TORCH
-        assert OURS[module] <= geometry
-    below = {name for m in FILES if unit(m) == "cost" for name in OURS[m] if unit(name) == "models"}
-    assert below == geometry
+def test_a_module_imports_only_what_its_place_allows():
+    found = {}
+    for module, names in OURS.items():
+        place = unit(module)
+        if place in TOPS or module == REGISTRY:
+            continue
+        assert place in MAY_IMPORT or place in LEAVES, f"say in this test who {place} may import"
+        allowed = LEAVES | {place} | MAY_IMPORT.get(place, set())
+        found[module] = sorted(name for name in names if unit(name) not in allowed)
+    wrong_everywhere(found)
+
+
+def test_nobody_imports_from_a_room_but_itself_and_the_registry():
+    rooms = {f"tasks.{name}" for name in TASKS}
+    wrong_everywhere(
+        {
+            module: sorted(name for name in names if unit(name) in rooms - {unit(module)})
+            for module, names in OURS.items()
+            if module not in (REGISTRY, PUBLIC)
+        }
+    )
+
+
+def test_a_room_knows_nothing_of_the_list_of_rooms():
+    wrong_everywhere(
+        {
+            module: REGISTRY in names
+            for module, names in OURS.items()
+            if unit(module).startswith("tasks.")
+        }
+    )
+
+
+def words_of_logic(module: str):
+    """(line, word) of identifiers and of strings without spaces, docstrings aside."""
+    tree = TREES[module]
+    texts = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Name):
+            names = [node.id]
+        elif isinstance(node, ast.Attribute):
+            names = [node.attr]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.arg | ast.keyword) and node.arg:
+            names = [node.arg]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            one_word = id(node) not in texts and not re.search(r"\s", node.value.strip())
+            names = [node.value] if one_word else []
+        for name in names:
+            for word in re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", name):
+                yield getattr(node, "lineno", 0), word.lower()
+
+
+OTHER_SENSE = {"mobilenets.engine.front.onnx.stored": {"segment"}}
+"""Words that mean something else there: a field of ONNX's tensors."""
+
+
+def test_no_file_outside_a_room_has_its_name_as_a_word_of_logic():
+    rooms = {f"tasks.{name}": name for name in TASKS}
+    found = {}
+    for module in FILES:
+        if module in (REGISTRY, PUBLIC):
+            continue
+        others = {name for room, name in rooms.items() if room != unit(module)}
+        others -= OTHER_SENSE.get(module, set())
+        found[module] = sorted({(n, w) for n, w in words_of_logic(module) if w in others})
+    wrong_everywhere(found)
+
+
+def test_networks_are_named_in_one_place():
+    """A network's name is written where it is described and made, and in the public list."""
+    found = {}
+    for module in FILES:
+        if module in (PUBLIC, REGISTRY) or ".architecture" in module:
+            continue
+        names = [name for _, name in whole_strings(module) if name in set(networks()) - BODIES]
+        found[module] = sorted(set(names) - DEFAULTS_OF.get(module, set()))
+    wrong_everywhere(found)
+
+
+BODIES = {"mobilenet_v1", "mobilenet_v2"}
+"""Classifiers and bodies share their names: readers of weights say which body they found."""
+DEFAULTS_OF = {
+    "mobilenets.tasks.detect.check": {"ssdlite_mobilenet_v2"},
+    "mobilenets.tasks.detect.demo": {"ssdlite_mobilenet_v2"},
+    "mobilenets.tasks.segment.demo": {"deeplabv3_mobilenet_v2"},
+}
+"""The network that a use takes where nobody names one."""
+
+
+def whole_strings(module: str):
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def test_the_rooms_of_the_engine_import_downwards():
+    prefix = "mobilenets.engine."
+    found = {}
+    for module, names in OURS.items():
+        if not module.startswith(prefix):
+            continue
+        place = module.removeprefix(prefix).split(".")[0]
+        assert place in ENGINE, f"say in this test which rooms {place} may import"
+        others = {n.removeprefix(prefix).split(".")[0] for n in names if n.startswith(prefix)}
+        found[module] = sorted(others - {place} - ENGINE[place])
+    wrong_everywhere(found)
+
+
+def test_torch_is_imported_only_where_it_may_be():
+    found = {}
+    for module in FILES:
+        place = unit(module)
+        own = module.split(".")[3:4]
+        if place in {"runtime", "engine", "cost", "data", "weights.containers", *LEAVES}:
+            seen = imports(module) if place != "weights.containers" else imports(module, lazy=False)
+        elif place == "models" and ".modules" not in module:
+            seen = {name for name in imports(module, lazy=False) if ".modules" not in name}
+        elif place == "tasks":
+            seen = imports(module, lazy=False)
+        elif place.startswith("tasks.") and own and own[0] not in WITH_TORCH:
+            if module in makers() or module in MADE_OF:
+                continue
+            seen = imports(module, lazy=False)
+        else:
+            continue
+        found[module] = sorted(name for name in seen if name.split(".")[0] in TORCH)
+    wrong_everywhere(found)
+
+
+def makers() -> set[str]:
+    """The modules in which networks are made."""
+    return {
+        network.constructor.partition(":")[0]
+        for _, network in networks().values()
+        if network.constructor
+    }
+
+
+MADE_OF: set[str] = set()
+"""Other modules of an architecture that only those import."""
 
 
 def test_nothing_imports_the_tests_or_their_peers():
     peers = {"tests", "keras", "tensorflow", "transformers", "pytest", "sklearn", "ai_edge_litert"}
-    wrong = {
-        (module, name)
-        for module, names in IMPORTS.items()
-        for name in names
-        if name.split(".")[0] in peers
-    }
-    assert not wrong
+    wrong_everywhere(
+        {
+            module: sorted(name for name in names if name.split(".")[0] in peers)
+            for module, names in IMPORTS.items()
+        }
+    )
 
 
 def test_no_circle_between_packages():
     graph: dict[str, set[str]] = {}
     for module, names in OURS.items():
-        if module != "mobilenets":
-            graph.setdefault(unit(module), set()).update(unit(name) for name in names)
+        if module == PUBLIC:
+            continue
+        place = REGISTRY if module == REGISTRY else unit(module)
+        graph.setdefault(place, set()).update(
+            REGISTRY if name == REGISTRY else unit(name) for name in names
+        )
     for place, below in graph.items():
         below.discard(place)
     assert list(TopologicalSorter(graph).static_order())
@@ -130,50 +290,29 @@ def test_no_circle_between_modules():
     assert list(TopologicalSorter(OURS).static_order())
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_a_file_is_at_most_400_lines(module):
-    assert len(FILES[module].read_text(encoding="utf-8").splitlines()) <= 400
+def test_imports_name_real_modules():
+    """So that a typo cannot hide a module from the rules above."""
+    wrong_everywhere(
+        {
+            module: sorted(name for name in names if name not in FILES)
+            for module, names in OURS.items()
+        }
+    )
 
 
 def test_every_file_is_imported_by_something():
-    used = set().union(*OURS.values(), ENTRIES)
+    used = set().union(*OURS.values(), ENTRIES, makers(), *map(parts, TASKS))
     # Importing a module imports its packages.
     used |= {name.rsplit(".", n)[0] for name in used for n in range(1, name.count(".") + 1)}
     assert set(FILES) <= used
 
 
-def public_definitions(tree: ast.AST, prefix: str = ""):
-    for node in ast.iter_child_nodes(tree):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            continue
-        # What a framework calls by its own name says what it does in its class's docstring.
-        if node.name.startswith("_") or (prefix and node.name in {"forward", "__call__"}):
-            continue
-        yield f"{prefix}{node.name}", node
-        if isinstance(node, ast.ClassDef):
-            yield from public_definitions(node, f"{node.name}.")
-
-
-@pytest.mark.parametrize("module", FILES)
-def test_public_names_have_docstrings(module):
-    tree = TREES[module]
-    assert ast.get_docstring(tree), f"{module} says nothing of itself"
-    without = [name for name, node in public_definitions(tree) if not ast.get_docstring(node)]
-    assert not without, f"{module}: {without} without a docstring"
-
-
-def test_public_names_are_sorted_and_there():
-    assert mobilenets.__all__ == sorted(mobilenets.__all__)
-    assert set(mobilenets.__all__) <= set(dir(mobilenets))
-    for name in mobilenets.__all__:
-        assert getattr(mobilenets, name) is not None
-
-
-def test_imports_name_real_modules():
-    """So that a typo cannot hide a module from the rules above."""
-    for module, names in OURS.items():
-        for name in names:
-            assert name in FILES, f"{module} imports {name}, which is not there"
+def parts(task: str) -> set[str]:
+    """The modules of a use that `Task` imports by name."""
+    cls = type(tasks()[task])
+    names = [name for name, value in vars(cls).items() if isinstance(value, property)]
+    files = ("weights.tflite", "weights.transformers")  # what `weights.uses` asks for
+    return {f"mobilenets.tasks.{task}.{name}" for name in (*names, *files)}
 
 
 def test_third_parties_are_declared():
@@ -190,3 +329,70 @@ def test_third_parties_are_declared():
             assert top in sys.stdlib_module_names or owner & declared, (
                 f"{module} imports {top}, which nothing in pyproject.toml brings"
             )
+
+
+# What lies where
+
+
+def test_files_are_short():
+    lines = {module: text.count("\n") for module, text in TEXTS.items()}
+    wrong_everywhere({module: n for module, n in lines.items() if n > MOST_LINES})
+    real = [n for module, n in lines.items() if FILES[module].name != "__init__.py" or n > 5]
+    assert statistics.median(real) <= MEDIAN_LINES
+
+
+def test_folders_are_rooms_not_heaps():
+    """Few files in each, and no prefix that stands for a folder nobody made."""
+    folders = defaultdict(list)
+    for path in FILES.values():
+        folders[path.parent].append(path.stem)
+    found = {}
+    for folder, stems in folders.items():
+        heads = [stem.split("_")[0] for stem in stems if not stem.startswith("_")]
+        shared = sorted({head for head in heads if heads.count(head) > 1})
+        if shared or len(stems) > MOST_FILES:
+            found[str(folder.relative_to(ROOT))] = f"{len(stems)} files, shared prefixes {shared}"
+    wrong_everywhere(found)
+
+
+def test_a_class_name_means_one_thing():
+    owners = defaultdict(set)
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                owners[node.name.lstrip("_")].add(module)
+    wrong_everywhere({name: sorted(where) for name, where in owners.items() if len(where) > 1})
+
+
+# Words
+
+
+def public_definitions(tree: ast.AST, prefix: str = ""):
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        # What a framework calls by its own name says what it does in its class's docstring.
+        if node.name.startswith("_") or (prefix and node.name in {"forward", "__call__"}):
+            continue
+        yield f"{prefix}{node.name}", node
+        if isinstance(node, ast.ClassDef):
+            yield from public_definitions(node, f"{node.name}.")
+
+
+def test_public_names_have_docstrings_that_say_something():
+    found = {}
+    for module, tree in TREES.items():
+        poor = [] if ast.get_docstring(tree) else ["the file itself"]
+        for name, node in public_definitions(tree):
+            text = ast.get_docstring(node) or ""
+            if len(text.split()) <= 3:
+                poor.append(name)
+        found[module] = poor
+    wrong_everywhere(found)
+
+
+def test_public_names_are_sorted_and_there():
+    assert mobilenets.__all__ == sorted(mobilenets.__all__)
+    assert set(mobilenets.__all__) <= set(dir(mobilenets))
+    for name in mobilenets.__all__:
+        assert getattr(mobilenets, name) is not None

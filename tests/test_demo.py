@@ -9,12 +9,13 @@ import pytest
 from PIL import Image
 
 from mobilenets.data import shapes
-from mobilenets.demo import Measured, Outcome, run_demo
+from mobilenets.demo import Outcome, Reached, run_demo
 from mobilenets.demo import run as module
 from mobilenets.demo.beside import beside
-from mobilenets.demo.uses import USES
 from mobilenets.errors import TrainingError
+from mobilenets.tasks.registry import with_part
 
+USES = {task.name: task.demo.DEMO for task in with_part("demo")}
 STEPS = ("train", "evaluate", "export", "predict")
 
 
@@ -26,11 +27,13 @@ def one_after_the_other(job, calls, names, say):
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """A demo of one epoch on few small images: it learns nothing."""
-    quick = [replace(use, resolution=48, settings={**use.settings, "epochs": 1}) for use in USES]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "LENGTHS", {"train": 32, "val": 16})
         patch.setattr(shapes, "SCENES", {"train": 32, "val": 16})
-        patch.setattr(module, "USES", quick)
+        for task in with_part("demo"):
+            use = task.demo.DEMO
+            quick = replace(use, resolution=48, settings={**use.settings, "epochs": 1})
+            patch.setattr(task.demo, "DEMO", quick)
         patch.setattr(module, "beside", one_after_the_other)
         folder = tmp_path_factory.mktemp("demo")
         (folder / "classify" / "run").mkdir(parents=True)
@@ -45,7 +48,7 @@ def outcome(tmp_path_factory):
 
 def test_networks_that_learned_nothing_do_not_pass(outcome):
     found, _ = outcome
-    assert [one.use.task for one in found.measured] == ["classify", "detect", "segment"]
+    assert [one.task for one in found.measured] == ["classify", "detect", "segment"]
     assert not any(one.passed for one in found.measured)
     assert not found.passed
 
@@ -55,10 +58,10 @@ def test_networks_that_learned_nothing_do_not_pass(outcome):
     [(0.9, 0.9, True), (0.9, 0.899, True), (0.9, 0.8, False), (0.6, 0.6, False)],
 )
 def test_passing_needs_both_learning_and_agreement(tmp_path, top1, exported, passed):
-    classify, *others = USES
-    good = [Measured(use, 1.0, 1.0) for use in others]
-    assert Outcome(tmp_path, (Measured(classify, top1, exported), *good)).passed == passed
-    assert Outcome(tmp_path, (*good, Measured(classify, top1, exported))).passed == passed
+    first, *good = [Reached(name, use, 1.0, 1.0) for name, use in USES.items()]
+    first = replace(first, value=top1, exported=exported)
+    assert Outcome(tmp_path, (first, *good)).passed == passed
+    assert Outcome(tmp_path, (*good, first)).passed == passed
 
 
 def test_the_exports_agree_with_their_checkpoints(outcome):
@@ -108,9 +111,9 @@ def test_the_error_of_a_job_is_raised_when_the_others_are_done():
 def test_the_page_says_of_each_use_what_went_wrong(outcome):
     """Networks that learned nothing are wrong about nearly every picture."""
     page = outcome[0].page.read_text(encoding="utf-8")
-    for part, own in zip(page.split("<h2>")[1:], USES, strict=True):
+    for part, own in zip(page.split("<h2>")[1:], USES.values(), strict=True):
         assert own.mistake in part
-        assert not any(use.mistake in part for use in USES if use.mistake != own.mistake)
+        assert not any(use.mistake in part for use in USES.values() if use.mistake != own.mistake)
         assert part.count(own.mistake) == part.count("class=wrong")
 
 
@@ -130,7 +133,9 @@ def test_the_page_says_of_each_use_what_went_wrong(outcome):
 def test_the_command_says_which_use_failed(tmp_path, monkeypatch, capsys, values, failed):
     from mobilenets.cli.demo import run
 
-    measured = [Measured(use, v, v) for use, v in zip(USES, values, strict=True)]
+    measured = [
+        Reached(name, use, v, v) for (name, use), v in zip(USES.items(), values, strict=True)
+    ]
     ended = Outcome(tmp_path / "index.html", tuple(measured))
     monkeypatch.setattr("mobilenets.demo.run_demo", lambda output, say: ended)
     if not failed:

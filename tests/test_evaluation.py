@@ -10,13 +10,11 @@ from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
 from mobilenets.evaluation import evaluate, spread
 from mobilenets.export import export_onnx
-from mobilenets.inference import TorchSession, open_model, predict
-from mobilenets.models.zoo import build
-from mobilenets.runtime.session import open_session
-from mobilenets.tasks import TASKS
-from mobilenets.weights.own import save
+from mobilenets.inference import TorchSession, open_model, open_session, predict
+from mobilenets.tasks.registry import build, tasks
+from mobilenets.weights.sources.own import save
 
-TASK = TASKS["classify"]
+TASK = tasks()["classify"]
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
 
@@ -30,11 +28,11 @@ class Painted:
             "", labels=("red", "green", "blue"), preprocessing=Preprocessing((32, 32))
         )
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
+    def __call__(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         assert batch.shape[1:] == (3, 32, 32)
         assert batch.dtype == np.float32
         self.batches.append(len(batch))
-        return np.roll(batch.mean((2, 3)), self.shift, 1)
+        return {"logits": np.roll(batch.mean((2, 3)), self.shift, 1)}
 
 
 @pytest.fixture

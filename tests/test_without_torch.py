@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from mobilenets.card import ModelCard, Preprocessing
-from mobilenets.data.shapes import ShapeObjects, Shapes
-from mobilenets.models.zoo import build
-from mobilenets.weights.own import save
+from mobilenets.data.shapes import Shapes
+from mobilenets.tasks.detect.formats.shapes import ShapeObjects
+from mobilenets.tasks.registry import build
+from mobilenets.weights.sources.own import save
 
 ABSENT = ("torch", "torchvision", "timm", "accelerate", "matplotlib", "h5py", "tflite")
 ABSENT += ("tensorboardX", "onnxscript", "filelock", "tensorflow", "keras", "transformers")

@@ -12,44 +12,46 @@ if TYPE_CHECKING:
     from mobilenets.engine import compile  # noqa: A004
     from mobilenets.evaluation import evaluate
     from mobilenets.export import export_onnx
-    from mobilenets.inference import open_model, predict
-    from mobilenets.models.classifier import mobilenet_v1, mobilenet_v2
-    from mobilenets.models.deeplab import deeplabv3_mobilenet_v1, deeplabv3_mobilenet_v2
-    from mobilenets.models.ssd import (
+    from mobilenets.inference import open_model, open_session, predict
+    from mobilenets.tasks.classify.architecture.classifier import mobilenet_v1, mobilenet_v2
+    from mobilenets.tasks.detect.architecture.ssd import (
         ssd_mobilenet_v1,
         ssd_mobilenet_v2,
         ssdlite_mobilenet_v1,
         ssdlite_mobilenet_v2,
     )
-    from mobilenets.runtime.session import open_session
-    from mobilenets.tasks import task_of
+    from mobilenets.tasks.registry import task_of
+    from mobilenets.tasks.segment.architecture.deeplab import (
+        deeplabv3_mobilenet_v1,
+        deeplabv3_mobilenet_v2,
+    )
     from mobilenets.training.run import Plan, train
     from mobilenets.weights import identify, load
-    from mobilenets.weights.own import save
+    from mobilenets.weights.sources.own import save
 
 _HOMES = {
     "ModelCard": "card",
     "Plan": "training.run",
     "Preprocessing": "card",
     "compile": "engine",
-    "deeplabv3_mobilenet_v1": "models.deeplab",
-    "deeplabv3_mobilenet_v2": "models.deeplab",
+    "deeplabv3_mobilenet_v1": "tasks.segment.architecture.deeplab",
+    "deeplabv3_mobilenet_v2": "tasks.segment.architecture.deeplab",
     "evaluate": "evaluation",
     "export_onnx": "export",
     "identify": "weights",
     "load": "weights",
-    "mobilenet_v1": "models.classifier",
-    "mobilenet_v2": "models.classifier",
+    "mobilenet_v1": "tasks.classify.architecture.classifier",
+    "mobilenet_v2": "tasks.classify.architecture.classifier",
     "open_model": "inference",
-    "open_session": "runtime.session",
+    "open_session": "inference",
     "predict": "inference",
     "profile": "cost",
-    "save": "weights.own",
-    "ssd_mobilenet_v1": "models.ssd",
-    "ssd_mobilenet_v2": "models.ssd",
-    "ssdlite_mobilenet_v1": "models.ssd",
-    "ssdlite_mobilenet_v2": "models.ssd",
-    "task_of": "tasks",
+    "save": "weights.sources.own",
+    "ssd_mobilenet_v1": "tasks.detect.architecture.ssd",
+    "ssd_mobilenet_v2": "tasks.detect.architecture.ssd",
+    "ssdlite_mobilenet_v1": "tasks.detect.architecture.ssd",
+    "ssdlite_mobilenet_v2": "tasks.detect.architecture.ssd",
+    "task_of": "tasks.registry",
     "train": "training.run",
 }
 

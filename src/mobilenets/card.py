@@ -12,12 +12,29 @@ from typing import Any, Literal, get_args
 from mobilenets.errors import WeightsError
 
 KEY = "mobilenets"
-VERSION = 1
+VERSION = 2
+"""Of the format. Version 1 had one word for the outputs; it is still read."""
 
 ResizeRule = Literal["crop", "torchvision", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 ColourOrder = Literal["RGB", "BGR"]
-Outputs = Literal["logits", "probabilities", "boxes", "detections", "classes"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a network, as a program that runs it sees it."""
+
+    name: str
+    """What a session and a deployed file call it."""
+    meaning: str
+    """What its numbers are, one of the words that its task knows: `logits`, `boxes`, ..."""
+    shape: str = ""
+    """In words, the batch first: `(N, classes)`; empty where nobody said."""
+
+
+def one_output(meaning: str, shape: str = "") -> tuple[Output, ...]:
+    """The outputs of a network that has one, called by what its numbers are."""
+    return (Output(meaning, meaning, shape),)
 
 
 @dataclass(frozen=True)
@@ -72,19 +89,16 @@ class ModelCard:
     """A name of the zoo, or '' for an ONNX file that another program wrote."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the constructor, JSON values only."""
-    task: str = "classify"
+    task: str = ""
+    """The use that it was made for; empty stands for that of the architecture."""
     labels: tuple[str, ...] = ()
     """One per output, of a detector one per class of objects; empty where nobody said."""
     preprocessing: Preprocessing = INCEPTION
-    outputs: Outputs = "logits"
-    """What the numbers are: `probabilities` where a softmax is part of the file.
+    outputs: tuple[Output, ...] = one_output("logits")
+    """What comes out, in the order of the file; the first is the one that is measured.
 
-    Of a detector: `logits` are box codes and logits for each anchor; `boxes` are decoded, with
-    scores, (N, anchors, 4 + classes); `detections` have been through non-maximum suppression,
-    (N, most, 6): box, score, class. Boxes are left, top, right, bottom in shares of the input.
-
-    Of a segmentation network: `logits` or `probabilities` are (N, classes, H, W), one for each
-    pixel of the input; `classes` the best class of each, (N, H, W).
+    A classifier's logits become `probabilities` where a softmax is part of the file; each task's
+    `outputs` says which meanings it has.
     """
     source: str = ""
     """Who published the weights, in words."""
@@ -93,8 +107,16 @@ class ModelCard:
     """Measured metrics by name, shares as 0..1."""
 
     def __post_init__(self) -> None:
-        if self.outputs not in get_args(Outputs):
-            raise ValueError(f"outputs must be one of {get_args(Outputs)}, got {self.outputs!r}")
+        names = [one.name for one in self.outputs if isinstance(one, Output)]
+        if not names or len(names) < len(self.outputs) or len(set(names)) < len(names):
+            raise ValueError(
+                f"outputs must be one or more Output with names of their own, got {self.outputs!r}"
+            )
+
+    @property
+    def output(self) -> Output:
+        """The first output, which most networks have alone."""
+        return self.outputs[0]
 
     def replace(self, **changes: Any) -> "ModelCard":
         """A copy with some fields changed."""
@@ -110,7 +132,7 @@ class ModelCard:
         try:
             values = json.loads(text)
             version = values.pop("version")
-            if version != VERSION:
+            if version not in (1, VERSION):
                 raise WeightsError(
                     f"{path}: written by a version of mobilenets that this one does not read "
                     f"(format {version}, this is {VERSION})"
@@ -120,7 +142,9 @@ class ModelCard:
                 for k, v in values.pop("preprocessing").items()
             }
             labels = tuple(str(label) for label in values.pop("labels"))
-            return cls(**values, labels=labels, preprocessing=Preprocessing(**pre))
+            found = values.pop("outputs")
+            outputs = one_output(found) if version == 1 else tuple(Output(**one) for one in found)
+            return cls(**values, labels=labels, preprocessing=Preprocessing(**pre), outputs=outputs)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise WeightsError(f"{path}: its {KEY} metadata is damaged ({error})") from error
 

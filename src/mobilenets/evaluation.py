@@ -12,8 +12,9 @@ from mobilenets.errors import DataError
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import Session
-from mobilenets.tasks import PLAIN, Evaluator, Objective, Task
-from mobilenets.tasks.base import Size
+from mobilenets.tasks.base import Evaluator
+from mobilenets.tasks.task import Task
+from mobilenets.tasks.values import Size
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def evaluate(
     batch_size: int | None = None,
     progress: Callable[[int], None] = lambda images: None,
     strict: bool = True,
-    objective: Objective = PLAIN,
+    objective: Any = None,
 ) -> Evaluation:
     """Run `session` over `dataset` (or over `indices` of it) and measure.
 
@@ -45,7 +46,7 @@ def evaluate(
     is False: others may have read theirs).
     """
     card = session.card
-    evaluator = task.evaluator(card, dataset, objective)
+    evaluator = task.measure.evaluator(card, dataset, objective)
     failures: list[tuple[str, str]] = []
     items = range(len(dataset)) if indices is None else indices
     known: dict[int, tuple[Any, Size]] = {}
@@ -55,7 +56,7 @@ def evaluate(
         known[index] = dataset.target(index), image.size
         return preprocess(image, card.preprocessing)
 
-    for batch in read_batches(items, read, batch_size or task.batch):
+    for batch in read_batches(items, read, batch_size or task.defaults.batch):
         failures += [(dataset.name(index), why) for index, why in batch.failures]
         if len(batch.items):
             targets, sizes = zip(*(known.pop(index) for index in batch.items), strict=True)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.allocator import keep_memory
-from mobilenets.card import ModelCard, card_of, set_card
+from mobilenets.card import ModelCard, card_of
 from mobilenets.files import replace_file
-from mobilenets.models.geometry import OutputStride
+from mobilenets.runtime import session as onnx_files
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
-from mobilenets.runtime.session import Runtime, Session, open_session
-from mobilenets.tasks import Task, task_of
+from mobilenets.runtime.session import Runtime, Session
+from mobilenets.tasks.registry import task_of, with_part
+from mobilenets.tasks.task import Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,19 +45,30 @@ class TorchSession:
         self.module = module.eval().to(memory_format=torch.channels_last)
         self.card = card
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 3, H, W) -> the module's raw outputs."""
+    def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """(N, 3, H, W) -> the module's outputs, by the names that the card gives them."""
         import torch
 
         device = next(self.module.parameters()).device
         with torch.inference_mode():
             images = torch.from_numpy(batch)
             parts = torch.split(images, CPU_PART) if device.type == "cpu" else (images,)
-            outputs = torch.cat(
-                [self.module(part.to(device, memory_format=torch.channels_last)) for part in parts]
-            )
-        array: NDArray[np.float32] = outputs.float().cpu().numpy()
-        return array
+            found = [
+                self.module(part.to(device, memory_format=torch.channels_last)) for part in parts
+            ]
+        return named_arrays(found, self.card)
+
+
+def named_arrays(parts: Sequence[Any], card: ModelCard) -> dict[str, NDArray[np.float32]]:
+    """A module's outputs for parts of a batch, joined, by the names that the card gives them.
+
+    Each part is a tensor, or a tuple of one for each of the card's outputs.
+    """
+    import torch
+
+    tuples = [part if isinstance(part, tuple) else (part,) for part in parts]
+    joined = [torch.cat(pieces).float().cpu().numpy() for pieces in zip(*tuples, strict=True)]
+    return {one.name: array for one, array in zip(card.outputs, joined, strict=True)}
 
 
 def open_model(
@@ -62,20 +76,20 @@ def open_model(
     *,
     threads: int | None = None,
     runtime: Runtime = "auto",
-    output_stride: OutputStride | None = None,
-    multi_scale: bool = False,
+    **options: Any,
 ) -> Session:
     """Anything the package can run: our files, a published name, anyone's weights, ONNX.
 
     An `.onnx` file needs no torch and runs on the engine, or as `runtime` says (`open_session`);
-    other files run on torch. To segment, the same weights serve any `output_stride`, and
-    `multi_scale` is the mean over six sizes and flips (the papers' MF). Raises WeightsError for
-    what is not recognised, ValueError for an argument that is not for these weights.
+    other files run on torch. `options` are those of the task: to segment, the same weights serve
+    any `output_stride`, and `multi_scale` is the mean over six sizes and flips (the papers' MF).
+    Raises WeightsError for what is not recognised, ValueError for an argument that is not for
+    these weights.
     """
+    options = {name: value for name, value in options.items() if value not in (None, False)}
     if str(weights).lower().endswith(".onnx"):
-        if output_stride is not None or multi_scale:
-            name = "multi_scale" if output_stride is None else "output_stride"
-            raise ValueError(f"{name} is for weights: {weights} is a finished program")
+        if options:
+            raise ValueError(f"{min(options)} is for weights: {weights} is a finished program")
         return open_session(weights, threads=threads, runtime=runtime)
     if runtime != "auto":
         raise ValueError(f"runtime is for .onnx files, and {weights} is none: export it first")
@@ -88,9 +102,9 @@ def open_model(
             raise ValueError(f"threads must be a positive integer, got {threads}")
         torch.set_num_threads(threads)
     model: nn.Module = load(weights)
-    if output_stride is not None or multi_scale:
-        model = segmenter_at(model, output_stride, multi_scale=multi_scale)
-    network = task_of(card_of(model)).deploy(model)
+    if options:
+        model = variant(model, options)
+    network = task_of(card_of(model)).network.deploy(model)
     if torch.cuda.is_available():
         network.to("cuda")
     else:
@@ -98,32 +112,57 @@ def open_model(
     return TorchSession(network, card_of(network))
 
 
-def segmenter_at(
-    model: nn.Module, output_stride: OutputStride | None, *, multi_scale: bool
-) -> nn.Module:
-    """A segmentation network with the same weights, as its arguments say; ValueError for others."""
-    from mobilenets.models.deeplab import DeepLab, MultiScale
-    from mobilenets.models.zoo import build
+def variant(model: nn.Module, options: dict[str, Any]) -> nn.Module:
+    """The same weights run in another way, as their task's `vary` has it.
 
+    ValueError for an option that is not for this task.
+    """
     card = card_of(model)
-    if not isinstance(model, DeepLab):
-        raise ValueError(
-            f"output_stride and multi_scale are to segment, {card.architecture} is to {card.task}"
-        )
-    network: nn.Module = model
-    if output_stride is not None:
-        arguments = {**card.arguments, "output_stride": output_stride}
-        network = build(card.architecture, **arguments)
-        network.load_state_dict(model.state_dict())
-        card = card.replace(arguments=arguments)
-    if multi_scale:
-        network, card = MultiScale(network), card.replace(outputs="probabilities")
-    set_card(network, card)
-    return network
+    vary = getattr(task_of(card).network, "vary", None)
+    known = () if vary is None else inspect.signature(vary).parameters
+    for name in options:
+        if name not in known:
+            raise ValueError(_for_others(name, card))
+    assert vary is not None
+    return cast("nn.Module", vary(model, **options))
+
+
+def _for_others(name: str, card: ModelCard) -> str:
+    """The message for an option that weights of this task do not take."""
+    able = []
+    for task in with_part("network"):
+        vary = getattr(task.network, "vary", None)
+        if vary is not None and name in inspect.signature(vary).parameters:
+            able.append(task.name)
+    if not able:
+        return f"no use of a network has an option {name}"
+    return f"{name} is to {' or '.join(able)}, {card.architecture} is to {task_of(card).name}"
+
+
+def open_session(
+    path: str | os.PathLike[str], *, threads: int | None = None, runtime: Runtime = "auto"
+) -> Session:
+    """Open an .onnx file on the CPU; `threads` None: all processors.
+
+    `runtime`: "mobilenets" is this package's engine, "onnxruntime" the other; "auto" takes the
+    engine, and ONNX Runtime (where it is installed) for files with operators the engine lacks.
+    A file that another program wrote has no card: one is made from what comes out of it. Its
+    channels may come last; preprocessing is then taken to be Google's, else torchvision's, and
+    `card.source` says that this is a guess. WeightsError for a file that is damaged, or whose
+    outputs no use recognises and that has no card; InputError where ONNX Runtime is needed and
+    not installed.
+    """
+    return onnx_files.open_file(path, guess_card, threads=threads, runtime=runtime)
+
+
+def guess_card(shapes: Sequence[tuple[int | None, ...]], softmax: bool) -> ModelCard | None:
+    """The card of a file that says nothing of itself: the first use that knows such outputs."""
+    guesses = (task.outputs.guess(shapes, softmax) for task in with_part("outputs"))
+    return next((card for card in guesses if card is not None), None)
 
 
 @dataclass(frozen=True)
-class Seen:
+class Predicted:
     """What a model sees in one file: `decoded` as its task says, or the `error` of reading it."""
 
     path: Path
@@ -143,7 +182,7 @@ def predict(
     batch_size: int | None = None,
     save_dir: Path | None = None,
     progress: Callable[[int], None] = lambda images: None,
-) -> Iterator[Seen]:
+) -> Iterator[Predicted]:
     """What `session` sees in each file, in order; a broken file does not end it.
 
     At most `top` things in each, from the score `threshold` on; None: as the task has it.
@@ -162,22 +201,23 @@ def predict(
         sizes[path] = image.size
         return preprocess(image, card.preprocessing)
 
-    for batch in read_batches(files, read, batch_size or task.batch):
-        seen = {path: Seen(path, error=why) for path, why in batch.failures}
+    for batch in read_batches(files, read, batch_size or task.defaults.batch):
+        seen = {path: Predicted(path, error=why) for path, why in batch.failures}
         if len(batch.items):
-            decoded = task.decode(
+            decoded = task.read.decode(
                 session(batch.inputs),
                 card,
                 [sizes[path] for path in batch.items],
-                top=task.top if top is None else top,
-                threshold=task.threshold if threshold is None else threshold,
+                top=task.defaults.top if top is None else top,
+                threshold=task.defaults.threshold if threshold is None else threshold,
             )
             for path, one in zip(batch.items, decoded, strict=True):
                 saved: tuple[Path, ...] = ()
                 if save_dir is not None:
-                    drawn = task.draw(read_image(path), one)
-                    saved = save_picture(drawn, path, save_dir, used, task.mask(one))
-                seen[path] = Seen(path, one, saved=saved)
+                    drawn = task.show.draw(read_image(path), one)
+                    mask = task.show.mask(one)
+                    saved = save_picture(drawn, path, save_dir, used, mask)
+                seen[path] = Predicted(path, one, saved=saved)
         progress(len(seen))
         yield from (seen[path] for path in sorted(seen, key=place.__getitem__))
 

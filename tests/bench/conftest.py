@@ -1,4 +1,7 @@
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,3 +17,18 @@ def reachable(monkeypatch) -> None:
 @pytest.fixture
 def pool(tmp_path) -> Path:
     return write_pool(tmp_path / "pool.onnx", ("N", 3, 8, 8))
+
+
+@pytest.fixture
+def script(monkeypatch) -> Callable[[str], ModuleType]:
+    """Imports a script of `bench/` by its name, as if it was started there."""
+    folder = Path(__file__).parents[2] / "bench"
+    monkeypatch.syspath_prepend(str(folder))
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

@@ -4,11 +4,11 @@ from functools import partial
 import pytest
 
 from mobilenets.bench import processes
-from mobilenets.bench.compare import Plan, compare
+from mobilenets.bench.compare import BenchPlan, compare
 from mobilenets.bench.sides import PEERS, SIDES, find
 from tests.bench.stand_ins import name
 
-QUICK = partial(Plan, rounds=3, turn=0.002, ours=name("OURS"))
+QUICK = partial(BenchPlan, rounds=3, turn=0.002, ours=name("OURS"))
 
 
 def reasons(result) -> dict[str, str]:
@@ -46,7 +46,7 @@ def test_what_is_missing_dies_refuses_or_fails_is_named_and_the_others_go_on(poo
 
 
 def test_without_ours_the_peers_are_still_measured(pool):
-    plan = Plan((1,), (name("SLOW"),), rounds=1, turn=0.002, ours=name("REFUSING"))
+    plan = BenchPlan((1,), (name("SLOW"),), rounds=1, turn=0.002, ours=name("REFUSING"))
     result = compare(str(pool), plan)
     assert set(result.sides) == {name("SLOW")}
     assert result.to_dict()["ratio_to_best_peer"] == {"1": None}
@@ -89,7 +89,7 @@ def test_another_interpreter_finds_this_package(pool, tmp_path):
 )
 def test_a_wrong_plan_is_an_argument_error(arguments, message):
     with pytest.raises(ValueError, match=message):
-        Plan(**arguments)
+        BenchPlan(**arguments)
 
 
 def test_every_peer_says_what_installs_it():
@@ -99,7 +99,7 @@ def test_every_peer_says_what_installs_it():
 
 
 def test_real_sides_agree_on_a_network_with_random_weights():
-    plan = Plan((1,), ("onnxruntime", "torch"), rounds=2, turn=0.005, ours=name("OURS"))
+    plan = BenchPlan((1,), ("onnxruntime", "torch"), rounds=2, turn=0.005, ours=name("OURS"))
     result = compare("mobilenet_v2", plan, resolution=32, knobs={"width": 0.25, "classes": 10})
     assert result.skipped == []
     assert result.sides["onnxruntime"][1].agreement == 0

@@ -1,22 +1,16 @@
-import importlib.util
 import json
 import sys
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 
-from mobilenets.data.shapes import ShapeObjects
+from mobilenets.tasks.detect.formats.shapes import ShapeObjects
 
 
 @pytest.fixture
-def peer() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench" / "detection_peer.py"
-    spec = importlib.util.spec_from_file_location("detection_peer", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def peer(script) -> ModuleType:
+    return script("detection_peer")
 
 
 @pytest.fixture
@@ -52,7 +46,7 @@ def test_both_learn_by_the_recipes_own_rate_and_say_what_they_are(call):
     for one in given:
         assert one.recipe.epochs == 7
         assert one.recipe.learning_rate == 0.002  # of finetune_ssd
-        anchors = one.task.anchors(one.card)
+        anchors = one.task.learn.criterion(one.card, one.recipe.objective).anchors
         with torch.inference_mode():
             outputs = one.model.eval()(torch.zeros(1, 3, 320, 320))
         assert outputs.shape == (1, len(anchors), 4 + 1 + 8)

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -13,16 +12,12 @@ BENCH = Path(__file__).parents[2] / "bench"
 
 
 @pytest.fixture
-def script(monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCH))
-    spec = importlib.util.spec_from_file_location("llvm_text", BENCH / "llvm_text.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def texts(script) -> ModuleType:
+    return script("llvm_text")
 
 
-def test_it_takes_the_38_a_detector_and_a_segmenter(script):
-    names = script.networks()
+def test_it_takes_the_38_a_detector_and_a_segmenter(texts):
+    names = texts.networks()
     assert len(names) == 40
     assert names["mobilenet_v2_1.4_224"] == ("mobilenet_v2", 224, {"width": 1.4})
     assert names["ssdlite_mobilenet_v2_320"][1] == 320
@@ -30,13 +25,13 @@ def test_it_takes_the_38_a_detector_and_a_segmenter(script):
 
 
 def test_a_text_that_changed_or_is_missing_is_named_and_the_status_is_1(
-    script, tmp_path, monkeypatch, capsys
+    texts, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(script, "networks", lambda: {"small": ("mobilenet_v1", 32, {})})
+    monkeypatch.setattr(texts, "networks", lambda: {"small": ("mobilenet_v1", 32, {})})
     monkeypatch.setattr(sys, "argv", ["", "-o", str(tmp_path / "a"), "--models", str(tmp_path)])
     (tmp_path / "small.onnx").write_bytes(mobilenet("mobilenet_v1", 0.25, 32, blocks=1))
-    monkeypatch.setattr(script, "read_graph", lambda path: read_graph(path, shape=(1, 3, 32, 32)))
-    script.main()
+    monkeypatch.setattr(texts, "read_graph", lambda path: read_graph(path, shape=(1, 3, 32, 32)))
+    texts.main()
     before = json.loads((tmp_path / "a").read_text())
     kinds = {(name.split()[1], name.split()[2]) for name in before}
     assert kinds == {(t, n) for t in ("avx512", "avx2", "sse", "neon") for n in "12"}
@@ -50,6 +45,6 @@ def test_a_text_that_changed_or_is_missing_is_named_and_the_status_is_1(
         argv = ["", "--against", str(tmp_path / "b"), "--models", str(tmp_path)]
         monkeypatch.setattr(sys, "argv", argv)
         with pytest.raises(SystemExit) as left:
-            script.main()
+            texts.main()
         assert left.value.code == status
         assert said in capsys.readouterr().out

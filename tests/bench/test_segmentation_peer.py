@@ -1,20 +1,14 @@
-import importlib.util
 import json
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import torch
 
-from mobilenets.data.shapes import ShapeMasks
-
-PATH = Path(__file__).parents[2] / "bench" / "segmentation_peer.py"
+from mobilenets.tasks.segment.formats.shapes import ShapeMasks
 
 
-def test_both_learn_by_the_same_recipe_and_say_what_they_are(monkeypatch, tmp_path):
-    spec = importlib.util.spec_from_file_location("segmentation_peer", PATH)
-    peer = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(peer)
+def test_both_learn_by_the_same_recipe_and_say_what_they_are(monkeypatch, script, tmp_path):
+    peer = script("segmentation_peer")
     given = []
 
     def trainer(model, task, data, made, output, *, card):

@@ -8,9 +8,7 @@ from mobilenets.bench.convert import load_network
 from mobilenets.bench.figures import agreement
 from mobilenets.bench.source import input_shape, lay_out
 from mobilenets.errors import InputError
-from mobilenets.export.source import open_source
-from mobilenets.models.layers import ConvNormAct
-from mobilenets.weights.own import save
+from mobilenets.models.modules.layers import ConvNormAct
 from tests.bench.stand_ins import write_pool
 from tests.engine.graphs import onnx_runtime
 
@@ -87,8 +85,8 @@ def test_damage_and_knobs_are_named(tmp_path, pool):
     ("name", "shape"), [("mobilenet_v2", (2, 7)), ("ssdlite_mobilenet_v2", (2, 96, 4 + 7))]
 )
 def test_converters_get_the_network_that_the_onnx_file_has(tmp_path, name, shape):
-    save(open_source(name, resolution=64, knobs={"width": 0.25, "classes": 7}), tmp_path / "w")
-    network = load_network(tmp_path / "w")
+    lay_out(name, tmp_path, resolution=64, knobs={"width": 0.25, "classes": 7})
+    network = load_network(tmp_path / "model.safetensors")
     norms = [m.norm for m in network.modules() if isinstance(m, ConvNormAct)]
     assert {type(norm) for norm in norms} == {torch.nn.Identity}
     assert not network.training
@@ -99,7 +97,9 @@ def test_converters_get_the_network_that_the_onnx_file_has(tmp_path, name, shape
 @pytest.mark.parametrize("argmax", [False, True])
 def test_a_segmentation_networks_maps_or_the_best_classes_of_them(tmp_path, argmax):
     knobs = {"width": 0.25, "classes": 3}
-    lay_out("deeplabv3_mobilenet_v2", tmp_path, resolution=33, knobs=knobs, argmax=argmax)
+    lay_out(
+        "deeplabv3_mobilenet_v2", tmp_path, resolution=33, knobs=knobs, options={"argmax": argmax}
+    )
     image = np.load(tmp_path / "image.npy")
     expected = onnx_runtime((tmp_path / "model.onnx").read_bytes(), image)[0]
     with torch.inference_mode():
@@ -110,6 +110,8 @@ def test_a_segmentation_networks_maps_or_the_best_classes_of_them(tmp_path, argm
 
 def test_argmax_is_for_networks_that_segment(tmp_path, pool):
     with pytest.raises(ValueError, match="argmax is for a name or weights"):
-        lay_out(str(pool), tmp_path, argmax=True)
+        lay_out(str(pool), tmp_path, options={"argmax": True})
     with pytest.raises(ValueError, match="argmax is to segment"):
-        lay_out("mobilenet_v2", tmp_path, resolution=33, knobs={"width": 0.25}, argmax=True)
+        lay_out(
+            "mobilenet_v2", tmp_path, resolution=33, knobs={"width": 0.25}, options={"argmax": True}
+        )

@@ -1,24 +1,18 @@
-import importlib.util
 import json
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from mobilenets.bench import compare
-from mobilenets.bench.compare import Plan
+from mobilenets.bench.compare import BenchPlan
 from mobilenets.bench.figures import Comparison, Measured, Skipped
 
-PLAN = Plan((1,), ("litert", "openvino"), rounds=2)
+PLAN = BenchPlan((1,), ("litert", "openvino"), rounds=2)
 
 
 @pytest.fixture
-def sweep() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench" / "sweep.py"
-    spec = importlib.util.spec_from_file_location("sweep", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def sweep(script) -> ModuleType:
+    return script("sweep")
 
 
 def result(ours: float, litert: float, machine: str = "a processor") -> dict:
@@ -46,8 +40,8 @@ def test_the_mean_is_geometric_over_what_has_a_ratio(sweep):
 def test_what_lacks_a_side_or_threads_is_measured_again_unless_the_side_was_left_out(sweep):
     found = result(1, 2)
     assert sweep.complete(found, PLAN)
-    assert not sweep.complete(found, Plan((1, 2), ("litert", "openvino")))
-    assert not sweep.complete(found, Plan((1,), ("litert", "torch")))
+    assert not sweep.complete(found, BenchPlan((1, 2), ("litert", "openvino")))
+    assert not sweep.complete(found, BenchPlan((1,), ("litert", "torch")))
     del found["sides"]["mobilenets"]
     assert not sweep.complete(found, PLAN)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobilenets.bench import compare
-from mobilenets.bench.compare import Plan
+from mobilenets.bench.compare import BenchPlan
 from tests.bench.stand_ins import name, write_pool
 
 
@@ -18,7 +18,7 @@ def pool(tmp_path) -> Path:
 @pytest.fixture
 def quick(monkeypatch):
     """The command line with a stand-in for the engine, and short turns."""
-    monkeypatch.setattr(compare, "Plan", partial(Plan, turn=0.002, ours=name("OURS")))
+    monkeypatch.setattr(compare, "BenchPlan", partial(BenchPlan, turn=0.002, ours=name("OURS")))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.detection_files import coco, put, voc, write
+from tests.tasks.detect.formats.files import coco, put, voc, write
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mobilenets.card import KEY, ModelCard, Preprocessing
 from mobilenets.cost import Cost, profile
 from mobilenets.cost.graph import profile_onnx
 from mobilenets.errors import WeightsError
-from mobilenets.models.zoo import build
+from mobilenets.tasks.registry import build
 
 SUMS = ("madds", "output_bytes", "peak_bytes", "peak_fused_bytes", "largest_maps")
 

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mobilenets.cost import Cost, profile
-from mobilenets.models.geometry import NAMES, NETWORKS
-from mobilenets.models.layers import ConvNormAct, InvertedResidual
-from mobilenets.models.vgg import L2Norm
-from mobilenets.models.zoo import MODELS, arguments_of, build
-from mobilenets.weights.tflite_graph import parse
+from mobilenets.models.modules.layers import InvertedResidual
+from mobilenets.tasks.detect.architecture.vgg import L2Norm
+from mobilenets.tasks.registry import build
+from mobilenets.weights.containers.tflite.graph import parse
 
 SIZES = (224, (97, 130), 33)
 V1_KNOBS = [
@@ -89,63 +88,6 @@ def test_totals_equal_torchs_own_count(name, knobs, resolution):
     assert cost.parameters == sum(p.numel() for p in model.parameters())
     assert cost.conv_fc == numel(model, nn.Conv2d, nn.Linear)
     assert cost.norm == numel(model, nn.BatchNorm2d, L2Norm)
-
-
-def is_layer(path: str, module: nn.Module) -> bool:
-    """Whether a module is what the costs call a layer: a convolution with its norm and ReLU6."""
-    with_relu = isinstance(module, nn.Sequential) and isinstance(module[0], nn.Conv2d)
-    last = path.endswith((".predict", "classifier"))
-    return with_relu or last or isinstance(module, (ConvNormAct, nn.Linear, L2Norm))
-
-
-@pytest.mark.parametrize(("name", "knobs", "resolution"), GRID[::4])
-def test_every_layer_is_the_module_it_names(name, knobs, resolution):
-    cost = profile(name, resolution=resolution, **knobs)
-    model = on_meta(name, knobs)
-    seen = []
-
-    def note(path):
-        def hook(module, inputs, output):
-            conv = module.conv if isinstance(module, ConvNormAct) else module
-            conv = conv[0] if isinstance(conv, nn.Sequential) else conv
-            norm = getattr(module, "norm", nn.Identity())
-            if isinstance(module, L2Norm):
-                conv, norm = norm, module
-            seen.append(
-                (
-                    path,
-                    tuple(inputs[0].shape[1:]),
-                    tuple(output.shape[1:]),
-                    conv.kernel_size[0] if isinstance(conv, nn.Conv2d) else 1,
-                    conv.stride[0] if isinstance(conv, nn.Conv2d) else 1,
-                    conv.dilation[0] if isinstance(conv, nn.Conv2d) else 1,
-                    sum(p.numel() for p in conv.parameters()),
-                    sum(p.numel() for p in norm.parameters()),
-                )
-            )
-
-        return hook
-
-    for path, module in model.named_modules():
-        if is_layer(path, module):
-            module.register_forward_hook(note(path))
-    model(image(cost))
-    assert seen == [
-        (x.name, x.input, x.output, x.kernel, x.stride, x.dilation, x.parameters, x.norm)
-        for x in cost.layers
-        if x.kind not in ("pool", "concat", "resize")
-    ]
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_knobs_and_defaults_are_the_constructors(name):
-    cost = profile(name)
-    assert cost.arguments == arguments_of(name)
-    assert cost.resolution == (NETWORKS[name].size,) * 2
-
-
-def test_every_network_of_the_zoo_has_a_name_and_a_cost():
-    assert (*MODELS, "deeplabv3_resnet101") == NAMES
 
 
 @pytest.mark.assets

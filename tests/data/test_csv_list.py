@@ -122,22 +122,9 @@ def test_a_file_that_is_not_text_is_an_error(folder):
 def test_among_several_lists_only_data_csv_is_taken(folder):
     write(folder, "image,label", "images/1.png,a", "images/2.png,b", name="other.csv")
     assert len(open_classification(folder, "all")) == 2
-    write(
-        folder,
-        "image,label",
-        "images/1.png,a",
-        "images/2.png,b",
-        "images/3.png,b",
-        name="third.csv",
-    )
+    rows = ("images/1.png,a", "images/2.png,b", "images/3.png,b")
+    write(folder, "image,label", *rows, name="third.csv")
     with pytest.raises(DataError, match="only one class, images"):
         open_classification(folder, "all")
-    write(
-        folder,
-        "image,label",
-        "images/1.png,a",
-        "images/2.png,b",
-        "images/3.png,b",
-        "images/4.png,b",
-    )
+    write(folder, "image,label", *rows, "images/4.png,b")
     assert len(open_classification(folder, "all")) == 4

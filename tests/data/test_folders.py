@@ -8,6 +8,7 @@ from PIL import Image
 from mobilenets.data.folders import has_validation, open_classification
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
+from tests.data.labelled import names
 
 
 def put(root: Path, *files: str) -> Path:
@@ -15,10 +16,6 @@ def put(root: Path, *files: str) -> Path:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 3), (i, 0, 0)).save(root / file)
     return root
-
-
-def names(data) -> list[str]:
-    return [data.name(i) for i in range(len(data))]
 
 
 def pairs(data) -> list[tuple[str, str]]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mobilenets.data import drawing, shapes
-from mobilenets.data.shapes import CLASSES, SMALL, ShapeMasks, ShapeObjects, Shapes
+from mobilenets.data.shapes import CLASSES, SMALL, Shapes
+from mobilenets.tasks.detect.formats.shapes import ShapeObjects
+from mobilenets.tasks.segment.formats.shapes import ShapeMasks
 
 
 def digest(dataset: Shapes, i: int) -> str:

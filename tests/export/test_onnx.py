@@ -9,8 +9,10 @@ from mobilenets.errors import WeightsError
 from mobilenets.export import export_onnx
 from mobilenets.export import onnx as module
 from mobilenets.export.source import open_source
-from mobilenets.models.zoo import build
-from mobilenets.runtime.session import open_session
+from mobilenets.inference import open_session
+from mobilenets.tasks.classify.read import LOGITS
+from mobilenets.tasks.registry import build
+from tests.outputs import only
 
 
 def network(name: str = "mobilenet_v2", size: tuple[int, int] = (64, 64), **arguments):
@@ -60,7 +62,7 @@ def test_norms_and_padding_are_folded_away(exported):
 
 def test_the_card_travels(exported):
     model, path, _ = exported
-    assert open_session(path).card == model.card
+    assert open_session(path).card == model.card.replace(outputs=LOGITS)
     properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert list(properties) == [KEY]
 
@@ -89,21 +91,21 @@ def test_odd_sizes_a_fixed_batch_and_probabilities(tmp_path, name, size, argumen
     export_onnx(model, path, softmax=True, batch=2)
     images = torch.randn(2, 3, *size)
     close(run(path, images.numpy()), model(images).softmax(1).detach().numpy())
-    assert open_session(path).card.outputs == "probabilities"
-    assert open_session(path)(np.zeros((3, 3, *size), np.float32)).shape == (3, 7)
+    assert open_session(path).card.output.meaning == "probabilities"
+    assert only(open_session(path)(np.zeros((3, 3, *size), np.float32))).shape == (3, 7)
 
 
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"before")
-    real = module.deployable
+    real = module.form_of
 
-    def wrong(model, card):
-        network = real(model, card)
-        network.classifier.bias.data += 0.5
-        return network
+    def wrong(*given):
+        form = real(*given)
+        form.network.classifier.bias.data += 0.5
+        return form
 
-    monkeypatch.setattr(module, "deployable", wrong)
+    monkeypatch.setattr(module, "form_of", wrong)
     with pytest.raises(WeightsError, match="differs from its source"):
         export_onnx(network(), path)
     assert path.read_bytes() == b"before"

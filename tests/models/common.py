@@ -3,8 +3,9 @@
 import torch
 from torch import nn
 
-from mobilenets.models.classifier import Classifier
-from mobilenets.models.zoo import build
+from mobilenets.models.network import Network
+from mobilenets.tasks.classify.architecture.classifier import Classifier
+from mobilenets.tasks.registry import build
 
 
 def scramble(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -34,3 +35,36 @@ def images(*size: int, count: int = 2) -> torch.Tensor:
     height, width = size * 2 if len(size) == 1 else size
     generator = torch.Generator().manual_seed(1)
     return torch.rand(count, 3, height, width, generator=generator, dtype=torch.float64) * 2 - 1
+
+
+def assert_is_its_list(network: Network, knobs: dict[str, object], sides: tuple[int, int]) -> None:
+    """Hold a torch module to its list of layers: tensors' names and shapes, and every convolution.
+
+    On the meta device, so nothing is allocated. `sides` are the image's height and width.
+    """
+    with torch.device("meta"):
+        model = network.build(**knobs).eval()
+    found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    counters = {name for name in found if name.endswith("num_batches_tracked")}
+    assert {k: v for k, v in found.items() if k not in counters} == network.shapes(**knobs)
+    seen = []
+
+    def note(path: str) -> object:
+        def hook(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+            parts = ("kernel_size", "stride", "dilation")
+            numbers = (getattr(module, part, (1,))[0] for part in parts)
+            seen.append((path, tuple(output.shape[1:]), *numbers))
+
+        return hook
+
+    for path, module in model.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.register_forward_hook(note(path))
+    model(torch.empty(1, 3, *sides, device="meta"))
+    expected = []
+    for layer in network.layers((3, *sides), **knobs):
+        weights = [name for name, shape in layer.tensors.items() if len(shape) > 1]
+        for name in weights:
+            path = name.removesuffix(".weight")
+            expected.append((path, layer.output, layer.kernel, layer.stride, layer.dilation))
+    assert seen == expected

@@ -9,8 +9,14 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mobilenets.models.geometry import Block
-from mobilenets.models.layers import ConvNormAct, InvertedResidual, Norm, initialise, initialise_he
-from mobilenets.models.zoo import build
+from mobilenets.models.modules.layers import (
+    ConvNormAct,
+    InvertedResidual,
+    Norm,
+    initialise,
+    initialise_he,
+)
+from mobilenets.tasks.registry import build
 from tests.models.common import scramble
 
 SIZES = [(32, 32), (33, 31), (7, 8), (1, 2), (3, 3)]

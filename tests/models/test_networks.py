@@ -7,9 +7,9 @@ import torchvision
 from torch import nn
 
 from mobilenets.models.geometry import v2_blocks
-from mobilenets.models.layers import InvertedResidual
-from mobilenets.models.v2 import MobileNetV2
-from mobilenets.models.zoo import build
+from mobilenets.models.modules.layers import InvertedResidual
+from mobilenets.models.modules.v2 import MobileNetV2
+from mobilenets.tasks.registry import build
 from tests.models.common import images, network
 
 NAMES = ("mobilenet_v1", "mobilenet_v2")

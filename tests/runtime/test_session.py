@@ -8,10 +8,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mobilenets.card import INCEPTION, KEY, TORCHVISION, ModelCard, Preprocessing
+from mobilenets.card import INCEPTION, KEY, TORCHVISION, ModelCard, Preprocessing, one_output
 from mobilenets.errors import InputError, WeightsError
+from mobilenets.inference import open_session
 from mobilenets.runtime.labels import imagenet_labels
-from mobilenets.runtime.session import open_session
+from tests.outputs import only
 
 RNG = np.random.default_rng(0)
 BATCH = RNG.normal(size=(5, 3, 8, 6)).astype(np.float32)
@@ -63,7 +64,7 @@ def wanted(batch: np.ndarray, classes: int = 4) -> np.ndarray:
 def test_outputs_are_those_of_the_graph_for_any_number_of_images(make):
     session = open_session(make(), threads=1)
     for count in (1, 2, 5):
-        outputs = session(BATCH[:count])
+        outputs = only(session(BATCH[:count]))
         assert outputs.dtype == np.float32
         np.testing.assert_allclose(outputs, wanted(BATCH[:count]), rtol=1e-5, atol=1e-6)
 
@@ -71,12 +72,12 @@ def test_outputs_are_those_of_the_graph_for_any_number_of_images(make):
 @pytest.mark.parametrize("fixed", [1, 2, 3, 8])
 def test_a_fixed_batch_is_split_and_filled_up(make, fixed):
     session = open_session(make((fixed, 3, 8, 6)))
-    np.testing.assert_allclose(session(BATCH), wanted(BATCH), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(only(session(BATCH)), wanted(BATCH), rtol=1e-5, atol=1e-6)
 
 
 def test_channels_last_is_fed_as_it_wants(make):
     session = open_session(make(("N", 8, 6, 3)))
-    np.testing.assert_allclose(session(BATCH), wanted(BATCH), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(only(session(BATCH)), wanted(BATCH), rtol=1e-5, atol=1e-6)
     assert session.card.preprocessing.size == (8, 6)
     assert session.card.preprocessing.mean == INCEPTION.mean
     assert "does not say" in session.card.source
@@ -88,7 +89,7 @@ def test_our_own_card_comes_back(make):
         {"width": 0.35},
         labels=("a", "b", "c", "d"),
         preprocessing=Preprocessing((8, 6), "pad", order="BGR"),
-        outputs="probabilities",
+        outputs=one_output("probabilities"),
         results={"top1": 0.5},
     )
     assert open_session(make(card=card.to_json())).card == card
@@ -116,14 +117,14 @@ def test_a_foreign_file_gets_a_card_from_its_shapes(make, classes, first):
     assert card.preprocessing == Preprocessing(
         (160, 128), "torchvision", mean=TORCHVISION.mean, std=TORCHVISION.std
     )
-    assert card.outputs == "logits"
+    assert card.output.meaning == "logits"
 
 
 def test_free_sides_mean_224_and_free_outputs_are_counted_by_running(make):
     session = open_session(make(("N", 3, "H", "W"), 1000, out=("N", "C")))
     assert session.card.preprocessing.size == (224, 224)
     assert len(session.card.labels) == 1000
-    assert session(BATCH).shape == (5, 1000)
+    assert only(session(BATCH)).shape == (5, 1000)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_free_sides_mean_224_and_free_outputs_are_counted_by_running(make):
     ],
 )
 def test_a_final_softmax_is_seen(make, tail, outputs):
-    assert open_session(make(tail=tail)).card.outputs == outputs
+    assert open_session(make(tail=tail)).card.output.meaning == outputs
 
 
 def test_a_wrong_batch_is_named(make):
@@ -201,7 +202,7 @@ def test_operators_that_the_engine_lacks_go_to_onnx_runtime(make, monkeypatch):
     assert session.note.startswith(f"{path} runs on ONNX Runtime, not on the engine: node ")
     assert session.note.endswith("operator Erf is not supported")
     from_other = open_session(path, runtime="onnxruntime")(BATCH)
-    np.testing.assert_array_equal(session(BATCH), from_other)
+    np.testing.assert_array_equal(only(session(BATCH)), only(from_other))
     with pytest.raises(WeightsError, match="Erf"):
         open_session(path, runtime="mobilenets")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -230,9 +231,11 @@ def rows(path: Path, tail: int, card: ModelCard | None = None) -> Path:
 @pytest.mark.parametrize("fixed", ["N", 2])
 def test_a_detectors_rows_keep_their_shape(make, runtime, fixed):
     size = Preprocessing((8, 6), "squash")
-    card = ModelCard("ssd", task="detect", labels=("a",), preprocessing=size, outputs="boxes")
+    card = ModelCard(
+        "ssd", task="detect", labels=("a",), preprocessing=size, outputs=one_output("boxes")
+    )
     session = open_session(rows(make((fixed, 3, 8, 6), 15), 5, card), runtime=runtime)
-    found = session(BATCH)
+    found = only(session(BATCH))
     assert found.shape == (5, 3, 5)
     np.testing.assert_allclose(found, wanted(BATCH, 15).reshape(5, 3, 5), rtol=1e-5, atol=1e-6)
 
@@ -241,7 +244,7 @@ def test_a_foreign_file_with_rows_is_no_classifier(make):
     with pytest.raises(WeightsError, match=r"its output out \(1, 3, 5\) is no classifier's"):
         open_session(rows(make(classes=15), 5))
     path = rows(make(classes=15), 15)  # one row is a classifier's
-    assert open_session(path)(BATCH).shape == (5, 15)
+    assert only(open_session(path)(BATCH)).shape == (5, 15)
 
 
 def test_the_whole_path_from_file_to_prediction_never_imports_torch(make):
@@ -251,15 +254,15 @@ import sys
 sys.modules["torch"] = None
 from mobilenets.data.folders import open_classification
 from mobilenets.runtime.batches import read_batches
-from mobilenets.runtime.classify import decode
-from mobilenets.runtime.draw import annotate
+from mobilenets.tasks.classify.read import decode
+from mobilenets.tasks.classify.show import annotate
 from mobilenets.runtime.preprocess import preprocess
-from mobilenets.runtime.session import open_session
+from mobilenets.inference import open_session
 session = open_session({str(make(card=card.to_json()))!r})
 data = open_classification("shapes", "val")
 read = lambda i: preprocess(data.image(i), session.card.preprocessing)
 (batch,) = read_batches(range(3), read, 4)
-rows = decode(session(batch.inputs), session.card, 2)
+rows = decode(session(batch.inputs), session.card, [], top=2, threshold=0.0)
 annotate(data.image(0), rows[0])
 print(len(rows), rows[0][0].label)
 """

@@ -6,10 +6,10 @@ from PIL import Image
 
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.shapes import Shapes
-from mobilenets.models.classifier import Classifier
-from mobilenets.models.zoo import build
+from mobilenets.tasks.classify.architecture.classifier import Classifier
+from mobilenets.tasks.recipe import Recipe
+from mobilenets.tasks.registry import build
 from mobilenets.training.recipes import recipe
-from mobilenets.training.settings import Recipe
 
 
 class Repeated:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mobilenets.models.zoo import build
+from mobilenets.tasks.registry import build
 from mobilenets.training.norms import folded_norms, freeze_statistics, set_momentum, unfold
 
 

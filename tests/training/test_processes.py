@@ -13,8 +13,8 @@ import torch
 from safetensors.numpy import load_file
 
 from mobilenets.training.loop import Trainer
+from tests.tasks.detect.test_training import TASK, Few, detector, overfitting
 from tests.training.conftest import Repeated
-from tests.training.test_detection import TASK, Few, detector, overfitting
 from tests.training.two_processes import RUNS, START, learn
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import torch
 from mobilenets.cli import main
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import TrainingError
-from mobilenets.tasks import TASKS
+from mobilenets.tasks.registry import tasks
 from mobilenets.training import loop, state
 from mobilenets.training.loop import InterruptedRunError, Trainer
 
@@ -29,7 +29,7 @@ def digest(path: Path) -> str:
 
 def trainer(data, output, **changes):
     return Trainer(
-        tiny_network(), TASKS["classify"], data, short(**changes), output, workers=0, cpu=True
+        tiny_network(), tasks()["classify"], data, short(**changes), output, workers=0, cpu=True
     )
 
 

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from mobilenets.card import ModelCard, Preprocessing
-from mobilenets.data.augmentation import Augmentation
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
-from mobilenets.tasks import TASKS
+from mobilenets.tasks.classify.recipes.settings import ClassificationAugmentation
+from mobilenets.tasks.registry import tasks
 from mobilenets.training.samples import Batches, Samples, loader, mix, read
 
 
@@ -33,8 +33,8 @@ def keys(images: int, batch: int, rank: int = 0, world: int = 1, epoch: int = 0,
 @pytest.fixture
 def make() -> Callable[..., Samples]:
     def make(dataset=None, seed=0):
-        augmentation = Augmentation("trivial", erasing=0.5)
-        transform = TASKS["classify"].transform(
+        augmentation = ClassificationAugmentation("trivial", erasing=0.5)
+        transform = tasks()["classify"].learn.transform(
             ModelCard("mobilenet_v2", preprocessing=Preprocessing((24, 24))), augmentation
         )
         return Samples(dataset or Shapes(32, length=12), transform, seed)

@@ -12,12 +12,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mobilenets.data.shapes import Shapes
-from mobilenets.tasks import TASKS
+from mobilenets.tasks.registry import tasks
 from mobilenets.training.loop import Trainer
 from mobilenets.training.norms import share_statistics
 from mobilenets.weights import load
+from tests.tasks.detect.test_training import Few, overfitting
 from tests.training.conftest import short, tiny_network
-from tests.training.test_detection import Few, overfitting
 
 RUNS = {
     "norms of the batch": ("classify", "train"),
@@ -72,7 +72,7 @@ def learn(folder: Path, name: str) -> None:
     network.double().register_forward_pre_hook(doubled)
     losses = []
     with doubles():
-        run = Trainer(network, TASKS[task], data, made, folder / name, workers=0, cpu=True)
+        run = Trainer(network, tasks()[task], data, made, folder / name, workers=0, cpu=True)
         plain = run.train_step
 
         def record(*args):

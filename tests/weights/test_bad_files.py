@@ -13,7 +13,7 @@ import torchvision
 from PIL import Image
 
 from mobilenets.errors import WeightsError
-from mobilenets.models.zoo import build
+from mobilenets.tasks.registry import build
 from mobilenets.weights import identify, load
 
 

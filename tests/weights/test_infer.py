@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mobilenets.errors import WeightsError
-from mobilenets.models.zoo import build
+from mobilenets.tasks.registry import build
 from mobilenets.weights.infer import expected_shapes, infer
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mobilenets.errors import WeightsError
-from mobilenets.weights import keras, load
+from mobilenets.weights import load
+from mobilenets.weights.sources import keras
 from tests.weights import keras_nets
 from tests.weights.peers import assert_same
 
@@ -176,20 +177,27 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
         load(path)
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path):
+def no_number(file):
+    file["conv_pw_3/conv_pw_3/kernel:0"][0, 0, 0, 0] = np.nan
+
+
+def endless(file):
+    del file["conv1/conv1/kernel:0"]
+    file["conv1"].create_dataset("conv1/kernel:0", (1 << 20, 1 << 20), chunks=(64, 64))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (no_number, r"net\.h5: .*blocks\.2\.pointwise.*not finite"),
+        (endless, "claim more than"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused(tmp_path, damage, message):
+    """What is no number; and a claim of endless weights, without reading them."""
     path = tmp_path / "net.h5"
     write_published(path, keras_nets.network("MobileNet", 0.25, (96, 96)))
     with h5py.File(path, "r+") as file:
-        file["conv_pw_3/conv_pw_3/kernel:0"][0, 0, 0, 0] = np.nan
-    with pytest.raises(WeightsError, match=r"net\.h5: .*blocks\.2\.pointwise.*not finite"):
-        load(path)
-
-
-def test_a_claim_of_endless_weights_is_refused_without_reading_them(tmp_path):
-    path = tmp_path / "net.h5"
-    write_published(path, keras_nets.network("MobileNet", 0.25, (96, 96)))
-    with h5py.File(path, "r+") as file:
-        del file["conv1/conv1/kernel:0"]
-        file["conv1"].create_dataset("conv1/kernel:0", (1 << 20, 1 << 20), chunks=(64, 64))
-    with pytest.raises(WeightsError, match="claim more than"):
+        damage(file)
+    with pytest.raises(WeightsError, match=message):
         load(path)

@@ -11,17 +11,17 @@ import torch
 
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.errors import WeightsError
-from mobilenets.models.zoo import build
+from mobilenets.tasks.registry import build
 from mobilenets.weights import identify, load
-from mobilenets.weights.own import read_card, save
+from mobilenets.weights.sources.own import read_card, save
 
 from .peers import randomise
 
 CARDS = [
     ModelCard(
-        "mobilenet_v1", {"width": 0.25, "classes": 3, "shallow": True}, labels=("a", "b", "é")
+        "mobilenet_v1", {"width": 0.25, "classes": 3, "shallow": True}, "classify", ("a", "b", "é")
     ),
-    ModelCard("mobilenet_v1", {"width": 0.1, "classes": 2, "separable": False}),
+    ModelCard("mobilenet_v1", {"width": 0.1, "classes": 2, "separable": False}, "classify"),
     ModelCard(
         "mobilenet_v2",
         {
@@ -36,6 +36,7 @@ CARDS = [
             "expansion": 3,
             "finegrained": False,
         },
+        task="classify",
         preprocessing=Preprocessing(size=(96, 64), order="BGR", resize="squash"),
         results={"top1": 0.5},
         recipe={"name": "modern", "epochs": 3},
@@ -96,10 +97,7 @@ def test_equal_networks_give_equal_bytes_in_every_process(tmp_path):
     path = tmp_path / "m.safetensors"
     save(network(CARDS[0]), path)
     again = tmp_path / "again.safetensors"
-    code = (
-        "import sys; from mobilenets.weights import load; from mobilenets.weights.own import save;"
-        "save(load(sys.argv[1]), sys.argv[2])"
-    )
+    code = "import sys; from mobilenets import load, save;save(load(sys.argv[1]), sys.argv[2])"
     subprocess.run([sys.executable, "-c", code, path, again], check=True)
     digests = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (path, again)}
     assert len(digests) == 1

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mobilenets.errors import WeightsError
-from mobilenets.weights import load, tfjs
+from mobilenets.weights import load
+from mobilenets.weights.containers import tfjs
+from mobilenets.weights.sources import keras
 from tests.weights import keras_nets
 from tests.weights.peers import assert_same
 
@@ -69,7 +71,7 @@ def test_outputs_are_those_of_keras(name, alpha, size, tmp_path):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16"])
 def test_quantised_weights_are_as_near_as_their_steps(dtype, tmp_path):
     model = keras_nets.network("MobileNetV2", 0.35, (96, 96))
-    found = tfjs.read(write(tmp_path, model, dtype)).tensors
+    found = keras.read_tfjs(write(tmp_path, model, dtype)).tensors
     exact = dict(variables(model))
     pairs = {
         "backbone.stem.conv.weight": exact["Conv1/kernel"].transpose(3, 2, 0, 1),
@@ -157,4 +159,4 @@ def test_other_json_is_not_taken_for_a_model(tmp_path):
     path = tmp_path / "config.json"
     for text in ("{}", "[1]", '{"weightsManifest', "{" + "[" * 100_000):
         path.write_text(text)
-        assert not tfjs.matches(path)
+        assert not tfjs.is_tfjs(path)

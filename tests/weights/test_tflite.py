@@ -14,7 +14,8 @@ from mobilenets.errors import WeightsError
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.labels import imagenet_labels
 from mobilenets.runtime.preprocess import preprocess
-from mobilenets.weights import load, tflite
+from mobilenets.weights import load
+from mobilenets.weights.sources import tflite
 from tests.weights import keras_nets
 from tests.weights.peers import assert_same
 from tests.weights.tflite_files import flipped, is_refused
@@ -311,13 +312,13 @@ def test_damage_is_an_error_and_never_gigabytes(int8_bytes, tmp_path):
         noise = bytearray(rng.bytes(3000))
         noise[4:8] = b"TFL3"
         cases.append(bytes(noise))
-    cases += [flipped(int8_bytes, rng) for _ in range(150)]
+    cases += [flipped(int8_bytes, rng) for _ in range(60)]
     tracemalloc.start()
     refused = [is_refused(case, path) for case in cases]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert all(refused[:17])
-    assert sum(refused) > 40
+    assert sum(refused) > 30
     assert peak < 100 * size
 
 

@@ -3,7 +3,7 @@
 import tflite as schema
 
 from mobilenets.errors import WeightsError
-from mobilenets.weights import tflite
+from mobilenets.weights.sources import tflite
 
 
 def table_positions(data):

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from mobilenets.bench.convert import NOTHING
 from mobilenets.bench.figures import Comparison, Skipped
 from mobilenets.bench.processes import Process, SideError
 from mobilenets.bench.sides import OURS, PEERS, find
@@ -17,7 +18,7 @@ from mobilenets.bench.turns import Turns, why
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """Who is compared, and for how long."""
 
     threads: tuple[int, ...] = (1,)
@@ -50,17 +51,17 @@ class Plan:
 
 def compare(
     source: str,
-    plan: Plan,
+    plan: BenchPlan,
     *,
     resolution: int | None = None,
     knobs: dict[str, Any] | None = None,
-    argmax: bool = False,
+    options: Mapping[str, bool] = NOTHING,
     say: Callable[[str], object] = lambda text: None,
     advance: Callable[[int], object] = lambda turns: None,
 ) -> Comparison:
     """Measure `source`, a network's name, weights or an ONNX file, on every side of `plan`.
 
-    `resolution`, `knobs` and `argmax` are `lay_out`'s.
+    `resolution`, `knobs` and `options` are `lay_out`'s.
 
     A side that is missing, cannot take the source or dies is in `skipped` with the reason. `say`
     hears what is being done, `advance` each round of each number of threads as it ends. Raises
@@ -70,7 +71,7 @@ def compare(
     with TemporaryDirectory(prefix="mobilenets-bench-") as name:
         folder = Path(name)
         say(f"laying out {source}")
-        weights = lay_out(source, folder, resolution=resolution, knobs=knobs, argmax=argmax)
+        weights = lay_out(source, folder, resolution=resolution, knobs=knobs, options=options)
         ready: list[str] = []
         for side in reversed(plan.sides):  # ours last: what its cache holds is then new
             say(f"converting for {side}")
@@ -93,7 +94,7 @@ def compare(
     return result
 
 
-def prepare(name: str, folder: Path, plan: Plan, *, weights: bool) -> None:
+def prepare(name: str, folder: Path, plan: BenchPlan, *, weights: bool) -> None:
     """Make the file that a side reads, in a process of its own; SideError if that fails."""
     side = find(name)
     if side.needs_weights and not weights:

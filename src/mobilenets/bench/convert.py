@@ -4,15 +4,20 @@ Each runs in a process of its own, under the interpreter that has the converter:
 versions of torch that differ from ours.
 """
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ONNX, WEIGHTS, IMAGE = "model.onnx", "model.safetensors", "image.npy"
 """What lies in a comparison's folder at first; there are no weights where the source is ONNX."""
+OPTIONS = "options.json"
+"""Those of the export, which the converters' network has too."""
+NOTHING: Mapping[str, bool] = MappingProxyType({})
 
 
 def to_litert(folder: Path, threads: Sequence[int]) -> None:
@@ -71,16 +76,14 @@ def warm_cache(folder: Path, threads: Sequence[int]) -> None:
 
 
 def load_network(weights: Path) -> Any:
-    """The torch network that the ONNX file was made of: norms folded, a detector's boxes decoded,
-    the best class of each pixel chosen if the card says so.
+    """The torch network that the ONNX file was made of: norms folded, its answers read as there.
 
     Converters' own passes may leave some norms behind.
     """
     model = import_module("mobilenets.weights").load(weights)
-    network = import_module("mobilenets.export.onnx").deployable(model, model.card)
-    if model.card.outputs == "classes":
-        network = import_module("mobilenets.models.deeplab").Labelled(network)
-    return network.eval()
+    options = json.loads((weights.parent / OPTIONS).read_text(encoding="utf-8"))
+    form = import_module("mobilenets.export.onnx").form_of(model, model.card, options)
+    return form.network.eval()
 
 
 def _network(folder: Path) -> tuple[Any, Any, Any]:

@@ -38,12 +38,12 @@ class Measured:
 
     @property
     def median_ms(self) -> float:
-        """Over all runs."""
+        """The median over all rounds, in milliseconds."""
         return statistics.median(value for turn in self.rounds for value in turn) / 1e6
 
     @property
     def best_ms(self) -> float:
-        """The fastest run."""
+        """The shortest of all rounds, in milliseconds."""
         return min(value for turn in self.rounds for value in turn) / 1e6
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """What is measured: a network's name, weights or an ONNX file, laid out for every side."""
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mobilenets.bench.convert import IMAGE, ONNX, WEIGHTS
+from mobilenets.bench.convert import IMAGE, NOTHING, ONNX, OPTIONS, WEIGHTS
 from mobilenets.card import KEY, ModelCard
 from mobilenets.errors import InputError
 
@@ -20,12 +22,12 @@ def lay_out(
     *,
     resolution: int | None = None,
     knobs: dict[str, Any] | None = None,
-    argmax: bool = False,
+    options: Mapping[str, bool] = NOTHING,
 ) -> bool:
     """Write the ONNX file, the checkpoint and a random image; whether there is a checkpoint.
 
     A bare ONNX file has none. `resolution` (pixels) replaces the file's own; `knobs` are for a
-    network's name; `argmax`: of a segmentation network the best class of each pixel, not logits.
+    network's name; `options` are those of an export.
     Raises ValueError for an argument, InputError for a file that will not do.
     """
     if resolution is not None and resolution < 1:
@@ -36,13 +38,15 @@ def lay_out(
             raise ValueError(
                 f"{next(iter(knobs))} is for a network's name, {source} is a file of its own"
             )
-        if argmax:
-            raise ValueError(f"argmax is for a name or weights, {source} is a file of its own")
+        if options:
+            raise ValueError(
+                f"{min(options)} is for a name or weights, {source} is a file of its own"
+            )
         if not Path(source).is_file():
             raise FileNotFoundError(2, "no such file", source)
         _copy(source, folder / ONNX)
     else:
-        _from_network(source, folder, resolution, knobs, argmax=argmax)
+        _from_network(source, folder, resolution, knobs, options)
     shape = input_shape(folder / ONNX, source, resolution)
     image = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     np.save(folder / IMAGE, image)
@@ -65,18 +69,15 @@ def _from_network(
     folder: Path,
     resolution: int | None,
     knobs: dict[str, Any] | None,
-    *,
-    argmax: bool,
+    options: Mapping[str, bool],
 ) -> None:
-    from mobilenets.card import card_of, set_card
     from mobilenets.export import export_onnx
     from mobilenets.export.source import open_source
-    from mobilenets.weights.own import save
+    from mobilenets.weights.sources.own import save
 
     model = open_source(source, resolution=resolution, knobs=knobs)
-    export_onnx(model, folder / ONNX, argmax=argmax, batch=1)
-    if argmax:
-        set_card(model, card_of(model).replace(outputs="classes"))
+    export_onnx(model, folder / ONNX, None, 1, **options)
+    (folder / OPTIONS).write_text(json.dumps(dict(options)), encoding="utf-8")
     save(model, folder / WEIGHTS)
 
 

@@ -1,17 +1,19 @@
 """`mobilenets bench`: the engine beside the runtimes that people use."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mobilenets.cli import knobs
+from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
-from mobilenets.cli.options import Argmax, AsJson, KnobsOfName, Resolution, WidthOfName
+from mobilenets.cli.options import AsJson, KnobsOfName, Resolution, WidthOfName
 
 if TYPE_CHECKING:
     from mobilenets.bench.figures import Comparison
 
 
+@extended("bench", before="rounds")
 def run(
     source: Annotated[
         str,
@@ -25,13 +27,13 @@ def run(
     width: WidthOfName = None,
     resolution: Resolution = None,
     knob: KnobsOfName = None,
-    argmax: Argmax = False,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 30,
     python: Annotated[
         list[str] | None,
         typer.Option(metavar="SIDE=PATH", help="The interpreter that has a side's libraries."),
     ] = None,
     json: AsJson = False,
+    **options: Any,
 ) -> None:
     """Speed, memory and outputs of the engine and of other runtimes, taking turns.
 
@@ -43,13 +45,13 @@ def run(
 
     Example: `mobilenets bench mobilenet_v2 --threads 1,2 --against onnxruntime,litert`
     """
-    from mobilenets.bench.compare import Plan, compare
+    from mobilenets.bench.compare import BenchPlan, compare
     from mobilenets.bench.sides import PEERS
 
     arguments = knobs.parse(knob, "knob")
     if width is not None:
         arguments["width"] = width
-    plan = Plan(
+    plan = BenchPlan(
         threads=numbers(threads),
         against=PEERS if against is None else tuple(filter(None, against.split(","))),
         rounds=rounds,
@@ -57,7 +59,7 @@ def run(
     )
     with progress("measuring", rounds * len(plan.threads)) as advance:
         result = compare(
-            source, plan, resolution=resolution, knobs=arguments, argmax=argmax, advance=advance
+            source, plan, resolution=resolution, knobs=arguments, options=options, advance=advance
         )
     for one in result.skipped:
         which = "" if one.threads is None else f" on {one.threads}"

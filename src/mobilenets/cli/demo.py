@@ -32,7 +32,7 @@ def run(
     seconds = time.monotonic() - began
     if json:
         found = {
-            one.use.task: {one.use.metric: one.value, f"exported_{one.use.metric}": one.exported}
+            one.task: {one.use.metric: one.value, f"exported_{one.use.metric}": one.exported}
             for one in outcome.measured
         }
         page, rounded = str(outcome.page), round(seconds, 1)

@@ -1,16 +1,15 @@
 """`mobilenets eval`: how good a model is on labelled images."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import typer
 
+from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
 from mobilenets.cli.options import (
     AsJson,
     BatchSize,
-    MultiScale,
-    OutputStride,
     RunBy,
     Threads,
     Weights,
@@ -21,6 +20,7 @@ MOST_CLASSES = 20
 """Rows of the table of classes; JSON has all."""
 
 
+@extended("eval", before="threads")
 def run(
     weights: Weights,
     data: Annotated[str, typer.Argument(metavar="DATA", help="A folder, a list, or shapes.")],
@@ -31,17 +31,14 @@ def run(
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
     ] = None,
     batch_size: BatchSize = None,
-    multi_scale: MultiScale = False,
-    output_stride: OutputStride = None,
     threads: Threads = None,
     runtime: RunBy = "auto",
     json: AsJson = False,
+    **options: Any,
 ) -> None:
     """How good WEIGHTS are on DATA: its validation part, or all of it where it has none.
 
-    A classifier's accuracy; a detector's average precision, by COCO's protocol and VOC 2007's; of
-    a segmentation network the mean intersection over union, at the images' own sizes. Of all
-    classes together, and of each.
+    USES Of all classes together, and of each.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. Shares are 0 to 1 in JSON. Images that cannot be read are named
@@ -51,17 +48,11 @@ def run(
     """
     from mobilenets.evaluation import evaluate, spread
     from mobilenets.inference import open_model
-    from mobilenets.tasks import task_of
+    from mobilenets.tasks.registry import task_of
 
-    session = open_model(
-        weights,
-        threads=threads,
-        runtime=runtime,
-        output_stride=cast(Any, output_stride),  # checked where the network is built
-        multi_scale=multi_scale,
-    )
+    session = open_model(weights, threads=threads, runtime=runtime, **options)
     task = task_of(session.card)
-    dataset = task.open_data(data, split)
+    dataset = task.data.open_data(data, split)
     for note in filter(None, [session.note, *dataset.notes]):
         say(f"note: {note}")
     indices = spread(len(dataset), limit)
@@ -83,7 +74,7 @@ def run(
 
 
 def show_results(results: Mapping[str, float], failures: int) -> None:
-    """All classes together."""
+    """Print the figures of all classes together, and how many images were left out."""
     from rich.table import Table
 
     table = Table(show_header=False)

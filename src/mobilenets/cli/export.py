@@ -1,36 +1,32 @@
 """`mobilenets export`: one file for a device."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mobilenets.cli import knobs
+from mobilenets.cli.additions import extended
 from mobilenets.cli.console import err, out, print_json
-from mobilenets.cli.options import Argmax, AsJson, KnobsOfName, Resolution, WidthOfName
+from mobilenets.cli.options import AsJson, KnobsOfName, Resolution, WidthOfName
 
 
+@extended("export", before="batch")
 def run(
     weights: Annotated[
         str, typer.Argument(metavar="WEIGHTS|NAME", help="A file, a published name, or a network.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, .onnx.")],
-    softmax: Annotated[bool, typer.Option("--softmax", help="Probabilities, not logits.")] = False,
-    nms: Annotated[
-        bool, typer.Option("--nms", help="A detector's suppression inside; runs on ONNX Runtime.")
-    ] = False,
-    argmax: Argmax = False,
     batch: Annotated[int | None, typer.Option(help="Fix the batch size; free otherwise.")] = None,
     resolution: Resolution = None,
     width: WidthOfName = None,
     knob: KnobsOfName = None,
     json: AsJson = False,
+    **options: Any,
 ) -> None:
     """Write a model as ONNX, batch normalisation folded, labels and preprocessing inside.
 
-    A detector's boxes and scores are decoded in the file, and suppressed by whoever runs it unless
-    `--nms` is given. A segmentation network's logits are brought to the input's size in the file,
-    and with `--argmax` the best class of each pixel is chosen there. The file is run and compared
+    USES The file is run and compared
     with its source before it is kept. A bare NAME such as mobilenet_v2 gets random weights, for
     measuring speed.
 
@@ -44,7 +40,7 @@ def run(
         arguments["width"] = width
     model = open_source(weights, resolution=resolution, knobs=arguments)
     with err.status("exporting"):
-        written = export_onnx(model, output, softmax=softmax, nms=nms, argmax=argmax, batch=batch)
+        written = export_onnx(model, output, batch=batch, **options)
     if json:
         print_json({"file": str(output), "bytes": written.bytes, "difference": written.difference})
         return

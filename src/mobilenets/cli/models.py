@@ -7,20 +7,6 @@ import typer
 from mobilenets.cli.console import out, print_json
 from mobilenets.cli.options import AsJson
 
-DESCRIPTIONS = {
-    "mobilenet_v1": "depthwise separable convolutions (Howard et al. 2017)",
-    "mobilenet_v2": "inverted residuals, linear bottlenecks (Sandler et al. 2018)",
-    "ssd_mobilenet_v1": "SSD on V1 (Howard et al. 2017)",
-    "ssd_mobilenet_v2": "SSD on V2 (Sandler et al. 2018)",
-    "ssdlite_mobilenet_v1": "separable SSD on V1 (Sandler et al. 2018)",
-    "ssdlite_mobilenet_v2": "separable SSD on V2 (Sandler et al. 2018)",
-    "ssd300_vgg16": "SSD on VGG-16, to compare with (Liu et al. 2016)",
-    "ssd512_vgg16": "the same, larger",
-    "deeplabv3_mobilenet_v1": "DeepLabv3 on V1 (Sandler et al. 2018)",
-    "deeplabv3_mobilenet_v2": "Mobile DeepLabv3 on V2 (Sandler et al. 2018)",
-    "deeplabv3_resnet101": "to compare costs with (Chen et al. 2017)",
-}
-
 
 def run(
     pretrained: Annotated[
@@ -46,19 +32,19 @@ def run(
 def network_rows() -> list[dict[str, Any]]:
     """Name, task, pixels, parameters, multiply-adds and description of every network."""
     from mobilenets.cost import profile
-    from mobilenets.models.geometry import NETWORKS
+    from mobilenets.tasks.registry import networks
 
     rows = []
-    for name, network in NETWORKS.items():
+    for name, (task, network) in networks().items():
         cost = profile(name)
         rows.append(
             {
                 "name": name,
-                "task": network.task,
+                "task": task.name,
                 "resolution": network.size,
                 "parameters": cost.parameters,
                 "madds": cost.madds,
-                "description": DESCRIPTIONS[name],
+                "description": network.description,
             }
         )
     return rows

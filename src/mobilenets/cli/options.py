@@ -4,18 +4,18 @@ from typing import Annotated
 
 import typer
 
+from mobilenets.cli.additions import by_use
 from mobilenets.runtime.session import Runtime
+from mobilenets.tasks.registry import with_part
+
+DEFAULTS = [(task.name, task.defaults) for task in with_part("read")]
+"""By the use's name."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Weights = Annotated[str, typer.Argument(metavar="WEIGHTS", help="A file or a published name.")]
 BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Images at a time: 32, or 4 to segment.")
-]
-MultiScale = Annotated[
-    bool, typer.Option("--multi-scale", help="To segment: six sizes and flips, the papers' MF.")
-]
-OutputStride = Annotated[
-    int | None, typer.Option(help="To segment: 8, 16 or 32, whatever was trained.")
+    int | None,
+    typer.Option(min=1, help=f"Images at a time: {by_use({n: d.batch for n, d in DEFAULTS})}."),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Of the network; all cores if not given.")]
 RunBy = Annotated[
@@ -25,7 +25,4 @@ Resolution = Annotated[int | None, typer.Option(help="Pixels of the input's side
 WidthOfName = Annotated[float | None, typer.Option(help="Of a network given by NAME.")]
 KnobsOfName = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument, given a NAME.")
-]
-Argmax = Annotated[
-    bool, typer.Option("--argmax", help="To segment: each pixel's class, not logits.")
 ]

@@ -1,22 +1,23 @@
 """`mobilenets predict`: what is in these images."""
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
+from mobilenets.cli.additions import by_use, extended
 from mobilenets.cli.console import out, print_json, progress, say
 from mobilenets.cli.options import (
+    DEFAULTS,
     AsJson,
     BatchSize,
-    MultiScale,
-    OutputStride,
     RunBy,
     Threads,
     Weights,
 )
 
 
+@extended("predict", before="threads")
 def run(
     weights: Weights,
     images: Annotated[
@@ -24,45 +25,39 @@ def run(
     ],
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="Labels, objects or classes per image: 5, else 100."),
+        typer.Option(min=1, help=f"Answers per image: {by_use({n: d.top for n, d in DEFAULTS})}."),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least score: 0, 0.4 to detect, 0.001 to segment."),
+        typer.Option(
+            min=0, max=1, help=f"Least score: {by_use({n: d.threshold for n, d in DEFAULTS})}."
+        ),
     ] = None,
     save_dir: Annotated[
         Path | None, typer.Option(help="Also write each image with what is seen drawn on it here.")
     ] = None,
     batch_size: BatchSize = None,
-    multi_scale: MultiScale = False,
-    output_stride: OutputStride = None,
     threads: Threads = None,
     runtime: RunBy = "auto",
     json: AsJson = False,
+    **options: Any,
 ) -> None:
-    """Say what is in each image, best guess first, with its score; of a detector also where.
+    """Say what is in each image, best guess first, with its score.
 
-    Of a segmentation network the classes by their share of the image; `--save-dir` gets the image
-    in its classes' colours with a legend, and a PNG whose pixels are the classes' numbers.
+    USES
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. An image that cannot be read is named and passed over; the exit
-    status is 1 where none could be read. Boxes are left, top, right, bottom in the image's pixels.
+    status is 1 where none could be read.
 
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
     from mobilenets.inference import open_model, predict
     from mobilenets.runtime.images import find_images
-    from mobilenets.tasks import task_of
+    from mobilenets.tasks.registry import task_of
 
     files = find_images(images)
-    session = open_model(
-        weights,
-        threads=threads,
-        runtime=runtime,
-        output_stride=cast(Any, output_stride),  # checked where the network is built
-        multi_scale=multi_scale,
-    )
+    session = open_model(weights, threads=threads, runtime=runtime, **options)
     if session.note:
         say(f"note: {session.note}")
     task = task_of(session.card)
@@ -89,7 +84,7 @@ def run(
                 if one.error
                 else {
                     "image": str(one.path),
-                    "predictions": task.to_json(one.decoded),
+                    "predictions": task.show.to_json(one.decoded),
                     **({"saved": [str(path) for path in one.saved]} if one.saved else {}),
                 }
                 for one in seen
@@ -103,7 +98,7 @@ def run(
         table = Table("image", "label", "score")
         for one in seen:
             name = one.path.name if names.count(one.path.name) == 1 else str(one.path)
-            rows = [] if one.error else task.describe(one.decoded)
+            rows = [] if one.error else task.show.describe(one.decoded)
             for row, (label, score) in enumerate(rows):
                 table.add_row(escape(name) if row == 0 else "", escape(label), f"{score:.3f}")
             if not rows and not one.error:

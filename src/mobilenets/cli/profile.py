@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json
 from mobilenets.cli.options import AsJson
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 Knob = dict[str, Any]
 
 
+@extended("profile", before="padding")
 def run(
     target: Annotated[
         str, typer.Argument(metavar="NAME|FILE", help="A network, or weights or ONNX in a file.")
@@ -26,16 +28,7 @@ def run(
         int | None, typer.Option(help="Outputs; of a detector, kinds of objects.")
     ] = None,
     output_stride: Annotated[int | None, typer.Option(help="8, 16 or 32.")] = None,
-    aspp: Annotated[
-        bool, typer.Option("--aspp", help="DeepLabv3: three dilated branches too.")
-    ] = False,
-    multi_scale: Annotated[
-        bool, typer.Option("--multi-scale", help="DeepLabv3: six scales, each also mirrored.")
-    ] = False,
     padding: Annotated[str | None, typer.Option(help="same, symmetric or keras.")] = None,
-    head_kernel: Annotated[
-        int | None, typer.Option(help="SSD: 1 or 3, of its heads' convolutions.")
-    ] = None,
     early_strides: Annotated[
         str | None, typer.Option(metavar="S,S", help="Of the stem and the next stage: 2,2.")
     ] = None,
@@ -55,6 +48,7 @@ def run(
     bytes_per_element: Annotated[int, typer.Option(help="Of activations.")] = 4,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer too.")] = False,
     json: AsJson = False,
+    **options: Any,
 ) -> None:
     """Parameters, multiply-adds and bytes of activations of a network, without building it.
 
@@ -68,10 +62,7 @@ def run(
         "width": width,
         "classes": classes,
         "output_stride": output_stride,
-        "aspp": aspp or None,
-        "multi_scale": multi_scale or None,
         "padding": padding,
-        "head_kernel": head_kernel,
         "early_strides": pair(early_strides, ",", "early-strides") if early_strides else None,
         "separable": False if no_separable else None,
         "shallow": shallow or None,
@@ -81,7 +72,7 @@ def run(
         "linear_bottleneck": False if no_linear_bottleneck else None,
         "finegrained": False if no_finegrained else None,
     }
-    knobs = {key: value for key, value in given.items() if value is not None}
+    knobs = {**{key: value for key, value in given.items() if value is not None}, **options}
     size = pair(resolution, "x", "resolution") if resolution else None
     cost = measure(target, size, bytes_per_element, knobs)
     if json:
@@ -107,9 +98,10 @@ def measure(
 ) -> "Cost":
     """The cost of whatever `target` is."""
     from mobilenets.cost import profile
-    from mobilenets.models.geometry import NAMES, unknown_name
+    from mobilenets.models.geometry import unknown_name
+    from mobilenets.tasks.registry import networks
 
-    if target in NAMES:
+    if target in networks():
         return profile(target, resolution=size, bytes_per_element=bytes_per_element, **knobs)
     path = Path(target)
     if path.exists():
@@ -131,7 +123,9 @@ def measure(
         )
     if path.suffix.lstrip(".").isalpha() or path.name != target:
         raise FileNotFoundError(2, "no such file", target)
-    raise ValueError(unknown_name(target, [*NAMES, *PUBLISHED] if "." in target else NAMES))
+    raise ValueError(
+        unknown_name(target, [*networks(), *PUBLISHED] if "." in target else networks())
+    )
 
 
 def measure_file(path: Path, size: tuple[int, int] | None, bytes_per_element: int) -> "Cost":
@@ -207,10 +201,10 @@ def show_layers(cost: "Cost") -> None:
 
 
 def millions(count: int) -> str:
-    """A count, in millions."""
+    """A count in words: `3.50 M`."""
     return f"{count / 1e6:.2f} M"
 
 
 def megabytes(count: int) -> str:
-    """Bytes, in millions."""
+    """Bytes in words, in millions: `6.02 MB`."""
     return f"{count / 1e6:.2f} MB"

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mobilenets.cli import knobs
+from mobilenets.cli.additions import recipe_names
 from mobilenets.cli.console import out, print_json, say
 from mobilenets.cli.options import AsJson, Resolution
 
@@ -21,11 +22,7 @@ def run(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(
-            help="paper_v1, paper_v2, modern (default) or finetune (with --from); to detect "
-            "paper_ssd, modern_ssd or finetune_ssd; to segment paper_deeplab, "
-            "paper_deeplab_trainval, modern_deeplab or finetune_deeplab."
-        ),
+        typer.Option(help=recipe_names()),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the run; a new one under runs/ if not given.")

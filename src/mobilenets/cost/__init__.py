@@ -1,6 +1,6 @@
 """What a network costs: parameters, multiply-adds, bytes of activations. No torch, no weights."""
 
-from mobilenets.cost.measure import Cost, LayerCost, Map, Shape
-from mobilenets.cost.networks import profile
+from mobilenets.cost.profiling import profile
+from mobilenets.models.costs import Cost, LayerCost, Map, Shape
 
 __all__ = ["Cost", "LayerCost", "Map", "Shape", "profile"]

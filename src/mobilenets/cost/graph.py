@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilenets.card import KEY, ModelCard
-from mobilenets.cost.measure import Cost, LayerCost, Shape, elements
-from mobilenets.cost.networks import image_size
+from mobilenets.cost.profiling import image_size
 from mobilenets.errors import WeightsError
+from mobilenets.models.costs import Cost, LayerCost, Shape, elements
 
 if TYPE_CHECKING:
     import onnx

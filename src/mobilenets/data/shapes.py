@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.data import drawing
-from mobilenets.data.objects import Objects
-from mobilenets.data.problems import Problem
 from mobilenets.errors import DataError
 
 BUILT_IN = "shapes"
@@ -23,7 +21,7 @@ BUILT_IN = "shapes"
 CLASSES = tuple(sorted(drawing.OUTLINES))
 LENGTHS = {"train": 4096, "val": 1024}
 SCENES = {"train": 1024, "val": 256}
-"""Pictures with several objects, for detection."""
+"""Pictures with several objects."""
 SMALL = 128
 """Pixels of a picture's side up to which all that were drawn are kept."""
 _STREAMS = {"train": 0, "val": 1}
@@ -96,7 +94,7 @@ class Shapes:
 
     @property
     def notes(self) -> list[str]:
-        """Nothing to say."""
+        """Nothing: there is nothing to say of made pictures."""
         return []
 
     def __len__(self) -> int:
@@ -105,14 +103,14 @@ class Shapes:
 
     def image(self, i: int) -> Image.Image:
         """The picture, RGB, size x size."""
-        return _scene(self, i).image.copy()
+        return scene_of(self, i).image.copy()
 
     def target(self, i: int) -> int:
         """The class of the largest object."""
         return self._locate(i)[1] % len(CLASSES)
 
     def name(self, i: int) -> str:
-        """`shapes/train/17`."""
+        """What a message calls picture i: `shapes/train/17`."""
         stream, index = self._locate(i)
         return f"shapes/{stream}/{index}"
 
@@ -130,135 +128,7 @@ class Shapes:
         return ("train", i) if i < LENGTHS["train"] else ("val", i - LENGTHS["train"])
 
 
-@dataclass(frozen=True)
-class ShapeObjects:
-    """The built-in shapes to detect: up to six objects a picture; implements `ObjectDataset`.
-
-    1024 pictures of 128 x 128 for train, 256 for val; `all` is train followed by val. A picture
-    is drawn in 3 ms, and an SSDLite of width 0.35 trains on one in about 8 ms on two cores: some
-    six epochs a minute.
-    """
-
-    split: Split = "train"
-    size: int = 128
-    seed: int = 0
-
-    kind = "built-in shapes"
-    named = True
-    classes = CLASSES
-
-    def __post_init__(self) -> None:
-        self._parts()  # wrong arguments are named at once
-
-    @property
-    def notes(self) -> list[str]:
-        """Nothing to say."""
-        return []
-
-    @property
-    def problems(self) -> list[Problem]:
-        """None: nothing was found wrong."""
-        return []
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts()))
-
-    def image(self, i: int) -> Image.Image:
-        """The picture, RGB, size x size."""
-        return self.scene(i).image.copy()
-
-    def scene(self, i: int) -> Scene:
-        """Picture i with its boxes and mask, which are kept and not to be written to."""
-        return _scene(*self._locate(i))
-
-    def image_size(self, i: int) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.size, self.size
-
-    def target(self, i: int) -> Objects:
-        """Every shape's box and class."""
-        scene = self.scene(i)
-        return Objects.of(scene.boxes.copy(), scene.labels.copy())
-
-    def name(self, i: int) -> str:
-        """`shapes/train/17`."""
-        shapes, index = self._locate(i)
-        return shapes.name(index)
-
-    def _parts(self) -> list[Shapes]:
-        names: list[Split] = ["train", "val"] if self.split == "all" else [self.split]
-        return [
-            Shapes(self.size, name, SCENES.get(name), self.seed, objects=(1, 6)) for name in names
-        ]
-
-    def _locate(self, i: int) -> tuple[Shapes, int]:
-        if not 0 <= i < len(self):
-            raise IndexError(f"index must be in 0 .. {len(self) - 1}, got {i}")
-        first, *rest = self._parts()
-        return (first, i) if i < len(first) else (rest[0], i - len(first))
-
-
-@dataclass(frozen=True)
-class ShapeMasks:
-    """The built-in shapes to segment: those of `ShapeObjects`; implements `MaskDataset`.
-
-    Class 0 is the background; a shape's pixels are those of which it covers at least half.
-    """
-
-    split: Split = "train"
-    size: int = 128
-    seed: int = 0
-
-    kind = "built-in shapes"
-    named = True
-    classes = ("background", *CLASSES)
-
-    def __post_init__(self) -> None:
-        len(self)  # wrong arguments are named at once
-
-    @property
-    def notes(self) -> list[str]:
-        """Nothing to say."""
-        return []
-
-    @property
-    def problems(self) -> list[Problem]:
-        """None: nothing was found wrong."""
-        return []
-
-    def __len__(self) -> int:
-        return len(self._objects)
-
-    def image(self, i: int) -> Image.Image:
-        """The picture, RGB, size x size."""
-        return self._objects.image(i)
-
-    def image_size(self, i: int) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.size, self.size
-
-    def target(self, i: int) -> NDArray[np.uint8]:
-        """(size, size): the class of each pixel, 0 for the background; none is void."""
-        return np.array(self._objects.scene(i).mask)
-
-    def name(self, i: int) -> str:
-        """`shapes/train/17`."""
-        return self._objects.name(i)
-
-    def pixels_of(self, i: int) -> NDArray[np.int64]:
-        """(10,): pixels of each class in a picture; the last is void, of which there is none."""
-        return np.bincount(self.target(i).ravel(), minlength=len(self.classes) + 1)
-
-    def pixels(self) -> NDArray[np.int64]:
-        """(10,): pixels of each class in all pictures, every one of which is drawn for it."""
-        return np.asarray(np.sum([self.pixels_of(i) for i in range(len(self))], axis=0))
-
-    @property
-    def _objects(self) -> ShapeObjects:
-        return ShapeObjects(self.split, self.size, self.seed)
-
-
-def _scene(shapes: Shapes, index: int) -> Scene:
+def scene_of(shapes: Shapes, index: int) -> Scene:
     """Picture `index`, which others may be given too and is not to be written to."""
     return (_kept if shapes.size <= SMALL else _latest)(shapes, index)
 

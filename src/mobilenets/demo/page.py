@@ -24,7 +24,7 @@ background: white; border-radius: 4px; } .wrong { color: #c0392b; }
 """
 
 
-class Step(NamedTuple):
+class DemoStep(NamedTuple):
     """Something the demo did."""
 
     title: str
@@ -37,7 +37,7 @@ class Chapter(NamedTuple):
 
     title: str
     model: str
-    steps: Sequence[Step]
+    steps: Sequence[DemoStep]
     pictures: Sequence[tuple[Image.Image, str, bool]]
     """(drawn prediction, what is there, right)."""
     mistake: str

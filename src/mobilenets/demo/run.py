@@ -6,37 +6,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from mobilenets.cost import profile
 from mobilenets.data.dataset import Dataset
 from mobilenets.demo.beside import beside
-from mobilenets.demo.page import Chapter, Step, write_page
-from mobilenets.demo.uses import USES, Use
+from mobilenets.demo.page import Chapter, DemoStep, write_page
 from mobilenets.evaluation import evaluate
 from mobilenets.export import export_onnx
 from mobilenets.inference import open_model
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import Session
-from mobilenets.tasks import TASKS, Task
+from mobilenets.tasks.registry import tasks, with_part
+from mobilenets.tasks.task import Task
+from mobilenets.tasks.values import Demo
 from mobilenets.training.run import Plan, train
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
 PICTURES = 12
-SPECK = 0.005
-"""Share of a picture: what is seen of a class in fewer pixels is not told as seen."""
+MOST = 100
+"""Answers drawn on a picture."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class Reached:
     """What a use reached: the checkpoint, and its export."""
 
-    use: Use
+    task: str
+    use: Demo
     value: float
     exported: float
 
@@ -52,7 +52,7 @@ class Outcome:
     """How the demo ended."""
 
     page: Path
-    measured: tuple[Measured, ...]
+    measured: tuple[Reached, ...]
 
     @property
     def passed(self) -> bool:
@@ -69,30 +69,31 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda line: None) -> Ou
     """
     output.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    first, *others = USES
-    done = [run_use(first, output / first.task, None, say=say)]
+    first, *others = (task.name for task in with_part("demo"))
+    done = [run_use(first, output / first, None, say=say)]
     weights = done[0][1].run / "best.safetensors"
-    calls = [(use, output / use.task, weights) for use in others]
-    done += beside(run_use, calls, [use.task for use in others], say)
+    calls = [(name, output / name, weights) for name in others]
+    done += beside(run_use, calls, others, say)
     measured, chapters = zip(*done, strict=True)
     page = write_page(output / "index.html", chapters, time.monotonic() - began)
     return Outcome(page, measured)
 
 
 def run_use(
-    use: Use, folder: Path, weights: Path | None, *, say: Callable[[str], None]
-) -> tuple[Measured, Chapter]:
-    """One network from the first step to its export, in `folder`; from `weights` if there are."""
+    name: str, folder: Path, weights: Path | None, *, say: Callable[[str], None]
+) -> tuple[Reached, Chapter]:
+    """A use's network from the first step to its export, in `folder`; from `weights` if any."""
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "run" / NAME).exists():  # an earlier demo's, and nothing else
         shutil.rmtree(folder / "run")
-    steps: list[Step] = []
+    steps: list[DemoStep] = []
 
     def timed(title: str, began: float, text: str) -> None:
-        steps.append(Step(title, time.monotonic() - began, text))
+        steps.append(DemoStep(title, time.monotonic() - began, text))
         say(f"{title}: {text}")
 
-    task, metric = TASKS[use.task], use.metric
+    task = tasks()[name]
+    use, metric = task.demo.DEMO, task.demo.DEMO.metric
     began = time.monotonic()
     with one_thread():
         result = train(
@@ -107,7 +108,7 @@ def run_use(
     timed("train", began, f"best epoch {best['epoch']}, {metric} {best[metric]:.3f}")
 
     began = time.monotonic()
-    val_set = task.open_data("shapes", "val")
+    val_set = task.data.open_data("shapes", "val")
     value = evaluate(open_model(result.checkpoint), val_set, task).results[metric]
     timed("evaluate", began, f"{metric} {value:.3f} on {len(val_set)} images never trained on")
 
@@ -127,8 +128,10 @@ def run_use(
     pictures = [picture(session, task, val_set, index) for index in range(PICTURES)]
     cost = profile(use.model, resolution=use.resolution, classes=len(val_set.classes), **use.knobs)
     run = folder / "run"
-    chapter = Chapter(use.title, use.model, steps, pictures, use.mistake, run, task.picture, cost)
-    return Measured(use, value, again), chapter
+    chapter = Chapter(
+        use.title, use.model, steps, pictures, use.mistake, run, task.measure.PICTURE, cost
+    )
+    return Reached(name, use, value, again), chapter
 
 
 def picture(
@@ -136,23 +139,15 @@ def picture(
 ) -> tuple[Image.Image, str, bool]:
     """What the network sees in an image, drawn; what is there; and whether they agree."""
     image, card = dataset.image(index), session.card
-    seen = task.decode(
+    seen = task.read.decode(
         session(preprocess(image, card.preprocessing)[None]),
         card,
         [image.size],
-        top=3 if task.name == "classify" else task.top,
-        threshold=task.threshold,
+        top=min(task.defaults.top, MOST),
+        threshold=task.defaults.threshold,
     )[0]
-    found = [one["label"] for one in task.to_json(seen)]
-    target: Any = dataset.target(index)
-    if task.name == "classify":
-        there, found = [dataset.classes[target]], found[:1]
-    elif task.name == "segment":
-        there = [dataset.classes[label] for label in np.unique(target)]
-        found = [one["label"] for one in task.to_json(seen) if one["score"] >= SPECK]
-    else:
-        there = [dataset.classes[label] for label in target.labels]
-    return task.draw(image, seen), ", ".join(sorted(there)), sorted(there) == sorted(found)
+    there, found = task.demo.labels(seen, dataset.target(index), dataset.classes)
+    return task.show.draw(image, seen), ", ".join(there), there == found
 
 
 @contextmanager

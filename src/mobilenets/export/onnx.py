@@ -4,33 +4,28 @@ import contextlib
 import copy
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from mobilenets.card import KEY, ModelCard, Outputs, card_of, set_card
-from mobilenets.errors import WeightsError
-from mobilenets.export.detector import add_suppression, suppressed, without_background
+from mobilenets.card import KEY, ModelCard, card_of, set_card
 from mobilenets.files import replace_file
-from mobilenets.models.deeplab import Labelled
-from mobilenets.models.ssd import SSD, Decoded
-from mobilenets.runtime.session import open_session
-from mobilenets.tasks import task_of
+from mobilenets.inference import named_arrays, open_session
+from mobilenets.models.geometry import unknown_name
+from mobilenets.tasks.forms import Form
+from mobilenets.tasks.registry import task_of, with_part
+from mobilenets.tasks.values import Arrays
 
 OPSET = 18
-TOLERANCE = 1e-4
-"""Largest difference from the source that is accepted, relative to the largest output."""
-ALIKE = 1e-3
-"""Share of pixels whose best two classes may be so near that rounding decides."""
-_PARTS = {"boxes": (4,), "detections": (4, 5)}
-"""Where a detector's values are cut: boxes, scores and classes are each compared by themselves."""
+NOTHING: Mapping[str, bool] = MappingProxyType({})
 
 Array = NDArray[np.float32]
 
@@ -44,29 +39,14 @@ class Exported:
     difference: float
 
 
-class Probabilities(nn.Module):
-    """A network with a softmax behind it."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        out: Tensor = self.network(x)
-        return out.softmax(1)
-
-
 def export_onnx(
     model: nn.Module,
     path: str | Path,
-    *,
     card: ModelCard | None = None,
-    softmax: bool = False,
-    nms: bool = False,
-    argmax: bool = False,
     batch: int | None = None,
+    **options: bool,
 ) -> Exported:
-    """Write `model` as ONNX: input `image` (N, 3, H, W) float32, one output.
+    """Write `model` as ONNX: input `image` (N, 3, H, W) float32, the outputs its task's.
 
     A classifier's is `logits` (N, classes), or `probabilities` with `softmax`; a detector's is
     `boxes` (N, anchors, 4 + classes), decoded, or with `nms` `detections` (N, 100, 6), what
@@ -85,59 +65,47 @@ def export_onnx(
     card = card or card_of(model)
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be a positive integer, got {batch!r}")
-    network = deployable(model, card)
-    detects = isinstance(network, Decoded)
-    if softmax and card.task != "classify":
-        raise ValueError(f"softmax is for classifiers, this model's task is {card.task}")
-    if argmax and card.task != "segment":
-        raise ValueError(f"argmax is to segment, this model's task is {card.task}")
-    if nms and not detects:
-        raise ValueError(f"nms is for detectors, this model's task is {card.task}")
-    source = _source(model, network)
-    if softmax:
-        network, source = Probabilities(network), Probabilities(source)
-    if argmax:
-        network, source = Labelled(network), Labelled(source)
-    card = card.replace(outputs=_outputs(detects=detects, softmax=softmax, argmax=argmax))
-    proto = trace(network, card, batch)
+    form = form_of(model, card, options)
+    proto = trace(form.network, form.card, batch)
     images = samples(card, batch)
+    form.source.eval()
     with torch.inference_mode():
-        expected = [source.eval()(torch.from_numpy(some)).numpy() for some in images]
+        outputs = [form.source(torch.from_numpy(some)) for some in images]
+    expected = [named_arrays([one], form.card) for one in outputs]
     differences = []
 
     def write(temporary: Path) -> None:
-        found = run(proto, card, temporary, images)
-        differences.append(check(found, expected, card))
-        if nms:
-            last = card.replace(outputs="detections")
-            left = run(add_suppression(proto), last, temporary, images)
-            differences.append(check(left, [suppressed(boxes) for boxes in found], last))
+        found = run(proto, form.card, temporary, images)
+        differences.append(form.compare(found, expected))
+        if form.finish is not None:
+            last = form.finish
+            left = run(last.change(proto), last.card, temporary, images)
+            differences.append(last.compare(left, [last.expected(one) for one in found]))
 
     replace_file(path, write)
     return Exported(path, path.stat().st_size, max(differences))
 
 
-def deployable(model: nn.Module, card: ModelCard) -> nn.Module:
-    """The network that a file holds: norms folded, and a detector's boxes and scores decoded."""
+def form_of(model: nn.Module, card: ModelCard, options: Mapping[str, bool] = NOTHING) -> Form:
+    """What of `model` goes into a file, by its task; ValueError for an option that it has not."""
+    task = task_of(card)
+    chosen = {name: value for name, value in options.items() if value}
+    for name in chosen:
+        if name not in task.outputs.OPTIONS:
+            raise ValueError(_for_others(name, card))
     model = copy.copy(model)
     set_card(model, card)
-    network = task_of(card).deploy(model)
-    return without_background(network) if isinstance(network, Decoded) else network
+    return task.outputs.form(model, card, **chosen)
 
 
-def _outputs(*, detects: bool, softmax: bool, argmax: bool) -> Outputs:
-    """What the file's numbers are."""
-    if detects:
-        return "boxes"
-    return "probabilities" if softmax else "classes" if argmax else "logits"
-
-
-def _source(model: nn.Module, network: nn.Module) -> nn.Module:
-    """What the file is compared with: the model as it is, its outputs those of the file."""
-    if not isinstance(network, Decoded):
-        return model
-    assert isinstance(model, SSD)
-    return Decoded(model, network.anchors)
+def _for_others(name: str, card: ModelCard) -> str:
+    """The message for an option that files of this task do not have."""
+    known = {
+        key: words for task in with_part("outputs") for key, words in task.outputs.OPTIONS.items()
+    }
+    if name not in known:
+        return unknown_name(name, known, "option")
+    return f"{name} is {known[name]}, this model's task is {task_of(card).name}"
 
 
 def trace(network: nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelProto:
@@ -152,7 +120,7 @@ def trace(network: nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelP
             dynamo=True,
             opset_version=OPSET,
             input_names=["image"],
-            output_names=[card.outputs],
+            output_names=[one.name for one in card.outputs],
             dynamic_shapes=free,
             verbose=False,
         )
@@ -181,39 +149,10 @@ def samples(card: ModelCard, batch: int | None) -> list[Array]:
 
 def run(
     proto: onnx.ModelProto, card: ModelCard, path: Path, images: Sequence[Array]
-) -> list[Array]:
+) -> list[Arrays]:
     """Write the file with its card; what ONNX Runtime makes of each batch with it."""
     del proto.metadata_props[:]
     proto.metadata_props.add(key=KEY, value=card.to_json())
     onnx.save(proto, str(path))
     session = open_session(path, runtime="onnxruntime")
     return [session(some) for some in images]
-
-
-def check(found: Sequence[Array], expected: Sequence[Array], card: ModelCard) -> float:
-    """The largest difference over the largest value; WeightsError where that is too far."""
-    if card.outputs == "classes":
-        return _check_classes(found, expected)
-    worst = 0.0
-    for one, other in zip(found, expected, strict=True):
-        parts = [np.split(values, _PARTS.get(card.outputs, ()), axis=-1) for values in (one, other)]
-        for a, b in zip(*parts, strict=True):
-            scale = max(float(np.abs(b).max(initial=0)), 1e-12)
-            worst = max(worst, float(np.abs(a - b).max(initial=0)) / scale)
-    if not worst <= TOLERANCE:
-        raise WeightsError(
-            f"the exported network differs from its source by {worst:.1e} of the largest output, "
-            f"more than {TOLERANCE:.0e}; nothing was kept"
-        )
-    return worst
-
-
-def _check_classes(found: Sequence[Array], expected: Sequence[Array]) -> float:
-    """The share of pixels with another class; WeightsError where that is too large."""
-    worst = max(float((a != b).mean()) for a, b in zip(found, expected, strict=True))
-    if worst > ALIKE:
-        raise WeightsError(
-            f"the exported network gives {worst:.1%} of the pixels another class than its source, "
-            f"more than {ALIKE:.1%}; nothing was kept"
-        )
-    return worst

@@ -8,9 +8,7 @@ import torch
 from torch import nn
 
 from mobilenets.card import card_of, set_card
-from mobilenets.models.geometry import NETWORKS, check
-from mobilenets.runtime.labels import coco_labels, imagenet_labels, voc_labels
-from mobilenets.tasks import TASKS
+from mobilenets.tasks.registry import networks
 from mobilenets.weights import load
 
 
@@ -24,10 +22,12 @@ def open_source(
     knobs = dict(knobs or {})
     if resolution is not None and resolution < 1:
         raise ValueError(f"resolution must be a positive integer, got {resolution}")
-    if str(weights) in NETWORKS:
+    if str(weights) in networks():
         name = str(weights)
-        model: nn.Module = TASKS[NETWORKS[name].task].build(name, _labels(name, knobs), knobs)
-        resolution = resolution or NETWORKS[name].size
+        task, network = networks()[name]
+        labels = task.architecture.default_labels(knobs.pop("classes", None))
+        model: nn.Module = task.network.build(name, labels, knobs)
+        resolution = resolution or network.size
         settle(model, resolution)
     else:
         if knobs:
@@ -40,19 +40,6 @@ def open_source(
         preprocessing = replace(card.preprocessing, size=(resolution, resolution))
         set_card(model, card.replace(preprocessing=preprocessing))
     return model
-
-
-def _labels(name: str, knobs: dict[str, Any]) -> tuple[str, ...]:
-    """Names for as many classes as the knobs say, which lose that one."""
-    default, named = {
-        "classify": (1000, imagenet_labels),
-        "detect": (80, coco_labels),
-        "segment": (21, voc_labels),
-    }[NETWORKS[name].task]
-    classes = knobs.pop("classes", default)
-    check(classes=classes)
-    known = named(classes)
-    return known or tuple(f"class {i}" for i in range(classes))
 
 
 def settle(model: nn.Module, resolution: int) -> None:

@@ -1,1 +1,1 @@
-"""The networks, as plain torch modules built from the papers' tables."""
+"""The networks: the papers' tables, lists of layers and costs without torch; modules with it."""

@@ -9,32 +9,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
 
-
-class Network(NamedTuple):
-    """What a network of the zoo is for, the backbone it stands on, and its paper's input."""
-
-    task: str
-    backbone: str
-    size: int
-    """Pixels of a side."""
-
-
-NETWORKS = {
-    "mobilenet_v1": Network("classify", "mobilenet_v1", 224),
-    "mobilenet_v2": Network("classify", "mobilenet_v2", 224),
-    "ssd_mobilenet_v1": Network("detect", "mobilenet_v1", 320),
-    "ssd_mobilenet_v2": Network("detect", "mobilenet_v2", 320),
-    "ssdlite_mobilenet_v1": Network("detect", "mobilenet_v1", 320),
-    "ssdlite_mobilenet_v2": Network("detect", "mobilenet_v2", 320),
-    "ssd300_vgg16": Network("detect", "vgg16", 300),
-    "ssd512_vgg16": Network("detect", "vgg16", 512),
-    "deeplabv3_mobilenet_v1": Network("segment", "mobilenet_v1", 513),
-    "deeplabv3_mobilenet_v2": Network("segment", "mobilenet_v2", 513),
-    "deeplabv3_resnet101": Network("segment", "resnet101", 513),
-}
-NAMES = tuple(NETWORKS)
-"""Every network that a command accepts by name."""
-
 OutputStride = Literal[8, 16, 32]
 Padding = Literal["same", "symmetric", "keras"]
 Shortcut = Literal["bottleneck", "expansion", "none"]

@@ -17,12 +17,12 @@ Dims = Sequence[int | None]
 
 
 class Backend(Protocol):
-    """The graph's first output for a batch laid out as the file says."""
+    """A graph's outputs for a batch laid out as the file says."""
 
     name: str
 
-    def __call__(self, batch: Array) -> NDArray[Any]:
-        """Outputs for any number of images."""
+    def __call__(self, batch: Array) -> list[NDArray[Any]]:
+        """Every output in the file's order, for any number of images."""
         ...
 
 
@@ -37,11 +37,10 @@ class Engine:
         if None not in dims[1:]:
             self._net(tuple(size or 1 for size in dims[1:]))
 
-    def __call__(self, batch: Array) -> NDArray[Any]:
-        """The first output."""
+    def __call__(self, batch: Array) -> list[NDArray[Any]]:
+        """Every output."""
         outputs = self._net(batch.shape[1:])(batch)
-        first: NDArray[Any] = outputs[0] if isinstance(outputs, tuple) else outputs
-        return first
+        return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
     def _net(self, shape: tuple[int, ...]) -> Net:
         if shape not in self._nets:
@@ -57,11 +56,10 @@ class OnnxRuntime:
     def __init__(self, path: Path, dims: Dims, threads: int | None) -> None:
         self._session = _start(path, threads)
         self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name
         self._size = dims[0]
 
-    def __call__(self, batch: Array) -> NDArray[Any]:
-        """The first output."""
+    def __call__(self, batch: Array) -> list[NDArray[Any]]:
+        """Every output."""
         if self._size is None:
             return self._run(batch)
         missing = -len(batch) % self._size
@@ -69,10 +67,10 @@ class OnnxRuntime:
         full = np.concatenate([batch, filler]) if missing else batch
         starts = range(0, len(full), self._size)
         parts = [self._run(full[i : i + self._size]) for i in starts]
-        return np.concatenate(parts)[: len(batch)]
+        return [np.concatenate(pieces)[: len(batch)] for pieces in zip(*parts, strict=True)]
 
-    def _run(self, batch: Array) -> NDArray[Any]:
-        return np.asarray(self._session.run([self._output], {self._input: batch})[0])
+    def _run(self, batch: Array) -> list[NDArray[Any]]:
+        return [np.asarray(found) for found in self._session.run(None, {self._input: batch})]
 
 
 def _start(path: Path, threads: int | None) -> Any:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from mobilenets.card import INCEPTION, KEY, TORCHVISION, ModelCard
 from mobilenets.errors import InputError, WeightsError
 from mobilenets.runtime.backends import Backend, Engine, OnnxRuntime, one_line
-from mobilenets.runtime.labels import imagenet_labels
 
 Layout = Literal["NCHW", "NHWC"]
 Runtime = Literal["auto", "mobilenets", "onnxruntime"]
@@ -32,26 +32,28 @@ class Session(Protocol):
         """What the model is, and how to feed and read it."""
         ...
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs of preprocessed images (N, 3, height, width), any N, as the card says.
+    def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Outputs of preprocessed images (N, 3, height, width), any N, by their names.
 
-        A classifier's are (N, classes), a detector's (N, boxes, values), a segmentation
-        network's (N, classes, height, width) or (N, height, width).
+        `card.outputs` says what each is and what shape it has.
         """
         ...
 
 
-def open_session(
-    path: str | os.PathLike[str], *, threads: int | None = None, runtime: Runtime = "auto"
-) -> Session:
-    """Open an .onnx file on the CPU; `threads` None: all processors.
+Guess = Callable[[Sequence[tuple[int | None, ...]], bool], ModelCard | None]
+"""(shapes of the outputs, whether the first comes from a softmax) -> the card of such a file."""
 
-    `runtime`: "mobilenets" is this package's engine, "onnxruntime" the other; "auto" takes the
-    engine, and ONNX Runtime (where it is installed) for files with operators the engine lacks.
-    A file that another program wrote has no card: one is made from its shapes. Its channels may
-    come last; preprocessing is then taken to be Google's, else torchvision's, and `card.source`
-    says that this is a guess. WeightsError for a file that is damaged, or that is no image
-    classifier and has no card; InputError where ONNX Runtime is needed and not installed.
+
+def open_file(
+    path: str | os.PathLike[str],
+    guess: Guess,
+    *,
+    threads: int | None = None,
+    runtime: Runtime = "auto",
+) -> Session:
+    """Open an .onnx file as `inference.open_session` says.
+
+    `guess` makes the card of a file that has none; where it gives None, that is a WeightsError.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be positive, got {threads!r}")
@@ -59,7 +61,7 @@ def open_session(
         raise ValueError(f"runtime must be auto, mobilenets or onnxruntime, got {runtime!r}")
     if not Path(path).is_file():
         raise WeightsError(f"{os.fspath(path)}: no such file")
-    return OnnxSession(Path(path), threads, runtime)
+    return OnnxSession(Path(path), guess, threads, runtime)
 
 
 class OnnxSession:
@@ -69,7 +71,7 @@ class OnnxSession:
     asked for another.
     """
 
-    def __init__(self, path: Path, threads: int | None, runtime: Runtime) -> None:
+    def __init__(self, path: Path, guess: Guess, threads: int | None, runtime: Runtime) -> None:
         model = _read_model(path)
         name, dims = _image_input(path, model.graph)
         self._layout: Layout = "NHWC" if dims[1] != 3 and dims[3] == 3 else "NCHW"
@@ -79,58 +81,78 @@ class OnnxSession:
         self._sides = dims[2:] if self._layout == "NCHW" else dims[1:3]
         self._backend, self.note = _open_backend(path, dims, threads, runtime)
         self.runs_on = self._backend.name
-        self.card = self._make_card(path, model)
+        self.card = self._make_card(path, model, guess)
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs of (N, 3, height, width), as the card says; a classifier's (N, classes)."""
+    def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Outputs of (N, 3, height, width) by name, each shaped as the card says."""
         want = ("N", 3, *(side or "any" for side in self._sides))
         sides = zip(batch.shape[2:], self._sides, strict=False)
         if batch.ndim != 4 or batch.shape[1] != 3 or any(w not in (g, None) for g, w in sides):
             raise ValueError(f"batch must have shape {want}, got {batch.shape}")
-        outputs = self._run(batch)
-        shape = (len(batch), -1) if self.card.task == "classify" else outputs.shape
-        return outputs.reshape(shape)
+        return {
+            one.name: _shaped(values, one.shape)
+            for one, values in zip(self.card.outputs, self._run(batch), strict=False)
+        }
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The graph's first output."""
+    def _run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The graph's outputs, in its order; the card may name fewer."""
         if self._layout == "NHWC":
             batch = batch.transpose(0, 2, 3, 1)
-        return self._backend(np.ascontiguousarray(batch, np.float32)).astype(np.float32, copy=False)
+        outputs = self._backend(np.ascontiguousarray(batch, np.float32))
+        return [values.astype(np.float32, copy=False) for values in outputs]
 
-    def _make_card(self, path: Path, model: onnx.ModelProto) -> ModelCard:
+    def _make_card(self, path: Path, model: onnx.ModelProto, guess: Guess) -> ModelCard:
         for entry in model.metadata_props:
             if entry.key == KEY:
-                return ModelCard.from_json(entry.value, path)
+                return self._checked(ModelCard.from_json(entry.value, path), path, model)
         google = self._layout == "NHWC"
         height, width = (side or _DEFAULT_SIDE for side in self._sides)
+        shapes = self._output_shapes(path, model.graph, (height, width))
+        card = guess(shapes, _ends_in_softmax(model.graph))
+        if card is None:
+            raise WeightsError(
+                f"{path}: its output {model.graph.output[0].name} {shapes[0]} is no classifier's, "
+                f"and no {KEY} metadata says what it is"
+            )
         preprocessing = INCEPTION if google else TORCHVISION
-        return ModelCard(
-            architecture="",
-            labels=imagenet_labels(self._count_classes(path, model.graph, (height, width))),
+        return card.replace(
             preprocessing=dataclasses.replace(preprocessing, size=(height, width)),
-            outputs="probabilities" if _ends_in_softmax(model.graph) else "logits",
             source="an ONNX file that does not say how its input is prepared; "
             f"taken as {'[-1, 1], as Google does' if google else 'torchvision does'}",
         )
 
-    def _count_classes(self, path: Path, graph: onnx.GraphProto, size: tuple[int, int]) -> int:
-        """How many numbers there are for an image; WeightsError where they are not one row."""
-        dims = _dims(graph.output[0])
-        if len(dims) != 2 or dims[1] is None:
-            blank = np.zeros((1, 3, *size), np.float32)
-            try:
-                dims = self._run(blank).shape
-            except Exception as error:  # whatever a runtime makes of it
-                raise WeightsError(
-                    f"{path}: does not run on an image ({one_line(error)})"
-                ) from error
-        counts = [count for count in dims[1:] if count is not None and count > 1]
-        if len(counts) > 1:
+    def _checked(self, card: ModelCard, path: Path, model: onnx.ModelProto) -> ModelCard:
+        """The card that travelled in the file; WeightsError where it names outputs not there."""
+        if len(card.outputs) > len(model.graph.output):
             raise WeightsError(
-                f"{path}: its output {graph.output[0].name} {dims} is no classifier's, and no "
-                f"{KEY} metadata says what it is"
+                f"{path}: its {KEY} metadata has {len(card.outputs)} outputs, the graph "
+                f"{len(model.graph.output)}"
             )
-        return counts[0] if counts else 1
+        return card
+
+    def _output_shapes(
+        self, path: Path, graph: onnx.GraphProto, size: tuple[int, int]
+    ) -> list[tuple[int | None, ...]]:
+        """The outputs' shapes; where the file does not say the first's, those of a run."""
+        shapes = [_dims(value) for value in graph.output]
+        if len(shapes[0]) == 2 and shapes[0][1] is not None:
+            return shapes
+        blank = np.zeros((1, 3, *size), np.float32)
+        try:
+            return [values.shape for values in self._run(blank)]
+        except Exception as error:  # whatever a runtime makes of it
+            raise WeightsError(f"{path}: does not run on an image ({one_line(error)})") from error
+
+
+def _shaped(values: NDArray[np.float32], words: str) -> NDArray[np.float32]:
+    """Values with as many axes as the card's words say: files have axes of one place more."""
+    axes = words.count(",") + 1 if words else values.ndim
+    if axes == values.ndim:
+        return values
+    lead = [size for size in values.shape[1:] if size > 1]
+    if len(lead) < axes - 1:
+        lead = [1] * (axes - 1 - len(lead)) + lead
+    return values.reshape(len(values), *lead)
 
 
 def _open_backend(

@@ -1,30 +1,5 @@
-"""The uses of a network, one file each; the rest of the package knows them by `Task` alone."""
+"""The uses of a network: a folder each, and what they share.
 
-from mobilenets.card import ModelCard
-from mobilenets.errors import WeightsError
-from mobilenets.tasks.base import PLAIN, Evaluator, Objective, Task
-from mobilenets.tasks.classify import Classify
-from mobilenets.tasks.detect import Detect
-from mobilenets.tasks.segment import Segment
-
-TASKS: dict[str, Task] = {"classify": Classify(), "detect": Detect(), "segment": Segment()}
-
-
-def task_of(card: ModelCard) -> Task:
-    """The task a model was made for; WeightsError for one that this version does not know."""
-    if card.task not in TASKS:
-        raise WeightsError(f"the model's task must be one of {', '.join(TASKS)}, got {card.task!r}")
-    return TASKS[card.task]
-
-
-__all__ = [
-    "PLAIN",
-    "TASKS",
-    "Classify",
-    "Detect",
-    "Evaluator",
-    "Objective",
-    "Segment",
-    "Task",
-    "task_of",
-]
+`base` has the interfaces, `registry` the list of all. Nothing outside a task's folder imports
+from it: the rest of the package asks the registry.
+"""

@@ -1,128 +1,51 @@
-"""What a use of a network has to know: the one interface behind training and everything after.
+"""The parts of a use of a network, each a protocol.
 
-Nothing here or in a task's file imports torch at the top, so that a device without torch can
-evaluate and predict; the methods that need it import it themselves.
+A use is a package, its room. Each part is a module of it, named as the properties of `Task`, that
+has what the protocol of the same name says. A use has the parts that it can do something with: one
+that nobody trains has no `learn`, one without pictures no `show`. Of the parts, `network`, `learn`
+and `teach` may import torch; the others run where there is none.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.card import ModelCard
-from mobilenets.data.augmentation import Augmentation, check_number
 from mobilenets.data.dataset import Dataset
+from mobilenets.tasks.values import Addition, Arrays, Defaults, Demo, Metric, Size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
-
-Size = tuple[int, int]
-"""(width, height) of an image in pixels, as Pillow has it."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a recipe says of the loss; each task uses what concerns it."""
-
-    label_smoothing: float = 0.0
-    box_weight: float = 1.0
-    """Of the boxes' smooth L1 against the classes' loss, for detectors."""
-    negatives: float = 3.0
-    """Hard negatives for each matched anchor (SSD, section 2.2)."""
-    negative_nms: float = 0.0
-    """Overlap from which negatives count once, as the authors do with 0.99; 0 for never."""
-    focal_gamma: float = 0.0
-    """Above 0: focal loss (arXiv 1708.02002) over all anchors instead of hard negatives."""
-    focal_alpha: float = 0.25
-    class_weights: tuple[float, ...] | Literal["none", "balanced", "root"] = "none"
-    """Of each class's pixels in the loss: numbers, `none` for all the same, `balanced` for the
-    median class's share of the training pixels over the class's own (as arXiv 1411.4734, section
-    6.3.2), `root` for the square root of that."""
-
-    def __post_init__(self) -> None:
-        weights = self.class_weights
-        if isinstance(weights, list):
-            object.__setattr__(self, "class_weights", tuple(weights))
-        elif weights not in ("none", "balanced", "root") and not isinstance(weights, tuple):
-            raise ValueError(
-                f"class_weights must be none, balanced, root or numbers, got {weights!r}"
-            )
-        for weight in () if isinstance(weights, str) else weights:
-            check_number("class_weights", weight)
-        for name, most in (
-            ("label_smoothing", 1),
-            ("negative_nms", 1),
-            ("focal_alpha", 1),
-            ("box_weight", math.inf),
-            ("negatives", math.inf),
-            ("focal_gamma", math.inf),
-        ):
-            check_number(name, getattr(self, name), most=most)
+    from mobilenets.models.network import Network
+    from mobilenets.tasks.forms import Form
+    from mobilenets.tasks.recipe import Recipe
+    from mobilenets.tasks.report import Report
+    from mobilenets.weights.containers.foreign import Foreign
+    from mobilenets.weights.containers.heads import TransformersHead
+    from mobilenets.weights.containers.stored import Infer
+    from mobilenets.weights.containers.tflite.file import TfliteFile
+    from mobilenets.weights.containers.tflite.graph import TfliteGraph
 
 
-PLAIN = Objective()
-"""Every setting as it is unless a recipe says otherwise."""
+class Architecture(Protocol):
+    """The networks of a use, described without torch."""
+
+    NETWORKS: Mapping[str, Network]
+    """By name, in the order in which they are listed."""
+
+    def default_labels(self, classes: int | None) -> tuple[str, ...]:
+        """Names of the outputs of a network without data, for as many classes as were asked."""
+        ...
 
 
-class Evaluator(Protocol):
-    """Collects a model's outputs over a data set and says how good they are."""
-
-    notes: list[str]
-    """What a person should know of how the data's classes became the model's."""
-
-    def update(
-        self, outputs: NDArray[np.float32], targets: Sequence[Any], sizes: Sequence[Size]
-    ) -> None:
-        """Count a batch: outputs (N, ...), the data set's targets, and the images' sizes."""
-
-    def merge(self, other: Any) -> None:
-        """Add what an evaluator of the same kind has counted in another process."""
-
-    def results(self) -> Iterator[tuple[str, float]]:
-        """Pairs (name, value), the task's `metric` among them; shares are 0..1.
-
-        `loss` too where the outputs are those that a network is trained on.
-        """
-
-    def by_class(self) -> dict[str, dict[str, float]]:
-        """The figures of each class of the data that has any."""
-
-    def figure(self) -> Figure:
-        """A picture of where the model is right and wrong."""
-
-
-class Task(Protocol):
-    """A use: which data, which head, which loss, how outputs are read, measured and drawn."""
-
-    name: str
-    """As it stands in a model's card."""
-    metric: str
-    """The result that picks the best epoch; larger is better."""
-    picture: str
-    """What the evaluator's figure shows, in a word; the name of its file."""
-    resolution: int
-    """Pixels of the input's sides where neither weights nor data have their own."""
-    top: int
-    """How many things are reported in an image unless someone says otherwise."""
-    threshold: float
-    """The score from which they are."""
-    smallest_batch: int
-    """Images that are normalised together at least, where norms learn."""
-    batch: int
-    """Images that are run at once unless someone says otherwise."""
-    scratch: str
-    """The recipe without weights to start from."""
-    finetune: str
-    """The recipe with them."""
+class Data(Protocol):
+    """Where images and what is known of them come from."""
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
         """A data set from disk or by name; DataError where it is not one.
@@ -130,9 +53,15 @@ class Task(Protocol):
         `split` is train, val, test or all; `eval` is val where the data says which that is, else
         test, else all.
         """
+        ...
+
+
+class Building(Protocol):
+    """Networks as torch modules. A module may also have `vary`, see `variant`."""
 
     def build(self, name: str, labels: Sequence[str], arguments: dict[str, Any]) -> nn.Module:
         """A network with random weights and a head for `labels`, its card set."""
+        ...
 
     def adapt(
         self, name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
@@ -141,60 +70,253 @@ class Task(Protocol):
 
         And what is new in it, in words; empty where nothing is.
         """
+        ...
+
+    def deploy(self, model: nn.Module) -> nn.Module:
+        """The network as it predicts, its norms folded, its decoding inside, its card set.
+
+        It returns a tensor, or one for each of the card's outputs in their order.
+        """
+        ...
+
+
+class Recipes(Protocol):
+    """How a network is trained, as data; the settings of its loss and augmentation beside it."""
+
+    RECIPES: Mapping[str, Callable[[], Recipe]]
+    SCRATCH: str
+    """The recipe without weights to start from."""
+    FINETUNE: str
+    """The recipe with them."""
+
+
+class Learning(Protocol):
+    """How a network learns: transforms and the loss."""
+
+    SMALLEST_BATCH: int
+    """Images that are normalised together at least, where norms learn."""
 
     def input_size(self, dataset: Dataset, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the input to train on this data, where nobody asked for one.
 
         `size` is the network's own.
         """
+        ...
 
-    def settle(self, objective: Objective, dataset: Dataset) -> Objective:
-        """What the training data decides of the loss."""
-
-    def deploy(self, model: nn.Module) -> nn.Module:
-        """The network as it predicts, its norms folded, its decoding inside, its card set."""
+    def settle(self, objective: Any, dataset: Dataset) -> Any:
+        """The settings of the loss, with what the training data decides of them."""
+        ...
 
     def transform(
-        self, card: ModelCard, augmentation: Augmentation
+        self, card: ModelCard, augmentation: Any
     ) -> Callable[[Image.Image, Any], tuple[Tensor, Tensor]]:
         """(image, target) -> tensors for training, drawing from torch's random numbers.
 
         It must be possible to pickle it, for processes that read.
         """
+        ...
 
-    def mixer(self, augmentation: Augmentation, classes: int) -> Callable[..., Any] | None:
+    def mixer(self, augmentation: Any, classes: int) -> Callable[..., Any] | None:
         """Mixes whole batches of (images, targets), or None."""
+        ...
 
-    def criterion(self, card: ModelCard, objective: Objective) -> Callable[[Any, Tensor], Tensor]:
+    def criterion(self, card: ModelCard, objective: Any) -> Callable[[Any, Tensor], Tensor]:
         """(outputs, targets) -> the mean loss over a batch."""
+        ...
 
     def weight(self, targets: Tensor) -> Tensor:
         """What a batch's mean loss is a mean over: parts of a batch count in proportion to it."""
+        ...
 
-    def evaluator(
-        self, card: ModelCard, dataset: Dataset, objective: Objective = PLAIN
-    ) -> Evaluator:
-        """A fresh evaluator; DataError where the data's classes are not the model's."""
+
+class Teaching(Protocol):
+    """How a network learns from another one's outputs."""
+
+    def check_teacher(
+        self, name: str, card: ModelCard | None, outputs: int, student: ModelCard
+    ) -> None:
+        """Raise ValueError where the network called `name` cannot teach the student.
+
+        `card` is its own, None for a network of another library; `outputs` how many it has.
+        """
+        ...
+
+    def distillation_loss(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        """The mean loss of the student's outputs against the teacher's."""
+        ...
+
+
+class Reading(Protocol):
+    """From a network's outputs to answers."""
 
     def decode(
-        self,
-        outputs: NDArray[np.float32],
-        card: ModelCard,
-        sizes: Sequence[Size],
-        *,
-        top: int,
-        threshold: float,
+        self, outputs: Arrays, card: ModelCard, sizes: Sequence[Size], *, top: int, threshold: float
     ) -> list[Any]:
-        """What is seen in each image of a batch: at most `top` things, from a score on."""
+        """The answer for each image of a batch: at most `top` things, from a score on."""
+        ...
+
+
+class Evaluator(Protocol):
+    """Collects a model's outputs over a data set and says how good they are."""
+
+    notes: list[str]
+    """What a person should know of how the data's classes became the model's."""
+
+    def update(self, outputs: Arrays, targets: Sequence[Any], sizes: Sequence[Size]) -> None:
+        """Count a batch: outputs by name, the data set's targets, and the images' sizes."""
+        ...
+
+    def merge(self, other: Any) -> None:
+        """Add what an evaluator of the same kind has counted in another process."""
+        ...
+
+    def results(self) -> Iterator[tuple[str, float]]:
+        """Pairs (name, value), the task's metric among them; shares are 0..1.
+
+        `loss` too where the outputs are those that a network is trained on, and the loss can be
+        had without augmentation.
+        """
+        ...
+
+    def by_class(self) -> dict[str, dict[str, float]]:
+        """The figures of each class of the data that has any; {} where there are no classes."""
+        ...
+
+    def figure(self) -> Figure:
+        """A picture of where the model is right and wrong."""
+        ...
+
+
+class Measuring(Protocol):
+    """How good a network is."""
+
+    METRIC: Metric
+    """The result that picks the best epoch."""
+    PICTURE: str
+    """What the evaluator's figure shows, in a word; the name of its file."""
+
+    def evaluator(self, card: ModelCard, dataset: Dataset, objective: Any = None) -> Evaluator:
+        """A fresh evaluator; DataError where the data's classes are not the model's.
+
+        `objective` are the settings of the loss; None for the task's own.
+        """
+        ...
+
+
+class Showing(Protocol):
+    """Answers for people and for programs."""
 
     def describe(self, decoded: Any) -> list[tuple[str, float]]:
         """Rows (label, score) for a table."""
+        ...
 
     def to_json(self, decoded: Any) -> Any:
         """What is seen in one image, as JSON values."""
+        ...
 
     def draw(self, image: Image.Image, decoded: Any) -> Image.Image:
         """The image with what is seen in it drawn on it."""
+        ...
 
     def mask(self, decoded: Any) -> Image.Image | None:
         """What is seen in each pixel, for programs to read; None where JSON has all."""
+        ...
+
+
+class Outputs(Protocol):
+    """The forms that a deployed file of a network can have."""
+
+    OPTIONS: Mapping[str, str]
+    """Switches of an export, each with the words for whom it is: `nms` is `for detectors`."""
+
+    form: Callable[..., Form]
+    """(model, card, **options) -> what is exported: a network, its twin to compare with, a card.
+
+    `model` is the network as it was loaded, `options` the switches that were asked for.
+    """
+
+    def guess(self, shapes: Sequence[tuple[int | None, ...]], softmax: bool) -> ModelCard | None:
+        """The card of a file that says nothing of itself, by what comes out; None if not ours.
+
+        `shapes` are those of the outputs, the batch first, None for what is open; `softmax` says
+        whether the first comes from one.
+        """
+        ...
+
+
+class Checking(Protocol):
+    """`data check`: what data of this use holds, and what is wrong with it."""
+
+    THINGS: str
+    """What the labels are, in a word: `boxes`."""
+    EXPECTED: str
+    """What the data can look like, in words."""
+
+    def claims(self, path: str) -> bool:
+        """Whether there is such data."""
+        ...
+
+    look: Callable[..., Report]
+    """(path, split, progress, **options) -> what every part on disk holds.
+
+    With `split`, what training would open as that. `progress` is a `report.Progress`.
+    """
+
+
+class Commands(Protocol):
+    """What a task adds to commands, and what it does unless someone says otherwise."""
+
+    DEFAULTS: Defaults
+    ADDITIONS: Mapping[str, Addition]
+    """By the command's name, such as `predict` or `data check`."""
+
+
+class Weights(Protocol):
+    """How other people's weights of these networks are recognised.
+
+    Where it is a package it may have a module `tflite` (`TfliteReading`) and one `transformers`
+    (`TransformersNames`). Uses that are listed later are asked first.
+    """
+
+    def recognise(
+        self, shapes: Mapping[str, tuple[int, ...]], backbone: str, arguments: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]] | None:
+        """A network's name and arguments from the shapes of its tensors, by our names.
+
+        `backbone` and `arguments` are what its body was recognised as. None for a head that is
+        none of these; WeightsError for one that is, but with something that we have not.
+        """
+        ...
+
+
+class TfliteReading(Protocol):
+    """The module `weights.tflite`: how these networks are found in a TFLite file's graph."""
+
+    def matches(self, graph: TfliteGraph) -> bool:
+        """Whether the graph is one of this use; then `read` has the word on it."""
+        ...
+
+    def read(self, file: TfliteFile, infer: Infer) -> Foreign:
+        """The network; `infer` gives its name and arguments from tensors in our names.
+
+        WeightsError for another network, ValueError for damaged weights, without the path.
+        """
+        ...
+
+
+class TransformersNames(Protocol):
+    """The module `weights.transformers`: what Hugging Face calls the layers behind a body."""
+
+    def head(self, names: Collection[str]) -> TransformersHead | None:
+        """The head of a network with tensors of these names; None where it is no use's of ours."""
+        ...
+
+
+class Demonstration(Protocol):
+    """A use's part of `mobilenets demo`."""
+
+    DEMO: Demo
+
+    def labels(self, decoded: Any, target: Any, classes: Sequence[str]) -> tuple[list[str], ...]:
+        """(there, seen): the labels of what is in a picture, and of what was seen, sorted."""
+        ...

@@ -1,15 +1,15 @@
-"""A network of one task on the backbone of another's."""
+"""Networks of any use: with random weights, or on the backbone of another's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mobilenets.card import card_of, set_card
+from mobilenets.card import ModelCard, Preprocessing, ResizeRule, card_of, set_card
 from mobilenets.errors import WeightsError
-from mobilenets.models.zoo import arguments_of, backbone_arguments
-from mobilenets.tasks.base import Task
+from mobilenets.models.bodies import knobs_of
+from mobilenets.models.network import Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,22 +17,40 @@ if TYPE_CHECKING:
 LAST = "backbone.last."
 
 
-def on_backbone(
-    task: Task, name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
+def random_network(
+    network: Network, task: str, labels: Sequence[str], arguments: dict[str, Any], rule: ResizeRule
 ) -> nn.Module:
-    """The network called `name`, all new but its backbone, which has the weights of `loaded`.
+    """`network` with random weights and a head for `labels`, its card set.
+
+    Images are brought to its paper's size by `rule`.
+    """
+    arguments = {**arguments, "classes": len(labels)}
+    model = network.build(**arguments)
+    preprocessing = Preprocessing((network.size, network.size), rule)
+    set_card(model, ModelCard(network.name, arguments, task, tuple(labels), preprocessing))
+    return model
+
+
+def on_backbone(
+    network: Network,
+    build: Callable[[str, Sequence[str], dict[str, Any]], nn.Module],
+    loaded: nn.Module,
+    labels: Sequence[str],
+    arguments: dict[str, Any],
+) -> nn.Module:
+    """`network`, by its use's `build`: all new but its backbone, with the weights of `loaded`.
 
     What both constructors know (width, padding, norms) is as in `loaded`, and so is how an image
     is prepared, but for its size and shape. WeightsError where the backbone does not fit.
     """
-    theirs = card_of(loaded)
-    allowed = arguments_of(name)
-    for key, default in backbone_arguments(theirs.architecture).items():
+    theirs, name, allowed = card_of(loaded), network.name, network.knobs
+    body = getattr(getattr(loaded, "backbone", None), "name", "")
+    for key, default in knobs_of(body).items():
         value = theirs.arguments.get(key, default)
         if key not in allowed and _plain(value) != _plain(default):
             raise WeightsError(f"{name} has no backbone with {key}={value!r}, as the weights have")
     shared = {k: v for k, v in theirs.arguments.items() if k in allowed and k != "classes"}
-    model = task.build(name, labels, {**shared, **arguments})
+    model = build(name, labels, {**shared, **arguments})
     own = card_of(model)
     state = {k: v for k, v in loaded.state_dict().items() if k.startswith("backbone.")}
     wanted = {k: v for k, v in model.state_dict().items() if k.startswith("backbone.")}

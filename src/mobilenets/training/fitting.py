@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mobilenets.training.settings import Recipe
+from mobilenets.tasks.recipe import Recipe
 
 MICRO_BATCH, MICRO_SIDE = 64, 224
 MANY = 12

@@ -11,7 +11,7 @@ from timm.scheduler.step_lr import StepLRScheduler
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from mobilenets.training.settings import Recipe
+from mobilenets.tasks.recipe import Recipe
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 

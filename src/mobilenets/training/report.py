@@ -21,8 +21,9 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
 from mobilenets.files import replace_file
-from mobilenets.tasks import Evaluator, Task
-from mobilenets.tasks.figures import curves_figure
+from mobilenets.tasks.base import Evaluator
+from mobilenets.tasks.task import Task
+from mobilenets.training.curves import curves_figure
 
 Row = dict[str, float]
 
@@ -105,10 +106,10 @@ class Reporter:
         """An epoch is done: the last row of `history` is its."""
         self.progress.update(self.check, visible=False)
         row = history[-1]
-        self.say(
-            f"epoch {int(row['epoch'])}: loss {row['loss']:.4f}, "
-            f"val loss {row['val_loss']:.4f}, val {metric} {row[metric]:.4f}"
-        )
+        losses = [f"loss {row['loss']:.4f}"]
+        if "val_loss" in row:
+            losses.append(f"val loss {row['val_loss']:.4f}")
+        self.say(f"epoch {int(row['epoch'])}: {', '.join(losses)}, val {metric} {row[metric]:.4f}")
         if self.board is None:
             return
         for name, value in row.items():
@@ -126,7 +127,7 @@ class Reporter:
         if not self.shown:
             return
         for name, figure in (
-            ("curves.png", curves_figure(history, task.metric)),
-            (f"{task.picture}.png", evaluator.figure()),
+            ("curves.png", curves_figure(history, task.measure.METRIC)),
+            (f"{task.measure.PICTURE}.png", evaluator.figure()),
         ):
             replace_file(self.folder / name, partial(figure.savefig, format="png", dpi=110))

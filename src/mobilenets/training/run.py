@@ -15,18 +15,18 @@ from torch import nn
 from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.errors import TrainingError
 from mobilenets.evaluation import spread
-from mobilenets.models.geometry import NETWORKS, unknown_name
-from mobilenets.models.layers import initialise_he
-from mobilenets.models.zoo import BACKBONES, arguments_of, backbone_arguments
-from mobilenets.tasks import TASKS, Task
-from mobilenets.training.distill import load_teacher
+from mobilenets.models.geometry import unknown_name
+from mobilenets.models.modules.layers import initialise_he
+from mobilenets.tasks.recipe import Initialization
+from mobilenets.tasks.registry import network_of, task_for, with_part
+from mobilenets.tasks.task import Task
 from mobilenets.training.fitting import MICRO_SIDE, fit, settle_norm, split
 from mobilenets.training.loop import Result, Trainer
 from mobilenets.training.norms import folded_norms, unfold
-from mobilenets.training.recipes import RECIPES, recipe
+from mobilenets.training.recipes import recipe
 from mobilenets.training.samples import Samples
-from mobilenets.training.settings import Initialization
 from mobilenets.training.state import NAME
+from mobilenets.training.teacher import load_teacher
 from mobilenets.weights import load
 
 SMALLEST_SIDE = 16
@@ -71,21 +71,19 @@ def train(
     newest of that name) goes on. `say` gets lines for a person. Raises ValueError for arguments,
     DataError, WeightsError and TrainingError for the rest; Ctrl-C ends in InterruptedRunError.
     """
-    if plan.model not in NETWORKS:
-        raise ValueError(unknown_name(plan.model, NETWORKS))
-    if NETWORKS[plan.model].backbone not in BACKBONES:
+    task = task_for(plan.model)
+    if not network_of(plan.model).trainable:
         raise ValueError(f"{plan.model} is here to be compared with; train a MobileNet's")
-    task = TASKS[NETWORKS[plan.model].task]
-    if plan.teacher and task.name != "classify":
-        raise ValueError(f"teacher is for classification, {plan.model} is to {task.name}")
+    if plan.teacher and not task.has("teach"):
+        able = " or ".join(one.name for one in with_part("teach"))
+        raise ValueError(f"teacher is to {able}, {plan.model} is to {task.name}")
     changes = dict(changes or {})
-    made = recipe(recipe_name or (task.finetune if plan.weights else task.scratch), **changes)
-    if made.task != task.name:
-        known = [name for name, make in RECIPES.items() if make().task == task.name]
-        raise ValueError(
-            f"recipe must be one of {', '.join(known)} to {task.name}, got {made.name!r}"
-        )
-    train_set, val_set = (task.open_data(data, split) for split in ("train", "val"))
+    name = recipe_name or (task.recipes.FINETUNE if plan.weights else task.recipes.SCRATCH)
+    made = recipe(name, **changes)
+    if name not in task.recipes.RECIPES:
+        known = ", ".join(task.recipes.RECIPES)
+        raise ValueError(f"recipe must be one of {known} to {task.name}, got {name!r}")
+    train_set, val_set = (task.data.open_data(data, split) for split in ("train", "val"))
     if int(os.environ.get("RANK", "0")):  # one process speaks for all
         say = quiet
     for note in dict.fromkeys([*train_set.notes, *val_set.notes]):
@@ -100,7 +98,7 @@ def train(
     card = card_of(model)
     alone = "WORLD_SIZE" not in os.environ
     if plan.resolution is None:
-        size = task.input_size(train_set, card.preprocessing.size)
+        size = task.learn.input_size(train_set, card.preprocessing.size)
         card = card.replace(preprocessing=replace(card.preprocessing, size=size))
         set_card(model, card)
     if "accumulate" not in changes and alone and not torch.cuda.is_available():
@@ -108,22 +106,23 @@ def train(
     made, why = settle_norm(made, len(train_set), scratch=plan.weights is None)
     if why:
         say(why)
-    made = replace(made, objective=task.settle(made.objective, train_set))
-    teacher = load_teacher(plan.teacher, card) if plan.teacher else None
+    made = replace(made, objective=task.learn.settle(made.objective, train_set))
+    teacher = load_teacher(plan.teacher, task, card) if plan.teacher else None
     folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
     if folded_norms(model) and not resume:
         say("batch normalisation was folded into these weights: its statistics are measured anew")
         measure_norms(
             model,
-            Samples(train_set, task.transform(card, made.augmentation), made.seed),
+            Samples(train_set, task.learn.transform(card, made.augmentation), made.seed),
             math.prod(card.preprocessing.size),
         )
     trainer = Trainer(
         model, task, (train_set, val_set), made, folder, teacher=teacher, workers=workers
     )
+    classes = f" in {len(card.labels)} classes" if card.labels else ""
     say(
-        f"{made.name}: {made.epochs} epochs of {len(train_set)} images in {len(card.labels)} "
-        f"classes at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
+        f"{made.name}: {made.epochs} epochs of {len(train_set)} images{classes} "
+        f"at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
         f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
     )
     result = trainer.run(resume=resume)
@@ -155,17 +154,16 @@ def pixels_of(card: ModelCard) -> str:
 
 
 def quiet(line: str) -> None:
-    """Say nothing."""
+    """Say nothing: where another process speaks for all."""
 
 
 def check_knobs(plan: Plan, card: ModelCard, labels: tuple[str, ...]) -> None:
     """Raise ValueError for a knob that is none, or not as the weights have it."""
-    defaults = arguments_of(plan.model)
-    kept = set(backbone_arguments(plan.model))
-    if NETWORKS[plan.model].task == "segment":  # the same weights serve any
-        kept -= {"output_stride"}
-    if card.architecture == plan.model:  # what the weights of its head depend on
-        kept |= {"head_kernel", "aspp"} | ({"scores"} if card.labels == labels else set())
+    network = network_of(plan.model)
+    defaults = network.knobs
+    kept = set(network.body_knobs) - network.free
+    if card.architecture == plan.model:
+        kept |= network.of_head | (network.of_classes if card.labels == labels else set())
     for name, value in plan.knobs.items():
         if name not in defaults:
             raise ValueError(unknown_name(name, defaults, "argument"))
@@ -192,21 +190,21 @@ def start(
             f"resolution must be {SMALLEST_SIDE} pixels at least to train, got {plan.resolution}"
         )
     classes = plan.knobs.get("classes", len(labels))
-    if classes != len(labels):
+    if classes != len(labels) and labels:
         raise ValueError(f"classes must be the data's, {len(labels)}, got {classes!r}")
     knobs = {**defaults, **plan.knobs}
     size = (plan.resolution, plan.resolution) if plan.resolution is not None else None
     model: nn.Module
     if plan.weights is None:
-        model = task.build(plan.model, labels, knobs)
+        model = task.network.build(plan.model, labels, knobs)
         if initialization == "he":
             initialise_he(model)
-        size = size or (task.resolution, task.resolution)
+        size = size or (network_of(plan.model).size,) * 2
     else:
-        backbone = NETWORKS[plan.model].backbone
+        backbone = network_of(plan.model).backbone
         loaded = load(plan.weights, backbone=backbone, width=plan.knobs.get("width"))
         check_knobs(plan, card_of(loaded), labels)
-        model, new = task.adapt(plan.model, loaded, labels, knobs)
+        model, new = task.network.adapt(plan.model, loaded, labels, knobs)
         if new:
             say(f"{new}; the rest as in {plan.weights}")
     if size is not None:

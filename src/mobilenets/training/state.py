@@ -14,7 +14,7 @@ from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
 from mobilenets.errors import TrainingError
 from mobilenets.files import replace_file
-from mobilenets.training.settings import Recipe
+from mobilenets.tasks.recipe import Recipe
 
 NAME = "state.pt"
 
@@ -27,7 +27,7 @@ def fingerprint(
     `data` are the training and the validation images.
     """
     settings = asdict(recipe)
-    settings |= settings.pop("augmentation") | settings.pop("objective")
+    settings |= (settings.pop("augmentation") or {}) | (settings.pop("objective") or {})
     settings = {key: json.dumps(value) for key, value in settings.items()}
     settings["recipe"] = settings.pop("name")
     return {

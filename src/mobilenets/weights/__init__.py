@@ -8,30 +8,21 @@ import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from mobilenets.card import ModelCard
+from mobilenets.card import ModelCard, set_card
 from mobilenets.errors import WeightsError
-from mobilenets.models.geometry import NAMES, NETWORKS
-from mobilenets.weights import huggingface, own, ports, timm, torchvision
+from mobilenets.tasks.registry import build, network_of, networks, task_for
+from mobilenets.weights.containers.arrays import Arrays, describe, plain, strip_prefix
+from mobilenets.weights.containers.foreign import Foreign
+from mobilenets.weights.containers.pickle import is_pickle, read_pickle
+from mobilenets.weights.containers.safetensors import is_safetensors, read_safetensors
 from mobilenets.weights.fetch import fetch
 from mobilenets.weights.published import PUBLISHED, Published
-from mobilenets.weights.source import Foreign
-from mobilenets.weights.tensors import (
-    Arrays,
-    describe,
-    is_pickle,
-    is_safetensors,
-    plain,
-    read_pickle,
-    read_safetensors,
-    strip_prefix,
-)
+from mobilenets.weights.sources import huggingface, own, ports, timm, torchvision
 
 if TYPE_CHECKING:
-    from mobilenets.models.classifier import Classifier
-    from mobilenets.models.deeplab import DeepLab
-    from mobilenets.models.ssd import SSD
+    from torch import nn
 
 __all__ = ["identify", "load", "read"]
 
@@ -57,7 +48,7 @@ def load(
     architecture: str | None = None,
     backbone: str | None = None,
     width: float | None = None,
-) -> "Classifier | SSD | DeepLab":
+) -> "nn.Module":
     """The network in WEIGHTS, in eval mode, with its `card`.
 
     What the caller expects: `architecture`, the network's name; `backbone`, such as
@@ -67,22 +58,20 @@ def load(
     """
     import torch
 
-    from mobilenets.models.zoo import build
-
     path, published = _locate(weights)
     foreign = read(path)
     card = _card(foreign.card, published)
     _expect(path, card, architecture, width, backbone)
     try:
         with torch.device("meta"):  # shapes alone: random weights would be drawn for nothing
-            model = cast("Classifier | SSD | DeepLab", build(card.architecture, **card.arguments))
+            model = build(card.architecture, **card.arguments)
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{path}: its header asks for another network ({error})") from error
     counters = {name for name in model.state_dict() if name.endswith("num_batches_tracked")}
     state = {name: torch.from_numpy(array) for name, array in foreign.tensors.items()}
     state |= {name: torch.zeros((), dtype=torch.long) for name in counters}
     model.load_state_dict(state, strict=True, assign=True)
-    model.card = card
+    set_card(model, card)
     return model.eval()
 
 
@@ -94,7 +83,8 @@ def identify(weights: str | Path) -> ModelCard:
 
 def read(path: Path) -> Foreign:
     """Card and weights of a file, in our names; WeightsError for what is not recognised."""
-    return _reader(path)(path)
+    found = _reader(path)(path)
+    return Foreign(_with_task(found.card), found.tensors)
 
 
 def _identify_file(path: Path) -> ModelCard:
@@ -102,7 +92,12 @@ def _identify_file(path: Path) -> ModelCard:
         return read(path).card
     if own.matches(path):
         return own.read_card(path)
-    return _convert(path, read_safetensors(path, values=False)).card
+    return _with_task(_convert(path, read_safetensors(path, values=False)).card)
+
+
+def _with_task(card: ModelCard) -> ModelCard:
+    """The card with the use of its network, which readers of other people's files leave open."""
+    return card if card.task else card.replace(task=task_for(card.architecture).name)
 
 
 def _reader(path: Path) -> Callable[[Path], Foreign]:
@@ -115,9 +110,12 @@ def _reader(path: Path) -> Callable[[Path], Foreign]:
         return own.read if own.matches(path) else _read_safetensors
     if is_pickle(path):
         return _read_pickle
-    from mobilenets.weights import keras, tfjs, tflite
+    from mobilenets.weights.containers.hdf5 import is_hdf5
+    from mobilenets.weights.containers.tfjs import is_tfjs
+    from mobilenets.weights.containers.tflite.file import is_tflite
+    from mobilenets.weights.sources import keras, tflite
 
-    others = (keras.matches, keras.read), (tflite.matches, tflite.read), (tfjs.matches, tfjs.read)
+    others = (is_hdf5, keras.read), (is_tflite, tflite.read), (is_tfjs, keras.read_tfjs)
     for matches, reader in others:
         if matches(path):
             return reader
@@ -168,7 +166,7 @@ def _locate(weights: str | Path) -> tuple[Path, Published | None]:
         return fetch(PUBLISHED[name], check=_claim(PUBLISHED[name])), PUBLISHED[name]
     if path.name != name or path.suffix in SUFFIXES:
         raise FileNotFoundError(f"{path}: no such file")
-    if name in NAMES:
+    if name in networks():
         own = [one.name for one in PUBLISHED.values() if one.architecture == name]
         such = f"; its published ones have names such as {own[0]}" if own else ""
         raise ValueError(
@@ -197,7 +195,7 @@ def _expect(
 ) -> None:
     found = card.architecture, card.arguments.get("width", 1.0)
     expected = architecture or found[0], found[1] if width is None else width
-    if backbone is not None and NETWORKS[card.architecture].backbone != backbone:
+    if backbone is not None and network_of(card.architecture).backbone != backbone:
         raise WeightsError(
             f"{path}: expected a network on {backbone}, but the file is a {card.architecture}"
         )

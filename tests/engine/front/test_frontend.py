@@ -15,7 +15,7 @@ from mobilenets.engine.ir.graph import Activation, Conv, Pool, Slice
 from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
 from mobilenets.export import export_onnx
-from mobilenets.models.zoo import build
+from mobilenets.tasks.registry import build
 from tests.engine.graphs import (
     array,
     check,

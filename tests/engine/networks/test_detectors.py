@@ -13,20 +13,20 @@ from mobilenets.engine.plan.schedule import BlockShape, Schedule, choose
 from mobilenets.engine.steps.elementwise import CopyStep
 from mobilenets.engine.targets.host import host
 from mobilenets.export import export_onnx
-from mobilenets.export.detector import without_background
 from mobilenets.export.source import settle
-from mobilenets.models import vgg
-from mobilenets.models.layers import fold_norms
-from mobilenets.models.ssd import Decoded
-from mobilenets.models.ssd_geometry import anchors_of, vgg_layers
-from mobilenets.models.zoo import build
-from mobilenets.runtime.detect import decode
+from mobilenets.inference import open_session
+from mobilenets.models.modules.layers import fold_norms
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
-from mobilenets.runtime.session import open_session
+from mobilenets.tasks.detect.architecture import vgg
+from mobilenets.tasks.detect.architecture.geometry import anchors_of, vgg_layers
+from mobilenets.tasks.detect.architecture.ssd import Decoded, without_background
+from mobilenets.tasks.detect.read import decode
+from mobilenets.tasks.registry import build
 from mobilenets.weights import load
 from tests.engine.graphs import array, check, exported, ints, kinds, model, node
 from tests.engine.nets import agrees, mobilenet, net_of, same
+from tests.outputs import only
 
 CASES = [
     ("ssd_mobilenet_v1", (97, 65), {}),
@@ -288,10 +288,12 @@ def test_the_same_objects_in_photographs_as_on_onnx_runtime(assets, tmp_path, mo
     pictures = [read_image(file) for file in files]
     card = sessions[0].card
     x = np.stack([preprocess(picture, card.preprocessing) for picture in pictures])
-    found, expected = (session(x) for session in sessions)
+    found, expected = (only(session(x)) for session in sessions)
     same(found, expected)
     sizes = [picture.size for picture in pictures]
-    ours, theirs = (decode(boxes, card, sizes, threshold=0.4) for boxes in (found, expected))
+    ours, theirs = (
+        decode({"boxes": boxes}, card, sizes, top=100, threshold=0.4) for boxes in (found, expected)
+    )
     assert sum(map(len, ours)) > 10
     for some, others in zip(ours, theirs, strict=True):
         assert [one.label for one in some] == [one.label for one in others]

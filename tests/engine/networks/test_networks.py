@@ -17,8 +17,8 @@ from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.targets.host import host
 from mobilenets.export import export_onnx
 from mobilenets.export.source import settle
+from mobilenets.inference import open_session
 from mobilenets.runtime.preprocess import preprocess
-from mobilenets.runtime.session import open_session
 from mobilenets.weights import load
 from mobilenets.weights.published import PUBLISHED
 from tests.engine.front.test_frontend import nhwc_network
@@ -32,6 +32,7 @@ from tests.engine.graphs import (
     random_model,
 )
 from tests.engine.nets import agrees, mobilenet, net_of, same
+from tests.outputs import only
 
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
 STREAMS = (-1, 0, Schedule().stream)
@@ -301,7 +302,7 @@ def test_the_same_class_for_every_image_as_on_onnx_runtime(assets, tmp_path, mon
     for start in range(0, len(sample), 50):
         indices = range(start, min(start + 50, len(sample)), 5)
         x = np.stack([preprocess(sample.image(i), ours.card.preprocessing) for i in indices])
-        found, expected = ours(x), theirs(x)
+        found, expected = only(ours(x)), only(theirs(x))
         same(found, expected)
         np.testing.assert_array_equal(found.argmax(1), expected.argmax(1))
         classes = found.argmax(1) - (found.shape[1] - len(sample.classes))

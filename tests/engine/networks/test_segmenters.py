@@ -19,9 +19,9 @@ from mobilenets.engine.steps.resize import PlanesStep
 from mobilenets.engine.targets.host import host
 from mobilenets.errors import WeightsError
 from mobilenets.export.source import settle
-from mobilenets.models.deeplab import Labelled
-from mobilenets.models.layers import fold_norms
-from mobilenets.models.zoo import build
+from mobilenets.models.modules.layers import fold_norms
+from mobilenets.tasks.registry import build
+from mobilenets.tasks.segment.architecture.deeplab import Labelled
 from tests.engine.graphs import array, check, exported, ints, kinds, model, node, onnx_runtime
 from tests.engine.nets import agrees, net_of, outputs_of, same, targets
 

@@ -1,0 +1,86 @@
+"""What the uses of a network add to commands: options, and sentences of the help."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from mobilenets.tasks.registry import with_part
+from mobilenets.tasks.task import Task
+from mobilenets.tasks.values import Addition, Option
+
+USES = "USES"
+"""Stands in a command's help where the uses' sentences go."""
+Command = Callable[..., None]
+
+
+def additions(command: str) -> list[tuple[Task, Addition]]:
+    """What each use adds to a command, in the order of the uses."""
+    found = ((task, task.commands.ADDITIONS.get(command)) for task in with_part("commands"))
+    return [(task, addition) for task, addition in found if addition is not None]
+
+
+def extended(command: str, before: str) -> Callable[[Command], Command]:
+    """A decorator: the command with the uses' options in front of its parameter `before`.
+
+    They reach it as keyword arguments, those that were given alone. Of two uses with an option of
+    the same name, the first one's is shown.
+    """
+
+    def extend(run: Command) -> Command:
+        own = [p for p in inspect.signature(run).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        added = {option.name: option for _, a in additions(command) for option in a.options}
+        place = [p.name for p in own].index(before)
+        parameters = [*own[:place], *map(_parameter, added.values()), *own[place:]]
+
+        @functools.wraps(run)
+        def call(**given: Any) -> None:
+            chosen = {k: v for k, v in given.items() if k not in added or v not in (None, False)}
+            run(**chosen)
+
+        texts = " ".join(a.text for _, a in additions(command) if a.text)
+        call.__doc__ = (inspect.getdoc(run) or "").replace(USES, texts)
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
+        return call
+
+    return extend
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    flag = f"--{option.name.replace('_', '-')}"
+    shown = typer.Option(flag, help=option.help, metavar=option.metavar, min=option.least)
+    kind: Any = bool if option.kind is bool else option.kind | None
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=False if option.kind is bool else None,
+        annotation=Annotated[kind, shown],
+    )
+
+
+def by_use(values: Mapping[str, object]) -> str:
+    """`32, 4 to segment`: a value for each use, the first one's for those that are not named."""
+    first, *others = values.items()
+    parts = [str(first[1])]
+    parts += [f"{value} to {name}" for name, value in others if value != first[1]]
+    return ", ".join(parts)
+
+
+def recipe_names() -> str:
+    """The recipes of every use, in words."""
+    lists: list[str] = []
+    for task in with_part("recipes"):
+        *names, last = task.recipes.RECIPES
+        words = f"{', '.join(names)} or {last}" if names else last
+        if lists:
+            words = f"to {task.name} {words}"
+        else:
+            words = words.replace(task.recipes.SCRATCH, f"{task.recipes.SCRATCH} (default)", 1)
+            words = words.replace(
+                f" or {task.recipes.FINETUNE}", f" or {task.recipes.FINETUNE} (with --from)"
+            )
+        lists.append(words)
+    return "; ".join(lists) + "."

@@ -1,0 +1,15 @@
+"""`mobilenets data`: what a data set holds, and what is wrong with it."""
+
+import typer
+
+from mobilenets.cli.data import check
+
+app = typer.Typer(help="What a data set holds, and what is wrong with it.")
+
+
+@app.callback()
+def options() -> None:
+    """What a data set holds, and what is wrong with it."""
+
+
+app.command("check")(check.run)

@@ -1,0 +1,122 @@
+"""`mobilenets data check`: what a data set with boxes or masks holds, and what is wrong with it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from mobilenets.cli.additions import extended
+from mobilenets.cli.console import err, print_json, progress
+from mobilenets.cli.data.findings import findings, save_samples, say, show_content, show_findings
+from mobilenets.cli.options import AsJson
+from mobilenets.tasks.registry import with_part
+from mobilenets.tasks.task import Task
+
+if TYPE_CHECKING:
+    TaskName = str
+else:  # what the help shows and the parser allows
+    TaskName = Literal[tuple(task.name for task in with_part("check"))]
+
+
+@extended("data check", before="json")
+def run(
+    data: Annotated[
+        str, typer.Argument(metavar="DIR", help="A folder, a .json, a data.yaml, or shapes.")
+    ],
+    task: Annotated[
+        TaskName | None,
+        typer.Option(help="Boxes or masks; boxes if not given and there are both."),
+    ] = None,
+    split: Annotated[
+        Literal["train", "val", "test", "all"] | None,
+        typer.Option(help="As training would open it; every part on disk if not given."),
+    ] = None,
+    save_dir: Annotated[
+        Path | None, typer.Option(help="Also draw some images with their boxes or masks here.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Images to draw of each part.")] = 8,
+    json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Say what is in images labelled with boxes or masks, and all that is wrong with them.
+
+    USES And everything that training would leave out, counted and named. The exit
+    status is 0 where there is something to train on, whatever else is wrong.
+
+    Example: `mobilenets data check photos --save-dir seen`
+    """
+    from mobilenets.errors import DataError
+    from mobilenets.inference import check_apart
+
+    chosen, notes = kinds_of_labels(data, task)
+    first, *others = chosen
+    check_options(first, options)
+    try:
+        report = first.check.look(data, split, bar, **options)
+    except DataError as error:
+        if not others:
+            raise
+        report = others[0].check.look(data, split, bar)
+        things = others[0].check.THINGS
+        notes = [f"these are the {things}, no {first.check.THINGS} can be used: {error}"]
+    drawn: list[Path] = []
+    if save_dir is not None:
+        check_apart(report.files, save_dir)
+        drawn = save_samples(report, save_dir, samples)
+    if json:
+        found = findings(report.parts, notes)
+        print_json({**report.answer, **found, "drawn": [str(path) for path in drawn]})
+        return
+    show_content(report.content)
+    show_findings(report.parts, notes)
+    if drawn:
+        say(f"{len(drawn)} images drawn in {save_dir}")
+
+
+def kinds_of_labels(data: str, asked: str | None) -> tuple[list[Task], list[str]]:
+    """The uses whose labels the data has, the one to look at first; and a note on the others."""
+    from mobilenets.data.shapes import is_built_in
+    from mobilenets.errors import DataError
+
+    able = list(with_part("check"))
+    if asked is not None:
+        return [task for task in able if task.name == asked], []
+    there = [task for task in able if task.check.claims(data)]
+    if len(there) > 1 and is_built_in(data):
+        return there[:1], []
+    if not there and Path(data).is_dir():
+        none = " and ".join(f"no {task.check.THINGS}" for task in able)
+        expected = ", or ".join(task.check.EXPECTED for task in able)
+        raise DataError(f"{data}: {none} found; expected {expected} (docs/data.md)")
+    notes = [
+        f"there are {task.check.THINGS} too: --task {task.name} looks at them" for task in there[1:]
+    ]
+    return there or able[:1], notes
+
+
+def check_options(task: Task, given: Mapping[str, Any]) -> None:
+    """ValueError for an option of another use than the one whose labels are looked at."""
+    owners = {
+        option.name: other
+        for other in with_part("check")
+        for option in other.commands.ADDITIONS["data check"].options
+    }
+    wrong = [name for name in given if owners[name].name != task.name]
+    if wrong:
+        verb, things = ("are" if len(wrong) > 1 else "is"), owners[wrong[0]].check.THINGS
+        raise ValueError(
+            f"{' and '.join(wrong)} {verb} for {things}: these are {task.check.THINGS}"
+        )
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Any]:
+    """A progress bar; a word where nobody knows how much there is to do."""
+    if total:
+        with progress(title, total) as advance:
+            yield advance
+        return
+    with err.status(title):
+        yield cast(Any, lambda done: None)

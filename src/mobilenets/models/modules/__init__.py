@@ -1,0 +1,1 @@
+"""Torch modules of the bodies, built from the tables in `models.geometry`."""

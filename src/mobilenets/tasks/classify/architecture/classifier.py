@@ -1,0 +1,79 @@
+"""A backbone, an average pool, dropout and a fully connected layer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from mobilenets.card import ModelCard
+from mobilenets.models.modules.backbone import Backbone
+from mobilenets.models.modules.bodies import module_of
+from mobilenets.models.modules.layers import initialise
+from mobilenets.models.network import Network
+from mobilenets.tasks.classify.architecture import ON_V1, ON_V2
+
+
+class Classifier(nn.Module):
+    """(N, 3, H, W) images -> (N, classes) logits, for any H and W from 32 pixels.
+
+    `card` says what the weights are and how to feed them; None for a network just built.
+    """
+
+    card: ModelCard | None = None
+
+    def __init__(self, backbone: Backbone, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(backbone.channels, classes)
+        initialise(self.classifier)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
+        return logits
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) images -> (N, channels) features: the pooled last map."""
+        x = self.backbone(x)
+        return x.mean((2, 3))  # (N, channels)
+
+
+class Probabilities(nn.Module):
+    """A network with a softmax behind it: (N, 3, H, W) -> (N, classes)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        out: Tensor = self.network(x)
+        return out.softmax(1)
+
+
+def mobilenet_v1(**knobs: Any) -> Classifier:
+    """MobileNetV1 for classification (paper 1, Table 1).
+
+    Knobs, all keyword arguments: `classes` (1000), `dropout` (0.001); of the body `width` (1.0),
+    `output_stride` (32, 16 or 8), `padding` ("same", "symmetric" or "keras"), `norm_eps`,
+    `norm_momentum`, `separable`, `shallow`, `early_strides` (of the stem and of the second block).
+    Raises ValueError for a knob that there is not, or out of range.
+    """
+    return _classifier(ON_V1, knobs)
+
+
+def mobilenet_v2(**knobs: Any) -> Classifier:
+    """MobileNetV2 for classification (paper 2, Table 2).
+
+    Knobs, all keyword arguments: `classes` (1000), `dropout` (0.2); of the body `width` (1.0),
+    `output_stride` (32, 16 or 8), `padding` ("same", "symmetric" or "keras"), `norm_eps`,
+    `norm_momentum`, `finegrained` (whether the last layer keeps 1280 channels below width 1),
+    `expansion` (6), `linear_bottleneck`, `shortcut` ("bottleneck", "expansion" or "none"),
+    `early_strides` (of the stem and of the second stage), `divisor` (8, of channels).
+    Raises ValueError for a knob that there is not, or out of range.
+    """
+    return _classifier(ON_V2, knobs)
+
+
+def _classifier(network: Network, knobs: Mapping[str, Any]) -> Classifier:
+    body, own = network.settle(knobs)
+    return Classifier(module_of(body), own["classes"], own["dropout"])

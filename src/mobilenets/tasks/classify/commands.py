@@ -1,0 +1,12 @@
+"""What classification adds to commands."""
+
+from collections.abc import Mapping
+
+from mobilenets.tasks.values import Addition, Defaults, Option
+
+DEFAULTS = Defaults(top=5, threshold=0.0, batch=32)
+
+ADDITIONS: Mapping[str, Addition] = {
+    "eval": Addition(text="A classifier's accuracy."),
+    "export": Addition((Option("softmax", bool, "Probabilities, not logits."),)),
+}

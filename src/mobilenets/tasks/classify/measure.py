@@ -1,0 +1,99 @@
+"""How good a classifier is: accuracy, and what is taken for what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.card import ModelCard
+from mobilenets.data.dataset import Dataset
+from mobilenets.runtime.labels import match_classes
+from mobilenets.tasks.values import Arrays, Metric, Size
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METRIC = Metric("top1")
+PICTURE = "confusion"
+
+
+def evaluator(card: ModelCard, dataset: Dataset, objective: Any = None) -> Accuracy:
+    """Accuracy over the data's classes; the loss is the plain cross entropy, whatever is set."""
+    return Accuracy(
+        dataset.classes,
+        match_classes(dataset.classes, card.labels),
+        probabilities=card.output.meaning == "probabilities",
+    )
+
+
+class Accuracy:
+    """Top-1 and top-5 accuracy and the confusion matrix of a classifier.
+
+    `outputs_of` maps the data's classes to the model's outputs: they differ where a folder holds
+    some of ImageNet's classes only, or the model has a background class in front.
+    """
+
+    def __init__(
+        self, classes: Sequence[str], outputs_of: Sequence[int], *, probabilities: bool = False
+    ) -> None:
+        self.classes = tuple(classes)
+        self.outputs_of = np.asarray(outputs_of)
+        self.probabilities = probabilities
+        self.confusion = np.zeros((len(classes), len(classes) + 1), np.int64)  # last: none of them
+        self.notes: list[str] = []
+        self.top5 = 0
+        self.loss = 0.0
+
+    def update(self, outputs: Arrays, targets: Sequence[int], sizes: Sequence[Size] = ()) -> None:
+        """Count a batch: (N, outputs) logits or probabilities, and N class indices."""
+        (values,) = outputs.values()
+        self.count(values, targets)
+
+    def count(self, outputs: NDArray[np.float32], targets: Sequence[int]) -> None:
+        """Count a batch of the one output that a classifier has."""
+        wanted = self.outputs_of[np.asarray(targets)]
+        best = np.argsort(-outputs, axis=1, kind="stable")[:, :5]  # (N, 5)
+        self.top5 += int((best == wanted[:, None]).any(1).sum())
+        class_of = {output: index for index, output in enumerate(self.outputs_of.tolist())}
+        for target, output in zip(targets, best[:, 0].tolist(), strict=True):
+            self.confusion[target, class_of.get(output, -1)] += 1
+        rows = np.arange(len(wanted))
+        if self.probabilities:
+            self.loss -= float(np.log(np.maximum(outputs[rows, wanted], 1e-12)).sum())
+        else:
+            top = outputs.max(1)
+            total = np.log(np.exp(outputs - top[:, None]).sum(1)) + top
+            self.loss += float((total - outputs[rows, wanted]).sum())
+
+    def merge(self, other: Accuracy) -> None:
+        """Add what another process has counted."""
+        self.confusion += other.confusion
+        self.top5 += other.top5
+        self.loss += other.loss
+
+    def results(self) -> Iterator[tuple[str, float]]:
+        """`top1` and `top5` as shares, the mean cross entropy, and the number of images."""
+        images = int(self.confusion.sum())
+        yield "top1", float(np.trace(self.confusion)) / max(images, 1)
+        yield "top5", self.top5 / max(images, 1)
+        yield "loss", self.loss / max(images, 1)
+        yield "images", images
+
+    def by_class(self) -> dict[str, dict[str, float]]:
+        """`top1`, the share that was recognised, and `images`, of each class that has any."""
+        images = self.confusion.sum(1).tolist()
+        right = self.confusion.diagonal().tolist()
+        return {
+            name: {"top1": right[k] / images[k], "images": images[k]}
+            for k, name in enumerate(self.classes)
+            if images[k]
+        }
+
+    def figure(self) -> Figure:
+        """The confusion matrix, each row as shares of its true class."""
+        from mobilenets.tasks.classify.figure import confusion_figure
+
+        return confusion_figure(self.confusion, self.classes)

@@ -1,0 +1,47 @@
+"""Classifiers as torch modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from mobilenets.card import card_of, set_card
+from mobilenets.models.modules.layers import fold_norms, initialise
+from mobilenets.tasks.classify.architecture import NETWORKS
+from mobilenets.tasks.classify.architecture.classifier import Classifier
+from mobilenets.tasks.graft import on_backbone, random_network
+
+
+def build(name: str, labels: Sequence[str], arguments: dict[str, Any]) -> nn.Module:
+    """A classifier of random weights for `labels`."""
+    return random_network(NETWORKS[name], "classify", labels, arguments, "crop")
+
+
+def adapt(
+    name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
+) -> tuple[nn.Module, str]:
+    """Keep the head where its labels are the data's, else put a new one in its place.
+
+    A network of another use gives its backbone, which gets a head of its own.
+    """
+    card = card_of(loaded)
+    if isinstance(loaded, Classifier) and card.labels == tuple(labels):
+        return loaded, ""
+    if isinstance(loaded, Classifier):
+        model = loaded
+        model.classifier = nn.Linear(model.backbone.channels, len(labels))
+    else:
+        new = on_backbone(NETWORKS[name], build, loaded, labels, arguments)
+        assert isinstance(new, Classifier)
+        model, card = new, card_of(new)
+    initialise(model.classifier, sigma=0.01)  # small: the first steps leave the features be
+    arguments = {**card.arguments, "classes": len(labels)}
+    set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
+    return model, f"a new head for {len(labels)} classes"
+
+
+def deploy(model: nn.Module) -> nn.Module:
+    """The network with its norms folded."""
+    return fold_norms(model)

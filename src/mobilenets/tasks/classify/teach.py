@@ -1,0 +1,35 @@
+"""Learning from another classifier's outputs (Hinton et al. 2015, arXiv 1503.02531)."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from mobilenets.card import ModelCard
+
+
+def check_teacher(name: str, card: ModelCard | None, outputs: int, student: ModelCard) -> None:
+    """Raise ValueError where the outputs of the network called `name` are not the student's."""
+    if card is not None and card.task != student.task:
+        raise ValueError(f"teacher must be a classifier, {name} is to {card.task}")
+    if card is not None and card.labels and card.labels != student.labels:
+        raise ValueError(
+            f"teacher must have the student's classes in the same order, {name} has "
+            f"{', '.join(card.labels[:5])}, ..."
+        )
+    if outputs != len(student.labels):
+        raise ValueError(
+            f"teacher must have {len(student.labels)} outputs as the student, {name} has {outputs}"
+        )
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of the softened outputs (N, classes), times temperature squared.
+
+    The square keeps its gradients as large as the plain loss's, whatever the temperature.
+    """
+    divergence = F.kl_div(
+        F.log_softmax(student / temperature, 1),
+        F.log_softmax(teacher / temperature, 1),
+        log_target=True,
+        reduction="batchmean",
+    )
+    return divergence * temperature**2

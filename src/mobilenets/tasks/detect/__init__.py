@@ -1,0 +1,1 @@
+"""Boxes around objects: SSD and SSDLite."""

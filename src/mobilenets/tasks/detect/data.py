@@ -1,0 +1,111 @@
+"""Images with boxes on disk: COCO JSON, VOC XML, YOLO text; and the built-in shapes."""
+
+from pathlib import Path
+from typing import Protocol, cast
+
+from mobilenets.data.dataset import AnnotatedDataset
+from mobilenets.data.shapes import BUILT_IN, is_built_in, shape_split
+from mobilenets.data.splits import Split, check_split, choose, present
+from mobilenets.errors import DataError
+from mobilenets.tasks.detect.formats.annotations import Annotations, gather
+from mobilenets.tasks.detect.formats.coco import find_coco, read_coco
+from mobilenets.tasks.detect.formats.objects import Objects
+from mobilenets.tasks.detect.formats.shapes import ShapeObjects
+from mobilenets.tasks.detect.formats.voc import find_voc, read_voc
+from mobilenets.tasks.detect.formats.yolo import find_yolo, read_yolo
+
+
+class ObjectDataset(AnnotatedDataset, Protocol):
+    """Pictures with their objects; every box can be trained on."""
+
+    def target(self, i: int) -> Objects:
+        """The picture's objects, in its pixels."""
+        ...
+
+
+def open_data(path: str | Path, split: str, *, seed: int = 0) -> ObjectDataset:
+    """COCO JSON, VOC XML, YOLO text, or `shapes`.
+
+    DataError where nothing could be learned or measured: no object but crowds, and for
+    measuring such as are marked difficult.
+    """
+    dataset = open_detection(path, cast(Split, split), seed=seed)
+    targets = (dataset.target(i) for i in range(len(dataset)))
+    measured = split != "train"
+    if all((t.crowd | (t.difficult & measured)).all() for t in targets):
+        raise DataError(f"{path}: none of {len(dataset)} images for {split} has an object")
+    return dataset
+
+
+def open_detection(
+    path: str | Path, split: Split, *, val_fraction: float = 0.2, seed: int = 0
+) -> ObjectDataset:
+    """Open images with boxes; what they are is seen from the disk (docs/data.md has the layouts).
+
+    - COCO JSON: a `.json` file, or a folder as `find_coco` knows them;
+    - VOC XML: `Annotations/`, `JPEGImages/`, `ImageSets/Main/`, or XML files beside images;
+    - YOLO text: `images/` and `labels/`, a `data.yaml`, or text files beside images;
+    - the word `shapes`: the built-in data set.
+
+    Where the data does not say which images are for validation, `val_fraction` of those for
+    training are held out, at least one, by the rank of a hash of `seed` and file name: a file
+    added later moves at most one other. `eval` is val where the data says which that is, else
+    test, else everything; `all` is everything.
+
+    Boxes, files and images that cannot be used are left out, and counted and named in `problems`
+    and `notes`. DataError where nothing is left, or a file that all depends on is damaged.
+    """
+    check_split(split, val_fraction)
+    if is_built_in(path):
+        return _shapes(split, seed)
+    found = _read(Path(path))
+    chosen, note = choose(path, found.files, found.parts, split, val_fraction, seed)
+    found.notes += note
+    return gather(found, chosen, split)
+
+
+def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:
+    """Every part that the data itself has, by name; `all` where it says of none."""
+    if is_built_in(path):
+        return {part: _shapes(part, seed) for part in ("train", "val")}
+    found = _read(Path(path))
+    every = range(len(found.files))
+    return {
+        part or "all": gather(found, [i for i in every if found.parts[i] == part], part or "all")
+        for part in present(found.parts)
+    }
+
+
+def has_boxes(path: str | Path) -> bool:
+    """Whether files with boxes lie there; the built-in shapes have boxes."""
+    folder = Path(path)
+    if is_built_in(path) or folder.is_file():
+        return True
+    return folder.is_dir() and bool(find_coco(folder) or find_voc(folder) or find_yolo(folder))
+
+
+def _shapes(split: str, seed: int) -> ShapeObjects:
+    return ShapeObjects(shape_split(split), seed=seed)
+
+
+def _read(path: Path) -> Annotations:
+    if path.is_file():
+        if path.suffix.lower() == ".json":
+            return read_coco(path.parent, [("", path)])
+        if path.suffix.lower() in (".yaml", ".yml"):
+            return read_yolo(path.parent, path)
+        raise DataError(f"{path}: data is a folder, a COCO .json, a data.yaml or `{BUILT_IN}`")
+    if not path.is_dir():
+        raise DataError(f"{path}: no such data folder or file")
+    files = find_coco(path)
+    if files:
+        return read_coco(path, files)
+    root = find_voc(path)
+    if root:
+        return read_voc(root)
+    if find_yolo(path):
+        return read_yolo(path)
+    raise DataError(
+        f"{path}: no boxes found; expected COCO (annotations/instances_*.json), "
+        "VOC (Annotations/*.xml) or YOLO (images/ and labels/*.txt)"
+    )

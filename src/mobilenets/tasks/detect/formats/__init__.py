@@ -1,0 +1,1 @@
+"""What images with boxes can look like on disk."""

@@ -1,0 +1,55 @@
+"""What a recipe can say of a detector's training images and loss."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mobilenets.tasks.checks import check_choice, check_number
+
+Policy = Literal["none", "flip", "ssd_crop", "ssd"]
+
+
+@dataclass(frozen=True)
+class DetectionAugmentation:
+    """What happens to a training image.
+
+    `policy`: `none`; `flip` (only that); `ssd_crop` (SSD's crop by overlap, and flip: the
+    authors' for MobileNets); `ssd` (and colours, and zooming out: SSD, section 2.2), where the
+    canvas has at most `zoom_out` times the image's sides.
+    """
+
+    policy: Policy = "flip"
+    zoom_out: float = 4.0
+
+    def __post_init__(self) -> None:
+        check_choice("policy", self.policy, get_args(Policy))
+        check_number("zoom_out", self.zoom_out)
+        if self.zoom_out < 1:
+            raise ValueError(f"zoom_out must be 1 or more, got {self.zoom_out!r}")
+
+
+@dataclass(frozen=True)
+class DetectionObjective:
+    """What a recipe says of SSD's loss."""
+
+    label_smoothing: float = 0.0
+    box_weight: float = 1.0
+    """Of the boxes' smooth L1 against the classes' loss."""
+    negatives: float = 3.0
+    """Hard negatives for each matched anchor (SSD, section 2.2)."""
+    negative_nms: float = 0.0
+    """Overlap from which negatives count once, as the authors do with 0.99; 0 for never."""
+    focal_gamma: float = 0.0
+    """Above 0: focal loss (arXiv 1708.02002) over all anchors instead of hard negatives."""
+    focal_alpha: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("label_smoothing", 1),
+            ("negative_nms", 1),
+            ("focal_alpha", 1),
+            ("box_weight", math.inf),
+            ("negatives", math.inf),
+            ("focal_gamma", math.inf),
+        ):
+            check_number(name, getattr(self, name), most=most)

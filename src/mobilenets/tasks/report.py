@@ -1,0 +1,51 @@
+"""What `data check` found, as data: the command line prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from mobilenets.data.dataset import AnnotatedDataset
+
+MOST_CLASSES = 40
+"""Rows of the table of classes; JSON has all."""
+
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""(title, how much there is to do, 0 if nobody knows) -> a context that gives a function to call
+with what has just been done."""
+
+
+class Table(NamedTuple):
+    """Names on the left, figures on the right."""
+
+    titles: tuple[str, ...]
+    rows: Mapping[str, tuple[Any, ...]]
+
+
+class Report(NamedTuple):
+    """What was found in a data set."""
+
+    parts: Mapping[str, AnnotatedDataset]
+    """By name."""
+    answer: dict[str, Any]
+    """Figures, for programs."""
+    content: Sequence[Table | str]
+    """Tables and lines for a person, from top to bottom."""
+    draw: Callable[[Any, Image.Image, int], Image.Image]
+    """A part, an image of it and its number -> the image with what is known of it."""
+    files: Sequence[Path]
+    """The images and labels on disk of all parts; none of the built-in data."""
+
+
+def class_table(titles: tuple[str, ...], rows: Mapping[str, tuple[Any, ...]]) -> list[Table | str]:
+    """A table with a row for each class, cut where there are many, and a line that says so."""
+    shown = dict(list(rows.items())[:MOST_CLASSES])
+    if len(shown) == len(rows):
+        return [Table(titles, shown)]
+    more = f"and {len(rows) - MOST_CLASSES} classes more: --json has all"
+    return [Table(titles, shown), more]

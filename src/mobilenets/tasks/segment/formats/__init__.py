@@ -1,0 +1,1 @@
+"""What images with masks can look like on disk."""

@@ -1,0 +1,63 @@
+"""Segmentation networks as torch modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from mobilenets.card import card_of, set_card
+from mobilenets.models.geometry import OutputStride
+from mobilenets.models.modules.layers import fold_norms
+from mobilenets.tasks.graft import on_backbone, random_network
+from mobilenets.tasks.segment.architecture import NETWORKS
+from mobilenets.tasks.segment.architecture.deeplab import MultiScale
+from mobilenets.tasks.segment.read import PROBABILITIES
+
+
+def build(name: str, labels: Sequence[str], arguments: dict[str, Any]) -> nn.Module:
+    """A network of random weights for `labels`."""
+    return random_network(NETWORKS[name], "segment", labels, arguments, "pad")
+
+
+def adapt(
+    name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
+) -> tuple[nn.Module, str]:
+    """Of the same network all but the classifier of other labels; else the backbone alone."""
+    card = card_of(loaded)
+    if card.architecture != name:
+        model = on_backbone(NETWORKS[name], build, loaded, labels, arguments)
+        return model, f"a new head for {len(labels)} classes"
+    model = build(name, labels, {**card.arguments, **arguments})
+    same = card.labels == tuple(labels)
+    state = loaded.state_dict()
+    kept = {k: v for k, v in state.items() if same or not k.startswith("classifier.")}
+    model.load_state_dict(kept, strict=same)
+    arguments = card_of(model).arguments
+    set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
+    return model, "" if same else f"a new classifier for {len(labels)} classes"
+
+
+def deploy(model: nn.Module) -> nn.Module:
+    """The network with its norms folded."""
+    return fold_norms(model)
+
+
+def vary(
+    model: nn.Module, *, output_stride: OutputStride | None = None, multi_scale: bool = False
+) -> nn.Module:
+    """The same weights at another output stride, or as a mean over sizes and flips (MF).
+
+    ValueError for a stride that there is not.
+    """
+    card, network = card_of(model), model
+    if output_stride is not None:
+        arguments = {**card.arguments, "output_stride": output_stride}
+        network = NETWORKS[card.architecture].build(**arguments)
+        network.load_state_dict(model.state_dict())
+        card = card.replace(arguments=arguments)
+    if multi_scale:
+        network, card = MultiScale(network), card.replace(outputs=PROBABILITIES)
+    set_card(network, card)
+    return network

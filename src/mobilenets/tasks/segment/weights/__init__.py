@@ -1,0 +1,22 @@
+"""Recognising a segmentation network by its tensors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mobilenets.models.costs import Shape
+from mobilenets.weights.containers.arrays import check_body, shape_of
+
+
+def recognise(
+    shapes: Mapping[str, Shape], backbone: str, arguments: dict[str, Any]
+) -> tuple[str, dict[str, Any]] | None:
+    """DeepLabv3 on that body; None where there are no branches.
+
+    WeightsError for a body that ours does not stand on.
+    """
+    if "branches.0.conv.weight" not in shapes:
+        return None
+    check_body(f"segmentation on a {backbone}", arguments, {"width", "divisor"})
+    classes = shape_of(shapes, "classifier.weight", "segmentation network")[0]
+    aspp = "branches.1.conv.weight" in shapes
+    return f"deeplabv3_{backbone}", {**arguments, "classes": classes, "aspp": aspp}

@@ -1,0 +1,111 @@
+"""What the parts of a use say of themselves, as frozen data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenets.card import ModelCard
+
+Size = tuple[int, int]
+"""(width, height) of an image in pixels, as Pillow has it."""
+Arrays = Mapping[str, NDArray[Any]]
+"""A session's outputs by name, the batch first."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A result that tells which of two networks is better."""
+
+    name: str
+    higher_is_better: bool = True
+    low: float = 0.0
+    """The least value that there can be."""
+    high: float = 1.0
+    """The largest; infinite for an error that has no bound."""
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Whether `value` is better than another: anything is than None, any number than NaN."""
+        if than is None:
+            return True
+        if math.isnan(value) or math.isnan(than):
+            return math.isnan(than) and not math.isnan(value)
+        return value > than if self.higher_is_better else value < than
+
+    def best(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """The first of the best rows; a row has the metric's value under its name."""
+        found = rows[0]
+        for row in rows[1:]:
+            if self.better(row[self.name], found[self.name]):
+                found = row
+        return found
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option that a task adds to a command, and to the function behind it."""
+
+    name: str
+    """Of the argument in Python; on the command line with `--` and hyphens."""
+    kind: type
+    """bool for a switch, else int, float or str."""
+    help: str
+    metavar: str | None = None
+    least: float | None = None
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What is done unless someone says otherwise."""
+
+    top: int = 5
+    """Things that are reported in an image."""
+    threshold: float = 0.0
+    """The score from which they are."""
+    batch: int = 32
+    """Images that are run at once."""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What a task adds to a command."""
+
+    options: tuple[Option, ...] = ()
+    text: str = ""
+    """One or two sentences for the command's help, on what it does with this use."""
+
+
+QUICK = {"weight_decay": 1e-4, "ema_decay": 0.99, "label_smoothing": 0.0}
+"""Settings of a recipe for a run of a few hundred steps."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A network small enough to learn the built-in shapes while one waits."""
+
+    title: str
+    model: str
+    resolution: int
+    recipe: str
+    settings: dict[str, Any]
+    """Of the recipe, changed."""
+    metric: str
+    threshold: float
+    """What `metric` must reach on images never trained on."""
+    guessing: str
+    """What one gets without learning, in words."""
+    mistake: str
+    """What it is to see other labels in a picture than those that are there, in words."""
+    agreement: float = 0.002
+    """Largest difference of `metric` between the checkpoint and its export."""
+    knobs: dict[str, Any] = field(default_factory=lambda: {"width": 0.35})
+
+
+def first_output(outputs: Arrays, card: ModelCard) -> NDArray[np.float32]:
+    """The output that the card names first."""
+    return cast("NDArray[np.float32]", outputs[card.output.name])

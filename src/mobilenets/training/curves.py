@@ -1,0 +1,36 @@
+"""Loss and metric by epoch as a picture, with matplotlib; no window, whatever the machine."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mobilenets.tasks.values import Metric
+
+
+def curves_figure(history: Sequence[dict[str, Any]], metric: Metric) -> Figure:
+    """Loss and `metric` by epoch, from the rows of a training log.
+
+    The validation loss is there where the rows have one.
+    """
+    epochs, name = [row["epoch"] for row in history], metric.name
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [row["loss"] for row in history], marker=".", label="training")
+    if all("val_loss" in row for row in history):
+        left.plot(epochs, [row["val_loss"] for row in history], marker=".", label="validation")
+    left.set(xlabel="epoch", ylabel="loss")
+    left.legend()
+    right.plot(epochs, [row[name] for row in history], marker=".", color="tab:green")
+    right.set(xlabel="epoch", ylabel=f"validation {name}")
+    if math.isfinite(metric.high):
+        right.set_ylim(metric.low, metric.high + 0.02 * (metric.high - metric.low))
+    else:
+        right.set_ylim(bottom=metric.low)
+    best = metric.best(history)
+    right.axhline(best[name], color="grey", linewidth=0.8, linestyle="--")
+    right.set_title(f"best {best[name]:.3f} at epoch {int(best['epoch'])}", fontsize=10)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    return figure

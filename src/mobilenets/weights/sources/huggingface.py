@@ -1,0 +1,202 @@
+"""Hugging Face's MobileNets, with the .json files that lie beside.
+
+The bodies are read here; what stands on them, the uses know (`containers.heads`).
+Without config.json the file alone says architecture, width and classes; the rest is then what
+Google's own checkpoints have: TensorFlow's padding, epsilon .001, 224 pixels.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mobilenets.card import INCEPTION, Interpolation, ModelCard, Preprocessing
+from mobilenets.errors import WeightsError
+from mobilenets.models.geometry import BN_EPS
+from mobilenets.weights.containers.arrays import Arrays, gather
+from mobilenets.weights.containers.beside import read_json
+from mobilenets.weights.containers.foreign import Foreign
+from mobilenets.weights.infer import infer
+from mobilenets.weights.uses import readers
+
+RESAMPLE: dict[int, Interpolation] = {
+    0: "nearest",
+    1: "lanczos",
+    2: "bilinear",
+    3: "bicubic",
+}
+"""Pillow's numbers, as preprocessor_config.json gives them."""
+LAST = "mobilenet_v2.conv_1x1."
+"""V2's last convolution, stored but not used by some."""
+MARGIN = 32
+"""Google's conversions scale the short side to the crop plus this many pixels."""
+
+
+def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether the names are those of transformers, with a classifier or not."""
+    return any(
+        "conv_stem.convolution.weight" in name or "conv_stem.first_conv.convolution" in name
+        for name in tensors
+    )
+
+
+def convert(tensors: Arrays, path: Path) -> Foreign:
+    """Our names and a card; WeightsError, with the reason, for what we cannot express."""
+    config = read_json(path.parent / "config.json")
+    kind = config.get("model_type")
+    if kind is None:
+        config = {}  # of something else
+    elif not str(kind).startswith("mobilenet_v"):
+        raise _wrong("model_type", "mobilenet_v1 or mobilenet_v2", kind)
+    heads = (reader.head(tensors) for reader in readers("transformers"))
+    head = next(filter(None, heads), None)
+    if head is None:
+        raise WeightsError("a MobileNet of transformers without a classifier")
+    v2 = any(name.startswith("mobilenet_v2.") for name in tensors)
+    units = list(_v2_units(tensors) if v2 else _v1_units(tensors))
+    if not head.last:
+        units = [unit for unit in units if unit[0] != "backbone.last"]
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(LAST)}
+    found = gather(tensors, [*units, *head.units], head.classifier)
+    if head.kernel:
+        found["classifier.weight"] = found["classifier.weight"][:, :, None, None]
+    name, arguments = infer(found)
+    if v2:
+        _check_first_block(found)
+    arguments |= {**head.arguments, **_knobs(config)}
+    card = ModelCard(
+        name,
+        arguments,
+        labels=_labels(config, arguments["classes"], head.labels),
+        preprocessing=head.feed(_preprocessing(config, path.parent)),
+        source=f"Hugging Face: {config.get('_name_or_path') or path.name}",
+    )
+    return Foreign(card, found)
+
+
+def _wrong(key: str, wanted: str, got: object) -> WeightsError:
+    return WeightsError(f"config.json: {key} must be {wanted}, got {got!r}")
+
+
+def _v1_units(tensors: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, str]]:
+    def unit(ours: str, theirs: str) -> tuple[str, str, str]:
+        theirs = f"mobilenet_v1.{theirs}"
+        return f"backbone.{ours}", f"{theirs}.convolution", f"{theirs}.normalization"
+
+    yield unit("stem", "conv_stem")
+    index = 0
+    while f"mobilenet_v1.layer.{index}.convolution.weight" in tensors:
+        part = "pointwise" if index % 2 else "depthwise"
+        yield unit(f"blocks.{index // 2}.{part}", f"layer.{index}")
+        index += 1
+
+
+def _v2_units(tensors: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, str]]:
+    def unit(ours: str, theirs: str) -> tuple[str, str, str]:
+        theirs = f"mobilenet_v2.{theirs}"
+        return f"backbone.{ours}", f"{theirs}.convolution", f"{theirs}.normalization"
+
+    if "mobilenet_v2.conv_stem.expand_1x1.convolution.weight" in tensors:
+        raise WeightsError(
+            "the first block expands (first_layer_is_expansion is false), which MobileNetV2 "
+            "does not where t = 1"
+        )
+    yield unit("stem", "conv_stem.first_conv")
+    yield unit("blocks.0.depthwise", "conv_stem.conv_3x3")
+    yield unit("blocks.0.project", "conv_stem.reduce_1x1")
+    index = 0
+    while f"mobilenet_v2.layer.{index}.expand_1x1.convolution.weight" in tensors:
+        yield unit(f"blocks.{index + 1}.expand", f"layer.{index}.expand_1x1")
+        yield unit(f"blocks.{index + 1}.depthwise", f"layer.{index}.conv_3x3")
+        yield unit(f"blocks.{index + 1}.project", f"layer.{index}.reduce_1x1")
+        index += 1
+    yield unit("last", "conv_1x1")
+
+
+def _check_first_block(found: Arrays) -> None:
+    """Their first block never has a shortcut; ours and the paper's does where the shape is kept."""
+    c_out, c_in = found["backbone.blocks.0.project.conv.weight"].shape[:2]
+    if c_in == c_out:
+        raise WeightsError(
+            f"at this width the first block keeps its {c_in} channels: MobileNetV2 then has a "
+            "shortcut there, and transformers has none"
+        )
+
+
+def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
+    activation = config.get("hidden_act", "relu6")
+    if activation != "relu6":
+        raise _wrong("hidden_act", "relu6", activation)
+    epsilon, stride = config.get("layer_norm_eps", BN_EPS), config.get("output_stride", 32)
+    if not isinstance(epsilon, (int, float)) or epsilon <= 0:
+        raise _wrong("layer_norm_eps", "a positive number", epsilon)
+    if stride not in (8, 16, 32):
+        raise _wrong("output_stride", "8, 16 or 32", stride)
+    knobs: dict[str, Any] = {
+        "padding": "same" if config.get("tf_padding", True) else "symmetric",
+        "norm_eps": float(epsilon),
+    }
+    return knobs if stride == 32 else knobs | {"output_stride": stride}
+
+
+def _labels(
+    config: Mapping[str, Any], classes: int, usual: Callable[[int], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The names in config.json; where it has none, the `usual` of so many classes."""
+    names = config.get("id2label") or {}
+    if not isinstance(names, dict) or not all(str(key).isdecimal() for key in names):
+        raise _wrong("id2label", 'names by number, {"0": "cat", ...}', names)
+    labels = tuple(str(names[key]) for key in sorted(names, key=int))
+    if all(label == f"LABEL_{i}" for i, label in enumerate(labels)):
+        return usual(classes)
+    if len(labels) != classes:
+        raise WeightsError(f"config.json: id2label has {len(labels)} names for {classes} classes")
+    return labels
+
+
+def _preprocessing(config: Mapping[str, Any], folder: Path) -> Preprocessing:
+    given = read_json(folder / "preprocessor_config.json")
+    image = config.get("image_size", 224)
+    sides = [image, image] if isinstance(image, int) else image
+    if not (isinstance(sides, list) and len(sides) == 2 and all(isinstance(s, int) for s in sides)):
+        raise _wrong("image_size", "pixels, or [height, width]", image)
+    height, width = sides
+    try:
+        if not given:
+            side = min(height, width)
+            fraction = side / (side + MARGIN)
+            return Preprocessing(size=(height, width), crop_fraction=fraction)
+        return _given_preprocessing(given, (height, width))
+    except (ValueError, TypeError, KeyError) as error:
+        raise WeightsError(f"{folder / 'preprocessor_config.json'}: {error}") from error
+
+
+def _given_preprocessing(given: Mapping[str, Any], image: tuple[int, int]) -> Preprocessing:
+    size, crop = given.get("size") or {}, given.get("crop_size") or {}
+    if isinstance(size, int):
+        size = {"shortest_edge": size}
+    if isinstance(crop, int):
+        crop = {"height": crop, "width": crop}
+    cropped = given.get("do_center_crop", True) and bool(crop)
+    if cropped and "shortest_edge" in size:
+        out = (crop["height"], crop["width"])
+        resize, fraction = "crop", min(1.0, min(out) / size["shortest_edge"])
+    elif "height" in size:
+        out, resize, fraction = (size["height"], size["width"]), "squash", INCEPTION.crop_fraction
+    else:
+        out, resize, fraction = image, "crop", 1.0
+    scaled = abs(float(given.get("rescale_factor", 1 / 255)) * 255 - 1) < 1e-3
+    if not (given.get("do_rescale", True) and given.get("do_normalize", True) and scaled):
+        raise ValueError("must rescale by 1 / 255 and normalize")
+    chosen = given.get("resample", 2)
+    if chosen not in RESAMPLE:
+        raise ValueError(f"resample must be one of {', '.join(map(str, RESAMPLE))}, got {chosen!r}")
+    return Preprocessing(
+        size=out,
+        resize="crop" if resize == "crop" else "squash",
+        crop_fraction=fraction,
+        interpolation=RESAMPLE[chosen],
+        mean=tuple(given.get("image_mean", INCEPTION.mean)),
+        std=tuple(given.get("image_std", INCEPTION.std)),
+    )

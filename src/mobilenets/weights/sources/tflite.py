@@ -1,0 +1,33 @@
+"""TFLite files of networks on MobileNetV1 and V2: float, float16, quantised.
+
+The network is recognised by following the operators from the image to the scores; no name is
+read. Integers become real numbers. Batch normalisation is folded in these files and becomes one
+that only adds the bias: its statistics say nothing about the data, so keep it frozen when
+training on, or measure them anew.
+"""
+
+from pathlib import Path
+
+from mobilenets.errors import WeightsError
+from mobilenets.weights.containers.foreign import Foreign
+from mobilenets.weights.containers.tflite.file import TfliteFile
+from mobilenets.weights.containers.tflite.graph import parse
+from mobilenets.weights.infer import infer
+from mobilenets.weights.uses import readers
+
+
+def read(path: Path) -> Foreign:
+    """The network in a TFLite file, dequantised, as the first use reads it that claims its graph.
+
+    Raises WeightsError, naming `path`, for a damaged file and for another network.
+    """
+    graph = parse(path)
+    try:
+        file = TfliteFile.of(path, graph)
+        for reader in readers("tflite"):
+            if reader.matches(file.graph):
+                found: Foreign = reader.read(file, infer)
+                return found
+        raise WeightsError("no use of a network reads such a graph")
+    except (ValueError, WeightsError) as error:
+        raise WeightsError(f"{path}: {error}") from error

@@ -1,0 +1,143 @@
+"""timm's `mobilenetv1_*` and `mobilenetv2_*`, with the hub's config.json where it lies beside.
+
+Not expressible, and refused: `mobilenetv1_100h` (a further convolution before the classifier),
+`mobilenetv2_110d` and `120d` (deeper, with a stem and a head that are not scaled), and widths of
+V1 whose channels timm rounds to multiples of 8 and paper 1 does not.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mobilenets.card import TORCHVISION, ModelCard, Preprocessing, ResizeRule
+from mobilenets.errors import WeightsError
+from mobilenets.models.bodies import V1
+from mobilenets.runtime.labels import imagenet_labels
+from mobilenets.weights.containers.arrays import Arrays, gather
+from mobilenets.weights.containers.beside import read_json
+from mobilenets.weights.containers.foreign import Foreign
+from mobilenets.weights.infer import infer
+
+NORM_EPS = 1e-5
+TF_NORM_EPS = 1e-3
+RESIZE: dict[str, ResizeRule] = {"center": "torchvision", "squash": "squash", "border": "pad"}
+"""timm's crop_mode in our words."""
+HARMLESS = {"num_classes", "drop_rate", "drop_path_rate", "bn_momentum", "in_chans", "global_pool"}
+"""Arguments of timm's constructors that the tensors show, or that inference does not feel."""
+
+
+def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether the names are those of timm's family of EfficientNets, MobileNets among them."""
+    return {"conv_stem.weight", "bn1.weight", "blocks.0.0.conv_dw.weight"} <= tensors.keys()
+
+
+def convert(tensors: Arrays, path: Path) -> Foreign:
+    """Our names and a card; WeightsError, with the reason, for a variant we cannot express."""
+    config = read_json(path.parent / "config.json")
+    if not str(config.get("architecture", "")).removeprefix("tf_").startswith("mobilenet"):
+        config = {}  # of something else
+    blocks = _blocks(tensors)
+    _refuse(tensors, len(blocks))
+    found = gather(tensors, _units(tensors, blocks), "classifier")
+    name, arguments = infer(found)
+    arguments |= _knobs(config)
+    labels = _labels(config, arguments["classes"])
+    preprocessing = _preprocessing(config, name, arguments["width"])
+    source = f"timm: {config.get('architecture', path.name)}"
+    return Foreign(
+        ModelCard(name, arguments, labels=labels, preprocessing=preprocessing, source=source),
+        found,
+    )
+
+
+def _blocks(tensors: Mapping[str, NDArray[Any]]) -> list[str]:
+    found = {m[0] for name in tensors if (m := re.match(r"blocks\.(\d+)\.(\d+)", name))}
+    return sorted(found, key=lambda name: [int(n) for n in name.split(".")[1:]])
+
+
+def _refuse(tensors: Mapping[str, NDArray[Any]], blocks: int) -> None:
+    for name in tensors:
+        if ".se." in name:
+            raise WeightsError(
+                f"{name} is squeeze-and-excitation: a network of timm, but not a MobileNet V1 or V2"
+            )
+    v2 = any(".conv_pwl." in name for name in tensors)
+    if not v2 and "conv_head.weight" in tensors:
+        raise WeightsError(
+            "a MobileNetV1 with a further convolution before the classifier "
+            "(timm's mobilenetv1_100h), which is not in the paper"
+        )
+    if v2 and blocks != 17:
+        raise WeightsError(
+            f"{blocks} blocks where MobileNetV2 has 17 (timm's mobilenetv2_110d and _120d "
+            "have more of them, and a stem and a head that are not scaled)"
+        )
+
+
+def _units(
+    tensors: Mapping[str, NDArray[Any]], blocks: list[str]
+) -> Iterator[tuple[str, str, str]]:
+    yield "backbone.stem", "conv_stem", "bn1"
+    last = "conv_head.weight" in tensors
+    for index, theirs in enumerate(blocks):
+        if f"{theirs}.conv_pwl.weight" in tensors:
+            parts = {"expand": "conv_pw", "depthwise": "conv_dw", "project": "conv_pwl"}
+        else:
+            parts = {"depthwise": "conv_dw", "project" if last else "pointwise": "conv_pw"}
+        for k, (part, conv) in enumerate(parts.items(), 1):
+            yield f"backbone.blocks.{index}.{part}", f"{theirs}.{conv}", f"{theirs}.bn{k}"
+    if last:
+        yield "backbone.last", "conv_head", "bn2"
+
+
+def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Padding, epsilon and stride: timm keeps them in the arguments of its constructor."""
+    given = dict(config.get("model_args") or {})
+    tf = str(config.get("architecture", "")).startswith("tf_") or given.pop("bn_tf", False)
+    padding = given.pop("pad_type", "") or ("same" if tf else "symmetric")
+    if padding not in ("same", "symmetric"):
+        raise WeightsError(f"config.json: pad_type must be '' or 'same', got {padding!r}")
+    eps = given.pop("bn_eps", None) or (TF_NORM_EPS if tf else NORM_EPS)
+    knobs = {"padding": padding, "norm_eps": float(eps)}
+    stride = given.pop("output_stride", 32)
+    if stride != 32:
+        knobs["output_stride"] = stride
+    if given.pop("act_layer", "relu6") not in ("relu6", None):
+        raise WeightsError("config.json: act_layer must be relu6")
+    other = sorted(set(given) - HARMLESS)
+    if other or given.get("global_pool", "avg") not in ("avg", "fast"):
+        raise WeightsError(f"config.json: cannot express model_args {other or ['global_pool']}")
+    return knobs
+
+
+def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...]:
+    names = config.get("label_names") or []
+    if isinstance(names, dict):
+        names = [names[key] for key in sorted(names, key=int)]
+    words = config.get("label_descriptions") or {}
+    labels = tuple(str(words.get(name, name)) for name in names)
+    return labels if len(labels) == classes else imagenet_labels(classes)
+
+
+def _preprocessing(config: Mapping[str, Any], name: str, width: float) -> Preprocessing:
+    """Of the config; without one, what timm's own configurations of these networks say."""
+    given: Mapping[str, Any] = config.get("pretrained_cfg") or config
+    v1 = name == V1.name
+    mean, std = ((0.5,) * 3, (0.5,) * 3) if v1 else (TORCHVISION.mean, TORCHVISION.std)
+    _, height, side = given.get("input_size", (3, 224, 224))
+    crop = float(given.get("crop_pct") or (0.9 if v1 and width == 1.25 else 0.875))
+    try:
+        return Preprocessing(
+            size=(height, side),
+            resize=RESIZE[given.get("crop_mode") or "center"],
+            crop_fraction=min(side, height) / math.floor(min(side, height) / crop),
+            interpolation=given.get("interpolation", "bicubic"),
+            mean=tuple(given.get("mean", mean)),
+            std=tuple(given.get("std", std)),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise WeightsError(f"config.json: {error}") from error

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from mobilenets.card import ModelCard
+from mobilenets.errors import WeightsError
+from mobilenets.runtime.numbers import softmax
+from mobilenets.tasks.classify.read import PROBABILITIES, Prediction, best_classes
+
+ABC = ModelCard("mobilenet_v2", labels=("a", "b", "c"))
+
+
+def test_softmax_is_scipys_and_does_not_overflow():
+    from scipy.special import softmax as theirs
+
+    logits = np.random.default_rng(0).normal(0, 5, (4, 9)).astype(np.float32)
+    np.testing.assert_allclose(softmax(logits), theirs(logits.astype(np.float64), axis=1))
+    assert softmax(np.array([[1e38, -1e38]], np.float32)).tolist() == [[1, 0]]
+
+
+def test_the_likeliest_come_first_with_their_names():
+    (first, second) = best_classes(np.log(np.array([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]])), ABC, 2)
+    assert [(p.label, p.index) for p in first] == [("b", 1), ("c", 2)]
+    assert [p.score for p in first] == pytest.approx([0.5, 0.3])
+    assert second[0].label == "a"
+
+
+def test_probabilities_are_taken_as_they_are():
+    card = ABC.replace(outputs=PROBABILITIES)
+    assert best_classes(np.array([[0.25, 0.5, 0.25]]), card, 9)[0] == [
+        Prediction("b", 1, 0.5),
+        Prediction("a", 0, 0.25),
+        Prediction("c", 2, 0.25),
+    ]
+
+
+def test_without_labels_a_class_is_its_number():
+    assert best_classes(np.array([[0.0, 9.0]]), ModelCard(""), 1)[0][0].label == "1"
+
+
+def test_no_images_give_no_predictions():
+    assert best_classes(np.zeros((0, 3), np.float32), ABC, 5) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite_are_an_error(bad):
+    outputs = np.zeros((3, 3), np.float32)
+    outputs[1, 2] = bad
+    with pytest.raises(WeightsError, match=r"not finite for 1 of 3 images \(the first is number 1"):
+        best_classes(outputs, ABC, 1)
+
+
+def test_what_does_not_fit_is_named():
+    with pytest.raises(WeightsError, match="4 outputs but 3 labels"):
+        best_classes(np.zeros((1, 4)), ABC, 1)
+    with pytest.raises(ValueError, match="top must be positive, got 0"):
+        best_classes(np.zeros((1, 3)), ABC, 0)
+    with pytest.raises(ValueError, match=r"outputs must be \(N, classes\), got shape \(3,\)"):
+        best_classes(np.zeros(3), ABC, 1)

@@ -1,0 +1,80 @@
+"""Detectors on the command line, with a published file and real photographs."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobilenets.tasks.detect.data import open_detection
+from mobilenets.tasks.detect.read import box_iou
+
+pytestmark = pytest.mark.assets
+
+
+@pytest.fixture(scope="module")
+def weights(assets):
+    return assets / "weights" / "ssd_mobilenet_v1_coco_quant.tflite"
+
+
+@pytest.fixture(scope="module")
+def exported(weights, tmp_path_factory):
+    from mobilenets.export import export_onnx
+    from mobilenets.weights import load
+
+    path = tmp_path_factory.mktemp("exported") / "ssd.onnx"
+    export_onnx(load(weights), path)
+    return path
+
+
+def test_a_published_detector_measures_as_published(call, weights, exported, assets):
+    """The reference: the same weights as float, by another program: .230 and .388."""
+    found = json.loads(call("eval", weights, assets / "coco128", "--json").out)
+    assert found["ap"] >= 0.225
+    assert found["ap50"] >= 0.38
+    assert found["images"] == 128
+    ran = call("eval", exported, assets / "coco128", "--runtime", "mobilenets", "--json")
+    assert "read as COCO's 80 in order" in ran.err
+    engine = json.loads(ran.out)
+    for name in ("ap", "ap50", "ap50_voc07"):
+        assert engine[name] == pytest.approx(found[name], abs=0.002)
+
+
+def test_boxes_are_told_in_pixels_and_drawn(call, weights, exported, assets, tmp_path):
+    data = open_detection(assets / "coco128", "all")
+    names = [data.name(i) for i in range(len(data))]
+    index = names.index("images/000000000025.jpg")  # two giraffes
+    path = assets / "coco128" / names[index]
+    ran = call("predict", weights, path, "--save-dir", tmp_path / "seen", "--json")
+    (answer,) = json.loads(ran.out)
+    best = answer["predictions"][0]
+    assert best["label"] == "giraffe"
+    truth = data.target(index).boxes
+    assert box_iou(np.array([best["box"]]), truth).max() > 0.7
+    with Image.open(tmp_path / "seen" / "000000000025.jpg") as drawn, Image.open(path) as plain:
+        assert drawn.size == plain.size
+        assert np.abs(np.asarray(drawn, int) - np.asarray(plain.convert("RGB"), int)).max() > 50
+    (same,) = json.loads(call("predict", exported, path, "--json").out)
+    assert [one["label"] for one in same["predictions"]] == [
+        one["label"] for one in answer["predictions"]
+    ]
+    np.testing.assert_allclose(same["predictions"][0]["box"], best["box"], atol=0.5)
+
+
+def test_a_threshold_and_a_number_limit_what_is_told(call, exported, assets):
+    path = assets / "coco128" / "images" / "000000000009.jpg"
+    count = {}
+    for options in ((), ("--threshold", 0.05), ("--top", 1), ("--threshold", 1)):
+        (answer,) = json.loads(call("predict", exported, path, *options, "--json").out)
+        count[options] = len(answer["predictions"])
+    assert count["--threshold", 0.05] > count[()] > count["--top", 1] == 1
+    assert count["--threshold", 1] == 0
+    assert "nothing" in call("predict", exported, path, "--threshold", 1).out
+
+
+def test_data_of_other_classes_is_refused_in_one_line(call, weights, assets):
+    ran = call("eval", weights, assets / "bccd")
+    assert ran.status == 1
+    assert "RBC" in ran.err
+    assert len(ran.err.strip().splitlines()) <= 3  # notes, and the error
+    assert "Traceback" not in ran.err

@@ -1,0 +1,208 @@
+"""Which ids in masks are which classes: from files, palettes, frames' names, or numbers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mobilenets.errors import DataError
+from mobilenets.tasks.segment.data import open_segmentation
+from mobilenets.tasks.segment.formats import images as module
+from tests.tasks.detect.formats.files import coco, write
+from tests.tasks.segment.formats.files import colours, grey, grey16, palette, photo, voc_colour
+
+IDS = [[0, 0, 1, 255], [0, 2, 1, 1], [0, 0, 0, 0]]
+
+
+def test_a_file_names_the_classes_by_their_lines_and_void_is_no_class(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey(tmp_path, "masks/a.png", [[0, 1, 2, 3], [4, 255, 3, 3], [0, 0, 0, 0]])
+    write(tmp_path / "classes.txt", "Unlabeled\nroad\nVOID\ncar\n")
+    data = open_segmentation(tmp_path, "all")
+    assert (data.classes, data.named) == (("road", "car"), True)
+    assert data.target(0).tolist() == [[255, 0, 255, 1], [255, 255, 1, 1], [255] * 4]
+    assert data.pixels().tolist() == [1, 3, 8]
+    [problem] = data.problems
+    assert problem.sentence == (
+        "1 mask has ids that are no class, which are taken as void: masks/a.png (id 4)"
+    )
+
+
+def test_wide_ids_are_classes_where_a_file_names_them(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey16(tmp_path, "masks/a.png", [[0, 300, 7, 255]] * 3)
+    write(tmp_path / "labels.txt", "0: ground\n300: roof\n1000: wall\n")
+    data = open_segmentation(tmp_path, "all")
+    assert data.classes == ("ground", "roof", "wall")
+    assert data.target(0).tolist() == [[0, 1, 255, 255]] * 3
+    assert "1 class has no pixels in all: wall" in data.notes
+    assert [(one.kind, one.count) for one in data.problems] == [("out of range", 1)]
+
+
+def test_masks_for_training_are_not_read_where_a_file_names_the_classes(tmp_path, monkeypatch):
+    for part in ("train", "val"):
+        photo(tmp_path, f"images/{part}/a.jpg")
+        grey(tmp_path, f"masks/{part}/a.png", IDS)
+    read = []
+    real = module.read_mask
+    monkeypatch.setattr(module, "read_mask", lambda path: read.append(path) or real(path))
+    write(tmp_path / "classes.txt", "a\nb\nc\n")
+    open_segmentation(tmp_path, "val")
+    assert read == [tmp_path / "masks/val/a.png"]
+    (tmp_path / "classes.txt").unlink()
+    open_segmentation(tmp_path, "val")  # and what was read is not read again
+    assert read[1:] == [tmp_path / "masks/train/a.png"]
+
+
+def test_roboflows_list_of_classes(tmp_path):
+    for part in ("train", "valid"):
+        photo(tmp_path, f"{part}/a.jpg")
+        grey(tmp_path, f"{part}/a_mask.png", [[0, 1, 2, 2]] * 3)
+        write(tmp_path / part / "_classes.csv", "Pixel Value, Class\n0, background\n1, x\n2, y y\n")
+    assert open_segmentation(tmp_path, "val").classes == ("background", "x", "y y")
+    write(tmp_path / "train/_classes.csv", "Pixel Value, Class\nx\n")
+    with pytest.raises(DataError, match=r"_classes.csv: expected lines of `id, name`"):
+        open_segmentation(tmp_path, "val")
+    write(tmp_path / "train/_classes.csv", "Pixel Value, Class\n0, x\n-1, y\n")
+    with pytest.raises(DataError, match=r"_classes.csv: ids must be 0 to 65535, got -1 for 'y'"):
+        open_segmentation(tmp_path, "val")
+
+
+@pytest.mark.parametrize("stuff", [False, True])
+def test_coco_names_by_its_categories(tmp_path, stuff):
+    folder = "stuffthingmaps/val2017" if stuff else "annotations/stuff_val2017_pixelmaps"
+    photo(tmp_path, "val2017/1.jpg")
+    grey(tmp_path, f"{folder}/1.png", np.array([[1, 3, 3, 200]] * 3) - stuff)
+    categories = [{"id": 3, "name": "grass"}, {"id": 1, "name": "person"}, {"id": 200, "name": "x"}]
+    coco(tmp_path / "annotations/stuff_val2017.json", ["1.jpg"], [], categories)
+    data = open_segmentation(tmp_path, "val")
+    assert data.classes == ("person", "grass", "x")
+    assert data.target(0).tolist() == [[0, 1, 1, 2]] * 3
+    assert data.kind == "COCO masks"
+    [note] = [note for note in data.notes if "names are those of stuff_val2017.json" in note]
+    assert ("one more than in the masks" in note) == stuff
+    write(tmp_path / "annotations/stuff_val2017.json", '{"images": [')
+    with pytest.raises(DataError, match=r"stuff_val2017.json: not JSON, or cut short"):
+        open_segmentation(tmp_path, "val")
+
+
+def test_where_categories_begin_at_one_zero_is_void(tmp_path):
+    photo(tmp_path, "images/1.jpg")
+    grey(tmp_path, "masks/1.png", [[0, 2, 7, 255]] * 3)
+    write(tmp_path / "categories.json", '[{"id": 2, "name": "person"}, {"id": 7, "name": "x"}]')
+    data = open_segmentation(tmp_path, "all")
+    assert data.target(0).tolist() == [[255, 0, 1, 255]] * 3
+    assert data.problems == []
+    assert data.notes == ["names are those of categories.json, which has no id 0: that is void"]
+
+
+def test_one_less_than_the_categories_is_seen_from_the_ids(tmp_path):
+    photo(tmp_path, "images/1.jpg")
+    grey(tmp_path, "masks/1.png", [[0, 2, 2, 255]] * 3)
+    categories = [{"id": 1, "name": "person"}, {"id": 3, "name": "grass"}]
+    write(tmp_path / "categories.json", json.dumps(categories))
+    data = open_segmentation(tmp_path, "all")
+    assert data.target(0).tolist() == [[0, 1, 1, 255]] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "classes", "target"),
+    [
+        # A file that names id 0 has the masks' own ids; lines say theirs as they are.
+        ("stuffthingmaps/1.png", "0: person\n1: bicycle\n2: car", "person bicycle car", [0, 1, 2]),
+        ("masks/1.png", "1: person\n2: bicycle\n3: car", "person bicycle car", [255, 0, 1]),
+        # COCO-Stuff's own list.
+        ("stuffthingmaps/1.png", "0: unlabeled\n1: person\n2: x\n3: y", "person x y", [0, 1, 2]),
+    ],
+)
+def test_ids_in_a_list_of_names(tmp_path, name, text, classes, target):
+    photo(tmp_path, "images/1.jpg")
+    grey(tmp_path, name, [[0, 1, 2, 255]] * 3)
+    write(tmp_path / "labels.txt", text)
+    data = open_segmentation(tmp_path, "all")
+    assert " ".join(data.classes) == classes
+    assert data.target(0)[0].tolist() == [*target, 255]
+
+
+def test_categories_that_cannot_be_are_named(tmp_path):
+    photo(tmp_path, "images/1.jpg")
+    grey(tmp_path, "masks/1.png", [[0, 1, 2, 255]] * 3)
+    for extra, message in (
+        ({"id": 1, "name": "c"}, "two names for id 1: b, c"),
+        ({"id": 70000, "name": "c"}, "ids must be 0 to 65535, got 70000 for 'c'"),
+        ({"id": 7}, "categories without a name: id 7"),
+    ):
+        entries = [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}, extra]
+        path = write(tmp_path / "categories.json", json.dumps(entries))
+        with pytest.raises(DataError, match=message) as caught:
+            open_segmentation(tmp_path, "all")
+        assert str(path) in str(caught.value)
+    # A file of that name that is about something else.
+    write(tmp_path / "categories.json", '[{"id": 1}, {"id": 1}]')
+    assert open_segmentation(tmp_path, "all").classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\n\nb\n", "line 2 is empty"),
+        ("a\nb\na\n", "a name for two ids: a"),
+        ("a\nvoid\n", "2 to 255 classes besides void, got 1"),
+        ("", "got 0"),
+        (
+            "\n".join(map(str, range(255))) + "\nlast\n",
+            "id 255 is always void, and no class 'last'",
+        ),
+        ("\n".join(f"{i}: c{i}" for i in range(256, 600)), "got 344"),
+        (b"\xff\xfe\0", "not text in UTF-8"),
+        ("0: a\n1: b\n70000: c\n", "ids must be 0 to 65535, got 70000 for 'c'"),
+        ("0: a\n1: b\n1: c\n", "two names for id 1: b, c"),
+    ],
+)
+def test_a_list_of_names_that_cannot_be_is_named(tmp_path, text, message):
+    photo(tmp_path, "images/a.jpg")
+    grey(tmp_path, "masks/a.png", IDS)
+    path = write(tmp_path / "classes.txt", text)
+    with pytest.raises(DataError, match=message) as caught:
+        open_segmentation(tmp_path, "all")
+    assert str(path) in str(caught.value)
+
+
+def test_masks_of_one_class_are_an_error_that_says_what_255_means(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey(tmp_path, "masks/a.png", [[0, 255, 255, 0]] * 3)
+    with pytest.raises(DataError, match="only one class, 0; 255 is void: a mask of two classes"):
+        open_segmentation(tmp_path, "all")
+
+
+def test_vocs_colours_have_vocs_names_and_other_palettes_numbers(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    seen = [[voc_colour(i) for i in row] for row in IDS]
+    colours(tmp_path, "masks/a.png", seen)
+    data = open_segmentation(tmp_path, "all")
+    assert data.target(0).tolist() == IDS
+    assert data.classes[15] == "person"
+    palette(tmp_path, "masks/a.png", [[0, 21, 1, 1]] * 3)
+    assert open_segmentation(tmp_path, "all").classes == tuple(map(str, range(22)))
+
+
+def test_camvid_is_known_by_its_frames_and_ids(tmp_path):
+    for name in ("0001TP_1", "0006R0_2", "0016E5_3", "Seq05VD_4"):
+        photo(tmp_path, f"images/{name}.jpg")
+        grey(tmp_path, f"masks/{name}.png", [[0, 10, 11, 255]] * 3)
+    data = open_segmentation(tmp_path, "all")
+    assert data.classes[10] == "bicyclist"
+    assert data.target(0).tolist() == [[0, 10, 255, 255]] * 3
+    assert data.problems == []
+    grey(tmp_path, "masks/0001TP_1.png", [[0, 12, 11, 255]] * 3)
+    assert open_segmentation(tmp_path, "all").classes == tuple(map(str, range(13)))
+
+
+def test_more_ids_than_classes_can_be_are_void_and_that_is_said(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey16(tmp_path, "masks/a.png", [[0, 254, 255, 300], [0, 1, 1, 1], [0, 0, 0, 0]])
+    data = open_segmentation(tmp_path, "all")
+    assert len(data.classes) == 255
+    assert data.target(0)[0].tolist() == [0, 254, 255, 255]
+    said = "masks have at most 255 classes: ids from 255 on are void, the greatest is 300"
+    assert any(said in note for note in data.notes)
