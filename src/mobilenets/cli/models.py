@@ -84,49 +84,47 @@ def published_rows() -> list[dict[str, Any]]:
 
 def show_networks(rows: list[dict[str, Any]]) -> None:
     """A table for a person, by task."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("network", no_wrap=True)
-    for title in ("pixels", "params M", "madds M"):
-        table.add_column(title, justify="right")
-    table.add_column("")
-    task = ""
-    for row in rows:
-        if row["task"] != task:
-            task = row["task"]
-            table.add_section()
-            table.add_row(f"[bold]{task}[/]")
-        table.add_row(
-            row["name"],
-            str(row["resolution"]),
-            f"{row['parameters'] / 1e6:.2f}",
-            f"{row['madds'] / 1e6:.1f}",
-            row["description"],
-        )
-    out.print(table)
+    columns = {
+        "pixels": [str(row["resolution"]) for row in rows],
+        "params M": [f"{row['parameters'] / 1e6:.2f}" for row in rows],
+        "madds M": [f"{row['madds'] / 1e6:.1f}" for row in rows],
+    }
+    show_groups("network", rows, "task", columns, [row["description"] for row in rows])
 
 
 def show_published(rows: list[dict[str, Any]]) -> None:
     """A table for a person, the source above its checkpoints."""
+    columns = {
+        "top-1 %": ["" if row["top1"] is None else f"{row['top1'] * 100:.1f}" for row in rows],
+        "params M": [f"{row['parameters'] / 1e6:.2f}" for row in rows],
+        "madds M": [f"{row['madds'] / 1e6:.1f}" for row in rows],
+    }
+    show_groups("checkpoint", rows, "source", columns)
+
+
+def show_groups(
+    title: str,
+    rows: list[dict[str, Any]],
+    group: str,
+    columns: dict[str, list[str]],
+    last: list[str] | None = None,
+) -> None:
+    """Rows by name under a heading for each value of `group`, figures to the right of them."""
     from rich.box import SIMPLE
     from rich.table import Table
 
     table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("checkpoint", no_wrap=True)
-    for title in ("top-1 %", "params M", "madds M"):
-        table.add_column(title, justify="right")
-    source = ""
-    for row in rows:
-        if row["source"] != source:
-            source = row["source"]
+    table.add_column(title, no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right")
+    if last:
+        table.add_column("")
+    heading = ""
+    for i, row in enumerate(rows):
+        if row[group] != heading:
+            heading = row[group]
             table.add_section()
-            table.add_row(f"[bold]{source}[/]")
-        table.add_row(
-            row["name"],
-            "" if row["top1"] is None else f"{row['top1'] * 100:.1f}",
-            f"{row['parameters'] / 1e6:.2f}",
-            f"{row['madds'] / 1e6:.1f}",
-        )
+            table.add_row(f"[bold]{heading}[/]")
+        figures = [column[i] for column in columns.values()]
+        table.add_row(row["name"], *figures, *(last[i : i + 1] if last else []))
     out.print(table)
