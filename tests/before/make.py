@@ -23,14 +23,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 import torch
+from mobilenets.models.layers import ConvNormAct
+from mobilenets.models.zoo import build
 from torch import nn
 
 import mobilenets
 from mobilenets.card import TORCHVISION, ModelCard, Preprocessing
 from mobilenets.cli import main
 from mobilenets.data.shapes import CLASSES
-from mobilenets.models.layers import ConvNormAct
-from mobilenets.models.zoo import build
 from mobilenets.training.loop import Trainer
 
 from .inputs import (
