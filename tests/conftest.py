@@ -19,14 +19,36 @@ settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
 
 
+ASSETS = Path(os.environ.get("MOBILENETS_ASSETS", Path(__file__).parents[2] / "shared" / "assets"))
+skipped: list[str] = []
+"""Tests of real images and weights that were skipped although those are there."""
+
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """The folder of real images and weights; a test that asks for it is skipped without it."""
-    default = Path(__file__).parents[2] / "shared" / "assets"
-    folder = Path(os.environ.get("MOBILENETS_ASSETS", default))
-    if not folder.is_dir():
-        pytest.skip(f"no assets folder at {folder}; set MOBILENETS_ASSETS")
-    return folder
+    if not ASSETS.is_dir():
+        pytest.skip(f"no assets folder at {ASSETS}; set MOBILENETS_ASSETS")
+    return ASSETS
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "assets" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.assets)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and "assets" in report.keywords and not hasattr(report, "wasxfail"):
+        skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With the assets there, a test that needs them and was skipped is a failure of the run."""
+    if skipped and ASSETS.is_dir() and not hasattr(session.config, "workerinput"):
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        reporter.write_line(f"skipped although {ASSETS} is there: {', '.join(skipped)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session", autouse=True)

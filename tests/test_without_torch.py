@@ -239,3 +239,22 @@ def test_what_needs_torch_says_so_in_one_line(device, shipped):
     for line in said:
         assert line.startswith("error: ")
         assert "is not installed; pip install 'mobilenets[train]' brings it" in line
+
+
+def test_every_part_of_a_use_that_needs_no_torch_loads_without_it(tmp_path):
+    """What a device imports: all parts by the registry, but those that make or train networks."""
+    code = f"""
+import sys
+for name in {ABSENT!r}:
+    sys.modules[name] = None
+from mobilenets.tasks.registry import networks, tasks
+parts = "architecture data read recipes measure show outputs commands check weights demo"
+for task in tasks().values():
+    for name in parts.split():
+        if task.has(name):
+            task.part(name)
+print(len(networks()), "networks")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "11 networks" in done.stdout
