@@ -2,8 +2,10 @@
 
 import ast
 import importlib
+import pkgutil
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import typer
 
 import mobilenets
 from mobilenets.cli import app
+from mobilenets.tasks.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -161,6 +164,19 @@ def test_python_in_the_docs_compiles_and_its_names_are_there(code):
             assert hasattr(mobilenets, node.attr), f"mobilenets has no {node.attr}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_and_files_in_the_text_are_there(page):
+    files = [
+        str(path) for part in ("src", "tests", "bench") for path in (ROOT / part).rglob("*.py")
+    ]
+    outside = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for span in re.findall(r"`([^`]+)`", outside):
+        if name := re.match(r"mobilenets(?:\.\w+)+", span):
+            pkgutil.resolve_name(name[0])
+        for path in re.findall(r"[\w/]+\.py\b", span):
+            assert any(file.endswith(f"/{path}") for file in files), f"{page.name}: no {path}"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_explains_itself_with_an_example_that_parses(name):
     command = COMMANDS[name]
@@ -204,14 +220,27 @@ def test_options_and_links_in_the_text_lead_somewhere(page):
 
 
 def test_settings_named_in_the_docs_are_a_recipes():
-    from mobilenets.training.recipes import recipe
+    """With `--set`, and in the tables of settings."""
+    from mobilenets.training.recipes import recipe, recipes, settings_of
 
+    owner = {
+        setting: name
+        for name, (_, make) in recipes().items()
+        for names in settings_of(make()).values()
+        for setting in names
+    }
     pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     named = re.findall(r"--set (\w+)=([^\s`]+)", pages)
     assert named
     for name, value in named:
         if value != "VALUE":
-            recipe("modern", **{name: ast.literal_eval(value) if value[0].isdigit() else value})
+            given = {name: ast.literal_eval(value) if value[0].isdigit() else value}
+            recipe(owner.get(name, "modern"), **given)
+    tables = re.findall(r"^\| Setting \|.*\n\|[-|]+\n((?:\|.*\n)+)", pages, re.MULTILINE)
+    assert len(tables) >= 3
+    rows = [line.split("|")[1] for table in tables for line in table.splitlines()]
+    known = {*owner, *(field.name for field in fields(Recipe))}
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} <= known
 
 
 def test_the_changelog_ends_at_the_version_of_the_package():
