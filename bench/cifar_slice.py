@@ -15,13 +15,12 @@ from pathlib import Path
 
 import torch
 import torchvision
-from mobilenets.tasks.zoo import build
 from torch import nn
 
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.folders import open_classification
 from mobilenets.files import replace_file
-from mobilenets.tasks import TASKS
+from mobilenets.tasks.registry import build, tasks
 from mobilenets.training.loop import Trainer
 from mobilenets.training.recipes import recipe
 
@@ -99,7 +98,7 @@ def main() -> None:
             )
             model = network(side, seed, len(classes))
             run = options.output / f"{side}-{seed}"
-            result = Trainer(model, TASKS["classify"], data, made, run, card=card).run()
+            result = Trainer(model, tasks()["classify"], data, made, run, card=card).run()
             found.append({"best": result.best["top1"], "last": result.history[-1]["top1"]})
             print(f"seed {seed} {side}: {found[-1]}", flush=True)
     for side, found in rows.items():

@@ -61,12 +61,15 @@ def _parameter(option: Option) -> inspect.Parameter:
     )
 
 
-def by_use(values: Mapping[str, object]) -> str:
-    """`32, 4 to segment`: a value for each use, the first one's for those that are not named."""
-    first, *others = values.items()
-    parts = [str(first[1])]
-    parts += [f"{value} to {name}" for name, value in others if value != first[1]]
-    return ", ".join(parts)
+def by_use(values: Mapping[str, float]) -> str:
+    """`32, or 4 to do this`: a value for each use, the first one's for those not named."""
+    first = next(iter(values.values()))
+    named: dict[float, list[str]] = {}
+    for name, value in values.items():
+        if value != first:
+            named.setdefault(value, []).append(f"to {name}")
+    parts = [f"{value:g} {' and '.join(names)}" for value, names in named.items()]
+    return ", ".join([f"{first:g}", *parts[:-1], *(f"or {part}" for part in parts[-1:])])
 
 
 def recipe_names() -> str:

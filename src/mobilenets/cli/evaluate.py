@@ -38,7 +38,7 @@ def run(
 ) -> None:
     """How good WEIGHTS are on DATA: its validation part, or all of it where it has none.
 
-    USES Of all classes together, and of each.
+    USES Where there are classes, of each of them too.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. Shares are 0 to 1 in JSON. Images that cannot be read are named

@@ -25,7 +25,9 @@ def open_source(
     if str(weights) in networks():
         name = str(weights)
         task, network = networks()[name]
-        labels = task.architecture.default_labels(knobs.pop("classes", None))
+        labels: tuple[str, ...] = ()
+        if "classes" in network.knobs:
+            labels = task.architecture.default_labels(knobs.pop("classes", None))
         model: nn.Module = task.network.build(name, labels, knobs)
         resolution = resolution or network.size
         settle(model, resolution)

@@ -40,7 +40,10 @@ class Architecture(Protocol):
     """By name, in the order in which they are listed."""
 
     def default_labels(self, classes: int | None) -> tuple[str, ...]:
-        """Names of the outputs of a network without data, for as many classes as were asked."""
+        """Names of the outputs of a network without data, for as many classes as were asked.
+
+        Asked for only where a network has a knob `classes`.
+        """
         ...
 
 

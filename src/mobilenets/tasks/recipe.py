@@ -65,7 +65,7 @@ class Recipe:
     seed: int = 0
     initialization: Initialization = "released"
     """Of random weights: as the released code (normal, 0.09), or He's with shortcuts first
-    (`models.layers.initialise_he`)."""
+    (`models.modules.layers.initialise_he`)."""
     network: dict[str, Any] = field(default_factory=dict)
     """Arguments that a new network gets unless someone gives others."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from mobilenets.cli.additions import extended
+from mobilenets.cli.additions import additions, extended
 from mobilenets.cli.console import err, print_json, progress
 from mobilenets.cli.data.findings import findings, save_samples, say, show_content, show_findings
 from mobilenets.cli.options import AsJson
@@ -100,8 +100,8 @@ def check_options(task: Task, given: Mapping[str, Any]) -> None:
     """ValueError for an option of another use than the one whose labels are looked at."""
     owners = {
         option.name: other
-        for other in with_part("check")
-        for option in other.commands.ADDITIONS["data check"].options
+        for other, addition in additions("data check")
+        for option in addition.options
     }
     wrong = [name for name in given if owners[name].name != task.name]
     if wrong:

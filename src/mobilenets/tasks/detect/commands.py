@@ -8,7 +8,8 @@ DEFAULTS = Defaults(top=100, threshold=0.4, batch=32)
 
 ADDITIONS: Mapping[str, Addition] = {
     "predict": Addition(
-        text="Of a detector, boxes are left, top, right, bottom in the image's pixels."
+        text="Of a detector also where each thing is: boxes are left, top, right and bottom in the "
+        "image's pixels."
     ),
     "eval": Addition(text="A detector's average precision, by COCO's protocol and VOC 2007's."),
     "export": Addition(

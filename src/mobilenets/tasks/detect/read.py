@@ -177,7 +177,7 @@ def box_iou(a: Array, b: Array) -> Array:
 
 
 def decode_boxes(codes: Array, anchors: Array) -> Array:
-    """Boxes (..., 4), left, top, right, bottom, from SSD's codes: the twin of `models.ssd`'s.
+    """Boxes (..., 4), left, top, right, bottom, from SSD's codes: the twin of `architecture.ssd`'s.
 
     `anchors` (..., 4) are centre x, centre y, width, height. A code too large for its exponential
     gives a box that is not finite, and no warning.

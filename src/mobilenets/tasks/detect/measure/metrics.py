@@ -66,7 +66,7 @@ class DetectionMetrics:
     ) -> None:
         """Count images: what was seen in each, and what is there.
 
-        Boxes (n, 4), scores (n,) and the model's classes (n,) as `runtime.detect.locate` gives
+        Boxes (n, 4), scores (n,) and the model's classes (n,) as `read.locate` gives
         them, in pixels of the image.
         """
         self._coco = None
