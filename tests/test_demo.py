@@ -14,6 +14,7 @@ from mobilenets.demo import run as module
 from mobilenets.demo.beside import beside
 from mobilenets.errors import TrainingError
 from mobilenets.tasks.registry import with_part
+from tests.quick import quick_export
 
 USES = {task.name: task.demo.DEMO for task in with_part("demo")}
 STEPS = ("train", "evaluate", "export", "predict")
@@ -43,7 +44,9 @@ def outcome(tmp_path_factory):
         assert (folder / "classify" / "run" / "mine.txt").exists()
         folder = tmp_path_factory.mktemp("demo")
         lines = []
-        yield run_demo(folder, lines.append), lines
+        with quick_export():
+            made = run_demo(folder, lines.append)
+        yield made, lines
 
 
 def test_networks_that_learned_nothing_do_not_pass(outcome):

@@ -13,6 +13,7 @@ from mobilenets.export import export_onnx
 from mobilenets.inference import TorchSession, open_model, open_session, predict
 from mobilenets.tasks.registry import build, tasks
 from mobilenets.weights.sources.own import save
+from tests.quick import quick_export
 
 TASK = tasks()["classify"]
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
@@ -133,7 +134,8 @@ def files(tmp_path_factory) -> tuple[Path, Path]:
     )
     folder = tmp_path_factory.mktemp("files")
     save(model, folder / "m.safetensors")
-    export_onnx(model, folder / "m.onnx")
+    with quick_export():
+        export_onnx(model, folder / "m.onnx")
     return folder / "m.safetensors", folder / "m.onnx"
 
 

@@ -16,6 +16,7 @@ from mobilenets.data.shapes import Shapes
 from mobilenets.tasks.detect.formats.shapes import ShapeObjects
 from mobilenets.tasks.registry import build
 from mobilenets.weights.sources.own import save
+from tests.quick import quick_export
 
 ABSENT = ("torch", "torchvision", "timm", "accelerate", "matplotlib", "h5py", "tflite")
 ABSENT += ("tensorboardX", "onnxscript", "filelock", "tensorflow", "keras", "transformers")
@@ -137,7 +138,8 @@ def detector(tmp_path_factory) -> Path:
         *("ssdlite_mobilenet_v2", arguments, "detect", ShapeObjects().classes),
         preprocessing=Preprocessing((64, 64), "squash"),
     )
-    export_onnx(model, folder / "model.onnx")
+    with quick_export():
+        export_onnx(model, folder / "model.onnx")
     (folder / "photos").mkdir()
     for index in range(2):
         ShapeObjects().image(index).save(folder / "photos" / f"{index}.png")

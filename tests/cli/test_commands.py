@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mobilenets.data.shapes import Shapes
+from tests.quick import quick_export
 
 
 @pytest.fixture
@@ -25,7 +26,8 @@ def exported(checkpoint, tmp_path_factory) -> Path:
     from mobilenets.weights import load
 
     path = tmp_path_factory.mktemp("exported") / "shapes.onnx"
-    export_onnx(load(checkpoint), path)
+    with quick_export():
+        export_onnx(load(checkpoint), path)
     return path
 
 

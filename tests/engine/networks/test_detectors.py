@@ -27,6 +27,7 @@ from mobilenets.weights import load
 from tests.engine.graphs import array, check, exported, ints, kinds, model, node
 from tests.engine.nets import agrees, mobilenet, net_of, same
 from tests.outputs import only
+from tests.quick import quick_export
 
 CASES = [
     ("ssd_mobilenet_v1", (97, 65), {}),
@@ -282,7 +283,8 @@ def test_wide_rows_without_expansion_go_in_groups():
 def test_the_same_objects_in_photographs_as_on_onnx_runtime(assets, tmp_path, monkeypatch):
     monkeypatch.setenv("MOBILENETS_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "model.onnx"
-    export_onnx(load(assets / "weights" / "ssd_mobilenet_v1_coco_quant.tflite"), path)
+    with quick_export():
+        export_onnx(load(assets / "weights" / "ssd_mobilenet_v1_coco_quant.tflite"), path)
     sessions = [open_session(path, runtime=runtime) for runtime in ("mobilenets", "onnxruntime")]
     files = sorted((assets / "coco128" / "images").iterdir())[:12]
     pictures = [read_image(file) for file in files]

@@ -33,6 +33,7 @@ from tests.engine.graphs import (
 )
 from tests.engine.nets import agrees, mobilenet, net_of, same
 from tests.outputs import only
+from tests.quick import quick_export
 
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
 STREAMS = (-1, 0, Schedule().stream)
@@ -294,7 +295,8 @@ CLASSIFIERS = {
 def test_the_same_class_for_every_image_as_on_onnx_runtime(assets, tmp_path, monkeypatch, name):
     monkeypatch.setenv("MOBILENETS_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "model.onnx"
-    export_onnx(load(assets / "weights" / f"{name}.tflite"), path)
+    with quick_export():
+        export_onnx(load(assets / "weights" / f"{name}.tflite"), path)
     ours = open_session(path, runtime="mobilenets", threads=1)
     theirs = open_session(path, runtime="onnxruntime", threads=1)
     sample = open_classification(assets / "imagenet-sample", "all")

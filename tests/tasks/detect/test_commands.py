@@ -8,6 +8,7 @@ from PIL import Image
 
 from mobilenets.tasks.detect.data import open_detection
 from mobilenets.tasks.detect.read import box_iou
+from tests.quick import quick_export
 
 pytestmark = pytest.mark.assets
 
@@ -23,7 +24,8 @@ def exported(weights, tmp_path_factory):
     from mobilenets.weights import load
 
     path = tmp_path_factory.mktemp("exported") / "ssd.onnx"
-    export_onnx(load(weights), path)
+    with quick_export():
+        export_onnx(load(weights), path)
     return path
 
 
