@@ -1,5 +1,5 @@
 # Needs Python 3.10 or newer and nothing else: `make test` and `make demo` set themselves up, once.
-# `make test-every` runs what `make test` leaves out: all 38 configurations on the engine.
+# `make test-every` runs what `make test` leaves out: all 38 configurations, rows of long tables.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ test: $(VENV)/test
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --durations=20
 
 test-every: $(VENV)/test
-	$(BIN)/pytest -n auto --maxprocesses 4 -m every
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m every
 
 demo: $(VENV)/train
 	$(BIN)/mobilenets demo

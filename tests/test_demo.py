@@ -49,6 +49,7 @@ def outcome(tmp_path_factory):
         yield made, lines
 
 
+@pytest.mark.every
 def test_networks_that_learned_nothing_do_not_pass(outcome):
     found, _ = outcome
     assert [one.task for one in found.measured] == ["classify", "detect", "segment"]
@@ -67,16 +68,19 @@ def test_passing_needs_both_learning_and_agreement(tmp_path, top1, exported, pas
     assert Outcome(tmp_path, (*good, first)).passed == passed
 
 
+@pytest.mark.every
 def test_the_exports_agree_with_their_checkpoints(outcome):
     for one in outcome[0].measured:
         assert one.value == pytest.approx(one.exported, abs=one.use.agreement)
 
 
+@pytest.mark.every
 def test_every_step_is_told(outcome):
     told = [line.split(":")[0] for line in outcome[1]]
     assert [step for step in told if step in STEPS] == list(STEPS) * len(USES)
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("new", ["new extras and heads for 8", "a new head for 9"])
 def test_the_others_start_from_the_classifier(outcome, new):
     assert any(new in line and "classify/run/best.safetensors" in line for line in outcome[1])
@@ -111,6 +115,7 @@ def test_the_error_of_a_job_is_raised_when_the_others_are_done():
     assert lines == ["b: said two", "b: two", "b: no more"]
 
 
+@pytest.mark.every
 def test_the_page_says_of_each_use_what_went_wrong(outcome):
     """Networks that learned nothing are wrong about nearly every picture."""
     page = outcome[0].page.read_text(encoding="utf-8")
@@ -154,6 +159,7 @@ def test_the_command_says_which_use_failed(tmp_path, monkeypatch, capsys, values
         assert (one.use.guessing in told) == one.passed
 
 
+@pytest.mark.every
 def test_the_page_has_all_its_pictures_inside(outcome):
     page = outcome[0].page.read_text(encoding="utf-8")
     pictures = re.findall(r"src='data:image/png;base64,([^']+)'", page)

@@ -89,6 +89,7 @@ def test_an_export_costs_what_its_network_does(tmp_path, name, knobs, resolution
     assert found.resolution == resolution
 
 
+@pytest.mark.every
 def test_an_exported_detector_costs_what_its_network_does(tmp_path):
     name, knobs = "ssdlite_mobilenet_v2", {"width": 0.25, "classes": 3}
     path = exported(build(name, **knobs), tmp_path / "model.onnx", (65, 96))

@@ -24,6 +24,7 @@ from mobilenets.tasks.registry import build
 from mobilenets.tasks.segment.architecture.deeplab import Labelled
 from tests.engine.graphs import array, check, exported, ints, kinds, model, node, onnx_runtime
 from tests.engine.nets import agrees, net_of, outputs_of, same, targets
+from tests.some import some
 
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
 LINEAR = ("half_pixel", "align_corners", "asymmetric")
@@ -48,7 +49,7 @@ NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "size", "threads", "arguments"), NETWORKS)
+@pytest.mark.parametrize(("name", "size", "threads", "arguments"), some(NETWORKS, (0, 2)))
 def test_networks_give_the_twins_logits_and_onnx_runtimes(name, size, threads, arguments):
     made, x = network(name, **arguments), images(2, *size)
     data = exported(made, (1, 3, *size), dynamo=False, free=True)

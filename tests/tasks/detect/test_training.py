@@ -15,6 +15,7 @@ from mobilenets.tasks.registry import tasks
 from mobilenets.training.loop import InterruptedRunError, Trainer
 from mobilenets.training.recipes import recipe
 from mobilenets.training.run import Plan, start, train
+from tests.some import some
 from tests.training.conftest import Repeated
 
 TASK = tasks()["detect"]
@@ -53,7 +54,7 @@ def overfitting(**changes: object) -> Recipe:
     return recipe("finetune_ssd", **{**settings, **changes})
 
 
-@pytest.mark.parametrize("scores", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("scores", some(["sigmoid", "softmax"]))
 def test_four_images_are_learned_by_heart(tmp_path, scores):
     data = Few(size=96)
     sets = (Repeated(data, 10), data)
@@ -93,8 +94,8 @@ def test_a_detector_resumes_to_the_same_bits(tmp_path):
 
 
 def test_a_detector_is_trained_from_a_classifier_and_then_from_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(shapes, "LENGTHS", {"train": 32, "val": 16})
-    monkeypatch.setattr(shapes, "SCENES", {"train": 32, "val": 16})
+    monkeypatch.setattr(shapes, "LENGTHS", {"train": 16, "val": 8})
+    monkeypatch.setattr(shapes, "SCENES", {"train": 16, "val": 4})
     quick = {"epochs": 1, "batch_size": 16, "policy": "flip"}
     first = train(
         Plan("mobilenet_v2", resolution=32, knobs={"width": 0.25}),

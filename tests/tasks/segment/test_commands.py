@@ -28,6 +28,7 @@ def exported(weights, tmp_path_factory):
     return path
 
 
+@pytest.mark.every
 def test_a_published_network_measures_as_published(call, weights, exported, assets):
     """The reference: .325, squashed to 257, logits resized to the image's own size."""
     ran = call("eval", weights, assets / "coco128", "--json")
@@ -44,6 +45,7 @@ def test_a_published_network_measures_as_published(call, weights, exported, asse
     assert engine["miou"] == pytest.approx(found["miou"], abs=0.01)
 
 
+@pytest.mark.every
 def test_a_quantised_file_of_513_pixels(call, assets):
     """The reference: .476, the longest side scaled to 513 and padded."""
     path = assets / "weights" / "deeplabv3_mobilenet_v2_0.5_pascal_quant.tflite"

@@ -91,8 +91,8 @@ def test_four_images_are_learned_by_heart(tmp_path):
 
 def test_a_segmentation_network_is_trained_from_a_classifier(tmp_path, monkeypatch):
     """And the reason is told why its norms learn, or do not."""
-    monkeypatch.setattr(shapes, "LENGTHS", {"train": 32, "val": 16})
-    monkeypatch.setattr(shapes, "SCENES", {"train": 32, "val": 8})
+    monkeypatch.setattr(shapes, "LENGTHS", {"train": 16, "val": 8})
+    monkeypatch.setattr(shapes, "SCENES", {"train": 16, "val": 4})
     first = train(
         Plan("mobilenet_v2", resolution=32, knobs={"width": 0.25}),
         "shapes",

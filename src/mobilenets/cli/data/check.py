@@ -1,4 +1,4 @@
-"""`mobilenets data check`: what a data set with boxes or masks holds, and what is wrong with it."""
+"""`mobilenets data check`: what a data set with labels holds, and what is wrong with it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,20 +27,20 @@ def run(
     ],
     task: Annotated[
         TaskName | None,
-        typer.Option(help="Boxes or masks; boxes if not given and there are both."),
+        typer.Option(help="Whose labels to look at; the first that there are if not given."),
     ] = None,
     split: Annotated[
         Literal["train", "val", "test", "all"] | None,
         typer.Option(help="As training would open it; every part on disk if not given."),
     ] = None,
     save_dir: Annotated[
-        Path | None, typer.Option(help="Also draw some images with their boxes or masks here.")
+        Path | None, typer.Option(help="Also draw some images with their labels here.")
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Images to draw of each part.")] = 8,
     json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Say what is in images labelled with boxes or masks, and all that is wrong with them.
+    """Say what is in images that are labelled, and all that is wrong with them.
 
     USES And everything that training would leave out, counted and named. The exit
     status is 0 where there is something to train on, whatever else is wrong.

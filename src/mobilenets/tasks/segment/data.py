@@ -15,6 +15,7 @@ from mobilenets.tasks.segment.formats.files import Pairs, find_pairs, unpaired
 from mobilenets.tasks.segment.formats.images import gather, look_at, usable
 from mobilenets.tasks.segment.formats.masks import VOID
 from mobilenets.tasks.segment.formats.names import MaskValues, Naming, name_ids
+from mobilenets.tasks.segment.formats.problems import KINDS
 from mobilenets.tasks.segment.formats.shapes import ShapeMasks
 
 
@@ -109,7 +110,7 @@ def _name(found: Pairs) -> Naming:
     own = own or list(range(len(found.files)))
 
     def see() -> MaskValues:
-        looks = usable(found, own, look_at(found, own), Problems(), "train").values()
+        looks = usable(found, own, look_at(found, own), Problems(KINDS), "train").values()
         ids = np.unique(np.concatenate([look.ids for look in looks]))
         shown = [look for look in looks if any(0 < one < VOID for one in look.ids.tolist())]
         return MaskValues(ids, bool(shown) and all(look.is_voc for look in shown))

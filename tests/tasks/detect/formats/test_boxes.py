@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from mobilenets.data.problems import KINDS, Problems
+from mobilenets.data.problems import Problems
 from mobilenets.tasks.detect.formats.boxes import SLACK, BoxTable, Cleaner, best_overlaps
+from mobilenets.tasks.detect.formats.problems import KINDS
 
 WIDTH, HEIGHT = 50, 30
 COORDINATE = st.sampled_from([-1e308, -7, -1, -0.5, 0, 1e-30, 3, 29.5, 30, 50, 50.4, 99, 1e308])
@@ -50,7 +51,7 @@ def twin(rows) -> tuple[list[tuple], dict[str, int]]:
 @given(st.lists(ROW, max_size=12))
 def test_boxes_are_cleaned_as_a_slow_twin_does(rows):
     rows = rows + rows[:2]
-    problems = Problems()
+    problems = Problems(KINDS)
     image, boxes, labels = ([row[i] for row in rows] for i in range(3))
     cleaner = Cleaner(BoxTable.of(image, boxes, labels), ["a", "b", "c"], problems)
     cleaner.relabel(["cat", "dog", "emu", "who"], ["emu", "dog", "cat"])
@@ -78,7 +79,7 @@ def test_overlaps_with_nothing_are_none():
 
 
 def test_problems_are_sentences_with_at_most_five_names():
-    problems = Problems()
+    problems = Problems(KINDS)
     problems.add("empty", ["a"], 3)
     problems.add("empty", [f"b{i}" for i in range(6)])
     problems.add("missing", [])

@@ -15,6 +15,7 @@ from mobilenets.errors import DataError
 from mobilenets.runtime.images import SIDEWAYS, Header, read_header
 from mobilenets.tasks.detect.formats.boxes import Boxes, BoxTable, Cleaner
 from mobilenets.tasks.detect.formats.objects import Objects
+from mobilenets.tasks.detect.formats.problems import KINDS
 
 Sizes = NDArray[np.int64]
 
@@ -74,7 +75,7 @@ def gather(found: Annotations, images: Sequence[int], split: str) -> AnnotatedIm
     brought to pixels of the upright image, and those that cannot be used are left out, counted.
     DataError where no image is left, or no object to train on.
     """
-    problems = Problems()
+    problems = Problems(KINDS)
     headers = _read_headers(found, images, problems)
     if not headers:
         why = "; ".join(problem.sentence for problem in problems.list())

@@ -18,6 +18,7 @@ from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.boxes import BoxTable, join
+from mobilenets.tasks.detect.formats.problems import KINDS
 
 _SAMPLE = 50
 """File names that are looked up in each folder that might hold the images."""
@@ -63,7 +64,7 @@ def read_coco(root: Path, files: Sequence[tuple[Part, Path]]) -> Annotations:
     first pixel's edge at 0. `iscrowd` and `area` are kept. Classes are those of the train part,
     by id. DataError for a file that is cut short, no JSON, or no COCO.
     """
-    problems = Problems()
+    problems = Problems(KINDS)
     read = [_read(root, path, part, problems) for part, path in files]
     own = next((one for one in read if one.part == "train"), read[0])
     used = {one.words[label] for one in read for label in np.unique(one.table.labels).tolist()}

@@ -17,6 +17,7 @@ from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key, walk_images
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.boxes import BoxTable, join
+from mobilenets.tasks.detect.formats.problems import KINDS
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -45,7 +46,7 @@ def read_voc(root: Path) -> Annotations:
     it counts from 0, and its numbers are taken as edges; a note says so. Classes are the names in
     the train part, sorted. An XML file that is broken is left out with its image, and named.
     """
-    problems = Problems()
+    problems = Problems(KINDS)
     files = _annotation_files(root)
     parts = _parts(root, files, problems)
     read = [one for name in parts if (one := _read(root, files[name], parts[name], problems))]

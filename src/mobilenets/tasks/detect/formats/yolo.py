@@ -21,6 +21,7 @@ from mobilenets.tasks.detect.formats.names import (
     names_in,
     read_yaml,
 )
+from mobilenets.tasks.detect.formats.problems import KINDS
 
 MOST_CLASSES = 10_000
 """Without names, a class number from here on is a slip, and no class."""
@@ -52,7 +53,7 @@ def read_yolo(root: Path, yaml: Path | None = None) -> Annotations:
     content = read_yaml(yaml) if yaml else {}
     names = names_in(content, yaml) if yaml else []
     names = [one_line(name) for name in names or listed_names(root)]
-    problems = Problems()
+    problems = Problems(KINDS)
     notes: list[str] = []
     parts = _declared(root, yaml, content, problems, notes) if yaml else {}
     parts = parts or _found(root)

@@ -11,6 +11,7 @@ from mobilenets.data.listing import Part, count, few, part_named
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key, opened, walk_images
+from mobilenets.tasks.segment.formats.problems import KINDS
 
 VOC_MASKS = "SegmentationClass"
 _MASKS = re.compile(
@@ -66,7 +67,7 @@ def find_pairs(path: Path) -> Pairs | None:
         groups = _groups(paths, twice, deep=deep)
         chosen = _choose(root, groups)
         if chosen:
-            problems = Problems()
+            problems = Problems(KINDS)
             second = [path for group in chosen for path in twice.get(group, [])]
             beside = f"{chosen[0]}|png"  # not the masks: images that others have the name of
             if beside != chosen[1]:

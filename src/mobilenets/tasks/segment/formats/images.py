@@ -21,6 +21,7 @@ from mobilenets.runtime.images import SIDEWAYS, Header, read_header
 from mobilenets.tasks.segment.formats.files import Pairs
 from mobilenets.tasks.segment.formats.masks import Storage, has_voc_colours, read_mask
 from mobilenets.tasks.segment.formats.names import Naming
+from mobilenets.tasks.segment.formats.problems import KINDS
 
 Turn = Image.Transpose
 
@@ -162,7 +163,7 @@ def gather(
 
     Pairs that cannot be used are left out and named. DataError where none is left.
     """
-    problems = Problems()
+    problems = Problems(KINDS)
     kept = usable(found, images, looks, problems, split)
     counts = {i: _by_class(look, naming) for i, look in kept.items()}
     void = [i for i in kept if not counts[i][:-1].any()]
