@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from PIL import Image
 
+from mobilenets.data import shapes
 from mobilenets.data.problems import Problem
-from mobilenets.data.shapes import CLASSES, SCENES, Scene, Shapes, Split, scene_of
+from mobilenets.data.shapes import CLASSES, Scene, Shapes, Split, scene_of
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,14 @@ class ShapeScenes:
 
     def name(self, i: int) -> str:
         """What a message calls picture i: `shapes/train/17`."""
-        shapes, index = self._locate(i)
-        return shapes.name(index)
+        part, index = self._locate(i)
+        return part.name(index)
 
     def _parts(self) -> list[Shapes]:
         names: list[Split] = ["train", "val"] if self.split == "all" else [self.split]
         return [
-            Shapes(self.size, name, SCENES.get(name), self.seed, objects=(1, 6)) for name in names
+            Shapes(self.size, name, shapes.SCENES.get(name), self.seed, objects=(1, 6))
+            for name in names
         ]
 
     def _locate(self, i: int) -> tuple[Shapes, int]:

@@ -230,8 +230,9 @@ def task_for(name: str) -> Task:
 
 def task_of(card: ModelCard) -> Task:
     """The task a model was made for; WeightsError for one that this version does not know."""
-    if not card.task and card.architecture in networks():
-        return networks()[card.architecture][0]
+    if not card.task:  # the first use's, as a card without a task always was
+        task, _ = networks().get(card.architecture, (next(iter(tasks().values())), None))
+        return task
     if card.task not in tasks():
         known = ", ".join(tasks())
         raise WeightsError(f"the model's task must be one of {known}, got {card.task!r}")
