@@ -79,9 +79,7 @@ def made_recipe(options: argparse.Namespace) -> Recipe:
         policy="trivial",
         crop_scale=1.0,
         train_scale=1.0,
-        erasing=0.0,
-        mixup=0.0,
-        cutmix=0.0,
+        **dict.fromkeys(("erasing", "mixup", "cutmix"), 0.0),
         precision="bf16",
         seed=options.seed,
     )

@@ -86,14 +86,10 @@ def main() -> None:
                 policy="flip",
                 crop_scale=0.5,
                 train_scale=1.0,
-                mixup=0.0,
-                cutmix=0.0,
-                erasing=0.0,
+                **dict.fromkeys(("mixup", "cutmix", "erasing", "label_smoothing", "dropout"), 0.0),
                 ema_decay=0.99,
                 seed=seed,
                 weight_decay=1e-4,
-                label_smoothing=0.0,
-                dropout=0.0,
                 decay_depthwise=True,
             )
             model = network(side, seed, len(classes))

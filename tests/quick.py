@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import onnx
 import pytest
@@ -24,18 +24,25 @@ def quick_export() -> Iterator[None]:
 def traced(network: torch.nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelProto:
     """The graph of `network`, named as `export.onnx.trace` names it."""
     names = [one.name for one in card.outputs]
-    image, file = torch.zeros(batch or 2, 3, *card.preprocessing.size), io.BytesIO()
-    free = {} if batch else {name: {0: "batch"} for name in ("image", *names)}
-    with warnings.catch_warnings():
+    image = torch.zeros(batch or 2, 3, *card.preprocessing.size)
+    return onnx.load_from_string(scripted(network, image, "image", names, free=not batch))
+
+
+def scripted(
+    network: torch.nn.Module, image: torch.Tensor, given: str, found: list[str], *, free: bool
+) -> bytes:
+    """What torch's older exporter writes; `free` leaves the batch open."""
+    file = io.BytesIO()
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter's, of its own future
         torch.onnx.export(
             network.eval(),
             (image,),
             file,
             dynamo=False,
-            dynamic_axes=free,
+            dynamic_axes={name: {0: "batch"} for name in (given, *found)} if free else None,
             opset_version=17,
-            input_names=["image"],
-            output_names=names,
+            input_names=[given],
+            output_names=found,
         )
-    return onnx.load_from_string(file.getvalue())
+    return file.getvalue()

@@ -28,3 +28,12 @@ def opened(root: Path, opening: Callable[[Path, str], Any]) -> Any:
         return None
     assert all(note.encode() and note.isprintable() for note in data.notes)
     return data
+
+
+def image_sets(folder: Path, test: str) -> Path:
+    """VOC's lists of the images 1 to 3 for train, 4 for val, and one for test."""
+    folder.mkdir(parents=True)
+    for name, images in (("train", "1\n2\n3"), ("val", "4"), ("trainval", "1\n2\n3\n4")):
+        (folder / f"{name}.txt").write_text(f"{images}\n")
+    (folder / "test.txt").write_text(f"{test}\n")
+    return folder

@@ -12,18 +12,14 @@ from mobilenets.export.source import open_source
 from mobilenets.inference import open_session
 from mobilenets.tasks.classify.read import LOGITS
 from mobilenets.tasks.registry import build
+from tests.engine.graphs import shake_norms
 from tests.outputs import only
 
 
 def network(name: str = "mobilenet_v2", size: tuple[int, int] = (64, 64), **arguments):
     torch.manual_seed(0)
     model = build(name, width=0.25, classes=7, **arguments).eval()
-    for child in model.modules():
-        if isinstance(child, torch.nn.BatchNorm2d):
-            child.running_mean.normal_(0, 0.2)
-            child.running_var.uniform_(0.02, 0.1)
-            child.weight.data.uniform_(0.5, 1.5)
-            child.bias.data.normal_(0, 0.2)
+    shake_norms(model, (0.02, 0.1))
     labels = tuple("abcdefg")
     model.card = ModelCard(name, labels=labels, preprocessing=Preprocessing(size))
     return model

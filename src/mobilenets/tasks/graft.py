@@ -14,7 +14,11 @@ from mobilenets.models.network import Network
 if TYPE_CHECKING:
     from torch import nn
 
+    Build = Callable[[str, Sequence[str], dict[str, Any]], nn.Module]
+    """A use's `network.build`."""
+
 LAST = "backbone.last."
+Arguments = dict[str, Any]
 
 
 def random_network(
@@ -31,12 +35,17 @@ def random_network(
     return model
 
 
+def of_other(
+    network: Network, build: Build, loaded: nn.Module, labels: Sequence[str], arguments: Arguments
+) -> nn.Module | None:
+    """`network` on the backbone of `loaded`; None where `loaded` is that network itself."""
+    if card_of(loaded).architecture == network.name:
+        return None
+    return on_backbone(network, build, loaded, labels, arguments)
+
+
 def on_backbone(
-    network: Network,
-    build: Callable[[str, Sequence[str], dict[str, Any]], nn.Module],
-    loaded: nn.Module,
-    labels: Sequence[str],
-    arguments: dict[str, Any],
+    network: Network, build: Build, loaded: nn.Module, labels: Sequence[str], arguments: Arguments
 ) -> nn.Module:
     """`network`, by its use's `build`: all new but its backbone, with the weights of `loaded`.
 

@@ -14,7 +14,7 @@ from mobilenets.tasks.detect.architecture import NETWORKS
 from mobilenets.tasks.detect.architecture.geometry import card_anchors
 from mobilenets.tasks.detect.architecture.ssd import SSD, Decoded
 from mobilenets.tasks.detect.read import BOXES
-from mobilenets.tasks.graft import on_backbone, random_network
+from mobilenets.tasks.graft import of_other, random_network
 
 
 def build(name: str, labels: Sequence[str], arguments: dict[str, Any]) -> nn.Module:
@@ -26,10 +26,10 @@ def adapt(
     name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
 ) -> tuple[nn.Module, str]:
     """Of the same detector all but the scores of other labels; else the backbone alone."""
+    grafted = of_other(NETWORKS[name], build, loaded, labels, arguments)
+    if grafted is not None:
+        return grafted, f"new extras and heads for {len(labels)} classes"
     card = card_of(loaded)
-    if card.architecture != name:
-        model = on_backbone(NETWORKS[name], build, loaded, labels, arguments)
-        return model, f"new extras and heads for {len(labels)} classes"
     if card.labels == tuple(labels):
         return loaded, ""
     model = build(name, labels, {**card.arguments, **arguments})

@@ -10,7 +10,7 @@ from torch import nn
 from mobilenets.card import card_of, set_card
 from mobilenets.models.geometry import OutputStride
 from mobilenets.models.modules.layers import fold_norms
-from mobilenets.tasks.graft import on_backbone, random_network
+from mobilenets.tasks.graft import of_other, random_network
 from mobilenets.tasks.segment.architecture import NETWORKS
 from mobilenets.tasks.segment.architecture.deeplab import MultiScale
 from mobilenets.tasks.segment.read import PROBABILITIES
@@ -25,10 +25,10 @@ def adapt(
     name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
 ) -> tuple[nn.Module, str]:
     """Of the same network all but the classifier of other labels; else the backbone alone."""
+    grafted = of_other(NETWORKS[name], build, loaded, labels, arguments)
+    if grafted is not None:
+        return grafted, f"a new head for {len(labels)} classes"
     card = card_of(loaded)
-    if card.architecture != name:
-        model = on_backbone(NETWORKS[name], build, loaded, labels, arguments)
-        return model, f"a new head for {len(labels)} classes"
     model = build(name, labels, {**card.arguments, **arguments})
     same = card.labels == tuple(labels)
     state = loaded.state_dict()

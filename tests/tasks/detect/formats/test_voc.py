@@ -6,7 +6,7 @@ import pytest
 
 from mobilenets.errors import DataError
 from mobilenets.tasks.detect.data import open_detection, open_parts
-from tests.data.labelled import kinds, names
+from tests.data.labelled import image_sets, kinds, names
 from tests.tasks.detect.formats.files import put, voc, write
 
 
@@ -16,11 +16,7 @@ def pets(tmp_path):
     for i in range(1, 7):
         put(tmp_path, f"JPEGImages/{i}.jpg")
         voc(tmp_path / f"Annotations/{i}.xml", [("cat", 1, 1, 10, 20), ("dog", 31, 21, 60, 40, 1)])
-    lists = tmp_path / "ImageSets" / "Main"
-    write(lists / "train.txt", "1\n2\n3\n")
-    write(lists / "val.txt", "4\n")
-    write(lists / "trainval.txt", "1\n2\n3\n4\n")
-    write(lists / "test.txt", "5 1\n")
+    lists = image_sets(tmp_path / "ImageSets" / "Main", test="5 1")
     write(lists / "cat_train.txt", "1 1\n2 -1\n")
     return tmp_path
 

@@ -10,7 +10,7 @@ from mobilenets.errors import DataError
 from mobilenets.tasks.detect.formats.shapes import ShapeObjects
 from mobilenets.tasks.segment.data import has_masks, open_parts, open_segmentation
 from mobilenets.tasks.segment.formats.shapes import ShapeMasks
-from tests.data.labelled import kinds, names
+from tests.data.labelled import image_sets, kinds, names
 from tests.tasks.detect.formats.files import put, write
 from tests.tasks.segment.formats.files import colours, grey, palette, photo
 
@@ -24,11 +24,7 @@ def pets(tmp_path):
         photo(tmp_path, f"JPEGImages/{i}.jpg")
         palette(tmp_path, f"SegmentationClass/{i}.png", IDS)
         palette(tmp_path, f"SegmentationObject/{i}.png", IDS)
-    lists = tmp_path / "ImageSets" / "Segmentation"
-    write(lists / "train.txt", "1\n2\n3\n")
-    write(lists / "val.txt", "4\n")
-    write(lists / "trainval.txt", "1\n2\n3\n4\n")
-    write(lists / "test.txt", "5\n")
+    image_sets(tmp_path / "ImageSets" / "Segmentation", test="5")
     return tmp_path
 
 
