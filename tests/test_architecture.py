@@ -3,16 +3,19 @@
 import ast
 import re
 import statistics
+import subprocess
 import sys
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 import mobilenets
 from mobilenets.tasks.registry import networks, tasks
+from mobilenets.tasks.task import Task
 
 ROOT = Path(mobilenets.__file__).parent
 TASKS = list(tasks())
@@ -313,6 +316,21 @@ def parts(task: str) -> set[str]:
     names = [name for name, value in vars(cls).items() if isinstance(value, property)]
     files = ("weights.tflite", "weights.transformers")  # what `weights.uses` asks for
     return {f"mobilenets.tasks.{task}.{name}" for name in (*names, *files)}
+
+
+def test_each_part_is_what_its_protocol_says(tmp_path):
+    """A type checker holds every module of every use to the protocol in `tasks.base`."""
+    lines = ["from mobilenets.tasks import base"]
+    for task, (name, value) in product(TASKS, vars(Task).items()):
+        if isinstance(value, property) and tasks()[task].has(name):
+            lines.append(f"from mobilenets.tasks.{task} import {name} as {task}_{name}")
+            protocol = value.fget.__annotations__["return"]
+            lines.append(f"_{task}_{name}: base.{protocol} = {task}_{name}")
+    assert len(lines) > 60
+    (tmp_path / "held.py").write_text("\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "mypy", str(tmp_path / "held.py")]
+    done = subprocess.run(command, cwd=ROOT.parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_third_parties_are_declared():
