@@ -173,3 +173,14 @@ def test_predictions_come_in_the_order_of_the_files(files, tmp_path):
         assert scores == pytest.approx([p.score for p in alone.decoded], abs=1e-5)
         assert len(scores) == 3
         assert scores == sorted(scores, reverse=True)
+
+
+def test_options_of_weights_are_honoured_or_refused(tmp_path):
+    model = TASK.network.build("mobilenet_v2", ("a", "b"), {"width": 0.25})
+    save(model, tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="no use of a network has an option foo"):
+        open_model(tmp_path / "m.safetensors", foo=False)
+    with pytest.raises(ValueError, match="output_stride is to segment, mobilenet_v2 is to"):
+        open_model(tmp_path / "m.safetensors", output_stride=0)
+    with pytest.raises(ValueError, match="option must be one of"):
+        export_onnx(model, tmp_path / "m.onnx", foo=False)

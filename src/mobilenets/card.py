@@ -142,7 +142,7 @@ class ModelCard:
                 for k, v in values.pop("preprocessing").items()
             }
             labels = tuple(str(label) for label in values.pop("labels"))
-            found = values.pop("outputs")
+            found = values.pop("outputs", "logits")
             outputs = one_output(found) if version == 1 else tuple(Output(**one) for one in found)
             return cls(**values, labels=labels, preprocessing=Preprocessing(**pre), outputs=outputs)
         except (ValueError, TypeError, KeyError, AttributeError) as error:

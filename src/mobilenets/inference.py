@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from PIL import Image
 
 from mobilenets.allocator import keep_memory
 from mobilenets.card import ModelCard, card_of
+from mobilenets.errors import WeightsError
 from mobilenets.files import replace_file
 from mobilenets.runtime import session as onnx_files
 from mobilenets.runtime.batches import read_batches
@@ -68,6 +68,10 @@ def named_arrays(parts: Sequence[Any], card: ModelCard) -> dict[str, NDArray[np.
 
     tuples = [part if isinstance(part, tuple) else (part,) for part in parts]
     joined = [torch.cat(pieces).float().cpu().numpy() for pieces in zip(*tuples, strict=True)]
+    if len(joined) != len(card.outputs):
+        raise WeightsError(
+            f"the network gives {len(joined)} outputs, its card names {len(card.outputs)}"
+        )
     return {one.name: array for one, array in zip(card.outputs, joined, strict=True)}
 
 
@@ -86,7 +90,10 @@ def open_model(
     Raises WeightsError for what is not recognised, ValueError for an argument that is not for
     these weights.
     """
-    options = {name: value for name, value in options.items() if value not in (None, False)}
+    for name in options:
+        if not _takers(name):
+            raise ValueError(f"no use of a network has an option {name}")
+    options = {k: v for k, v in options.items() if v is not None and v is not False}
     if str(weights).lower().endswith(".onnx"):
         if options:
             raise ValueError(f"{min(options)} is for weights: {weights} is a finished program")
@@ -118,25 +125,31 @@ def variant(model: nn.Module, options: dict[str, Any]) -> nn.Module:
     ValueError for an option that is not for this task.
     """
     card = card_of(model)
-    vary = getattr(task_of(card).network, "vary", None)
-    known = () if vary is None else inspect.signature(vary).parameters
+    task = task_of(card)
     for name in options:
-        if name not in known:
-            raise ValueError(_for_others(name, card))
-    assert vary is not None
-    return cast("nn.Module", vary(model, **options))
+        if name not in _declared(task):
+            able = " or ".join(_takers(name))
+            raise ValueError(f"{name} is to {able}, {card.architecture} is to {task.name}")
+    return cast("nn.Module", cast(Any, task.network).vary(model, **options))
 
 
-def _for_others(name: str, card: ModelCard) -> str:
-    """The message for an option that weights of this task do not take."""
+def _takers(option: str) -> list[str]:
+    """The uses whose weights can be run in a way called `option`."""
     able = []
     for task in with_part("network"):
-        vary = getattr(task.network, "vary", None)
-        if vary is not None and name in inspect.signature(vary).parameters:
+        names = _declared(task)
+        if option in names:
             able.append(task.name)
-    if not able:
-        return f"no use of a network has an option {name}"
-    return f"{name} is to {' or '.join(able)}, {card.architecture} is to {task_of(card).name}"
+    return able
+
+
+def _declared(task: Task) -> set[str]:
+    """The options of a use's weights, as its commands declare them: nothing is imported."""
+    if not task.has("commands"):
+        return set()
+    added = task.commands.ADDITIONS
+    commands = [added[name] for name in ("predict", "eval") if name in added]
+    return {option.name for one in commands for option in one.options}
 
 
 def open_session(

@@ -268,3 +268,22 @@ print(len(rows), rows[0][0].label)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[0] == "3"
+
+
+@pytest.mark.parametrize("extra", ["scalar", "words"])
+def test_outputs_that_nobody_asked_for_are_left_alone(make, tmp_path, extra):
+    """A second output of another kind: of a graph with a fixed batch, which runs in parts."""
+    graph = onnx.load(make((2, 3, 8, 6)))
+    kinds = {"scalar": TensorProto.FLOAT, "words": TensorProto.STRING}
+    if extra == "scalar":
+        made = helper.make_node("ReduceMax", ["x"], ["extra"], keepdims=0)
+    else:
+        words = helper.make_tensor("words", TensorProto.STRING, (1,), [b"cat"])
+        made = helper.make_node("Constant", [], ["extra"], value=words)
+    made.input[:] = [graph.graph.input[0].name] if extra == "scalar" else []
+    graph.graph.node.append(made)
+    shape = () if extra == "scalar" else (1,)
+    graph.graph.output.append(helper.make_tensor_value_info("extra", kinds[extra], shape))
+    onnx.save(graph, tmp_path / "two.onnx")
+    session = open_session(tmp_path / "two.onnx", runtime="onnxruntime")
+    np.testing.assert_allclose(only(session(BATCH)), wanted(BATCH), rtol=1e-5, atol=1e-6)

@@ -37,7 +37,7 @@ def extended(command: str, before: str) -> Callable[[Command], Command]:
 
         @functools.wraps(run)
         def call(**given: Any) -> None:
-            chosen = {k: v for k, v in given.items() if k not in added or v not in (None, False)}
+            chosen = {k: v for k, v in given.items() if k not in added or _given(v)}
             run(**chosen)
 
         texts = " ".join(a.text for _, a in additions(command) if a.text)
@@ -47,6 +47,11 @@ def extended(command: str, before: str) -> Callable[[Command], Command]:
         return call
 
     return extend
+
+
+def _given(value: Any) -> bool:
+    """Whether an option was given: 0 is a value."""
+    return value is not None and value is not False
 
 
 def _parameter(option: Option) -> inspect.Parameter:

@@ -27,8 +27,6 @@ from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
 PICTURES = 12
-MOST = 100
-"""Answers drawn on a picture."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def picture(
         session(preprocess(image, card.preprocessing)[None]),
         card,
         [image.size],
-        top=min(task.defaults.top, MOST),
+        top=task.demo.DEMO.top,
         threshold=task.defaults.threshold,
     )[0]
     there, found = task.demo.labels(seen, dataset.target(index), dataset.classes)

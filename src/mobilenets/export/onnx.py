@@ -90,22 +90,18 @@ def form_of(model: nn.Module, card: ModelCard, options: Mapping[str, bool] = NOT
     """What of `model` goes into a file, by its task; ValueError for an option that it has not."""
     task = task_of(card)
     chosen = {name: value for name, value in options.items() if value}
-    for name in chosen:
-        if name not in task.outputs.OPTIONS:
-            raise ValueError(_for_others(name, card))
+    known = {
+        key: words for one in with_part("outputs") for key, words in one.outputs.OPTIONS.items()
+    }
+    for name in options:
+        if name not in known:
+            raise ValueError(unknown_name(name, known, "option"))
+        if name in chosen and name not in task.outputs.OPTIONS:
+            raise ValueError(f"{name} is {known[name]}, this model's task is {task.name}")
+    card = card.replace(task=task.name)
     model = copy.copy(model)
     set_card(model, card)
     return task.outputs.form(model, card, **chosen)
-
-
-def _for_others(name: str, card: ModelCard) -> str:
-    """The message for an option that files of this task do not have."""
-    known = {
-        key: words for task in with_part("outputs") for key, words in task.outputs.OPTIONS.items()
-    }
-    if name not in known:
-        return unknown_name(name, known, "option")
-    return f"{name} is {known[name]}, this model's task is {task_of(card).name}"
 
 
 def trace(network: nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelProto:

@@ -21,8 +21,8 @@ class Backend(Protocol):
 
     name: str
 
-    def __call__(self, batch: Array) -> list[NDArray[Any]]:
-        """Every output in the file's order, for any number of images."""
+    def __call__(self, batch: Array, count: int = 1) -> list[NDArray[Any]]:
+        """The first `count` outputs in the file's order, for any number of images."""
         ...
 
 
@@ -37,10 +37,10 @@ class Engine:
         if None not in dims[1:]:
             self._net(tuple(size or 1 for size in dims[1:]))
 
-    def __call__(self, batch: Array) -> list[NDArray[Any]]:
-        """Every output."""
+    def __call__(self, batch: Array, count: int = 1) -> list[NDArray[Any]]:
+        """The first outputs, of all that are computed."""
         outputs = self._net(batch.shape[1:])(batch)
-        return list(outputs) if isinstance(outputs, tuple) else [outputs]
+        return list(outputs)[:count] if isinstance(outputs, tuple) else [outputs]
 
     def _net(self, shape: tuple[int, ...]) -> Net:
         if shape not in self._nets:
@@ -56,21 +56,23 @@ class OnnxRuntime:
     def __init__(self, path: Path, dims: Dims, threads: int | None) -> None:
         self._session = _start(path, threads)
         self._input = self._session.get_inputs()[0].name
+        self._outputs = [output.name for output in self._session.get_outputs()]
         self._size = dims[0]
 
-    def __call__(self, batch: Array) -> list[NDArray[Any]]:
-        """Every output."""
+    def __call__(self, batch: Array, count: int = 1) -> list[NDArray[Any]]:
+        """The first outputs; what only others depend on is not computed."""
         if self._size is None:
-            return self._run(batch)
+            return self._run(batch, count)
         missing = -len(batch) % self._size
         filler = np.zeros((missing, *batch.shape[1:]), np.float32)
         full = np.concatenate([batch, filler]) if missing else batch
         starts = range(0, len(full), self._size)
-        parts = [self._run(full[i : i + self._size]) for i in starts]
+        parts = [self._run(full[i : i + self._size], count) for i in starts]
         return [np.concatenate(pieces)[: len(batch)] for pieces in zip(*parts, strict=True)]
 
-    def _run(self, batch: Array) -> list[NDArray[Any]]:
-        return [np.asarray(found) for found in self._session.run(None, {self._input: batch})]
+    def _run(self, batch: Array, count: int) -> list[NDArray[Any]]:
+        names = self._outputs[:count]
+        return [np.asarray(found) for found in self._session.run(names, {self._input: batch})]
 
 
 def _start(path: Path, threads: int | None) -> Any:

@@ -90,15 +90,17 @@ class OnnxSession:
         if batch.ndim != 4 or batch.shape[1] != 3 or any(w not in (g, None) for g, w in sides):
             raise ValueError(f"batch must have shape {want}, got {batch.shape}")
         return {
-            one.name: _shaped(values, one.shape)
-            for one, values in zip(self.card.outputs, self._run(batch), strict=False)
+            one.name: _shaped(values, one.shape, len(batch))
+            for one, values in zip(
+                self.card.outputs, self._run(batch, len(self.card.outputs)), strict=True
+            )
         }
 
-    def _run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The graph's outputs, in its order; the card may name fewer."""
+    def _run(self, batch: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:
+        """The graph's first `count` outputs, in its order."""
         if self._layout == "NHWC":
             batch = batch.transpose(0, 2, 3, 1)
-        outputs = self._backend(np.ascontiguousarray(batch, np.float32))
+        outputs = self._backend(np.ascontiguousarray(batch, np.float32), count)
         return [values.astype(np.float32, copy=False) for values in outputs]
 
     def _make_card(self, path: Path, model: onnx.ModelProto, guess: Guess) -> ModelCard:
@@ -139,20 +141,24 @@ class OnnxSession:
             return shapes
         blank = np.zeros((1, 3, *size), np.float32)
         try:
-            return [values.shape for values in self._run(blank)]
+            return [self._run(blank, 1)[0].shape, *shapes[1:]]
         except Exception as error:  # whatever a runtime makes of it
             raise WeightsError(f"{path}: does not run on an image ({one_line(error)})") from error
 
 
-def _shaped(values: NDArray[np.float32], words: str) -> NDArray[np.float32]:
-    """Values with as many axes as the card's words say: files have axes of one place more."""
+def _shaped(values: NDArray[np.float32], words: str, images: int) -> NDArray[np.float32]:
+    """Values of so many images with as many axes as the card's words say.
+
+    Files may have axes of one place more, or leave out that of a batch of one.
+    """
     axes = words.count(",") + 1 if words else values.ndim
     if axes == values.ndim:
         return values
-    lead = [size for size in values.shape[1:] if size > 1]
+    sizes = values.shape if len(values) != images or values.ndim < axes else values.shape[1:]
+    lead = [size for size in sizes if size > 1]
     if len(lead) < axes - 1:
         lead = [1] * (axes - 1 - len(lead)) + lead
-    return values.reshape(len(values), *lead)
+    return values.reshape(images, *lead)
 
 
 def _open_backend(

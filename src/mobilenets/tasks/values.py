@@ -101,6 +101,8 @@ class Demo:
     """What one gets without learning, in words."""
     mistake: str
     """What it is to see other labels in a picture than those that are there, in words."""
+    top: int = 100
+    """Answers drawn on a picture."""
     agreement: float = 0.002
     """Largest difference of `metric` between the checkpoint and its export."""
     knobs: dict[str, Any] = field(default_factory=lambda: {"width": 0.35})

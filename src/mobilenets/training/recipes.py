@@ -13,6 +13,10 @@ PARTS = ("augmentation", "objective")
 """Settings of a recipe that are a task's own dataclasses; each is set by the names inside it."""
 
 
+TAUGHT = {"teacher_weight", "teacher_temperature"}
+"""Settings of a recipe for a use that can learn from another network."""
+
+
 def recipes() -> dict[str, tuple[Task, Callable[[], Recipe]]]:
     """Every recipe by name, with the task that it is for."""
     return {
@@ -38,6 +42,8 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     parts = settings_of(made)
     inner = set().union(*parts.values())
     allowed = (inner | {field.name for field in fields(Recipe)}) - {"name", "network", *PARTS}
+    if not task.has("teach"):
+        allowed -= TAUGHT
     for key in given:
         if key not in allowed:
             raise ValueError(_not_a_setting(key, name, task, allowed))
@@ -70,6 +76,8 @@ def _not_a_setting(key: str, name: str, task: Task, allowed: set[str]) -> str:
             if key in set().union(*settings_of(make()).values())
         }
     )
+    if key in TAUGHT:
+        uses = [one.name for one in with_part("teach")]
     if uses:
         return f"{key} is a setting to {' or '.join(uses)}, the recipe {name} is to {task.name}"
     return unknown_name(key, allowed, "setting")

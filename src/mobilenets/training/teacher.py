@@ -63,6 +63,8 @@ def load_teacher(name: str, task: Task, student: ModelCard) -> Teacher:
     """
     import timm
 
+    student = student.replace(task=task.name)
+
     if not Path(name).exists() and timm.is_model(name):
         try:
             network: nn.Module = timm.create_model(name, pretrained=True)

@@ -91,7 +91,7 @@ def _identify_file(path: Path) -> ModelCard:
     if not is_safetensors(path):
         return read(path).card
     if own.matches(path):
-        return own.read_card(path)
+        return _with_task(own.read_card(path))
     return _with_task(_convert(path, read_safetensors(path, values=False)).card)
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from mobilenets.card import ModelCard
+from mobilenets.card import ModelCard, one_output
 from mobilenets.errors import WeightsError
 from mobilenets.runtime.numbers import softmax
-from mobilenets.tasks.classify.read import PROBABILITIES, Prediction, best_classes
+from mobilenets.tasks.classify.read import PROBABILITIES, Prediction, best_classes, decode
 
 ABC = ModelCard("mobilenet_v2", labels=("a", "b", "c"))
 
@@ -56,3 +56,15 @@ def test_what_does_not_fit_is_named():
         best_classes(np.zeros((1, 3)), ABC, 0)
     with pytest.raises(ValueError, match=r"outputs must be \(N, classes\), got shape \(3,\)"):
         best_classes(np.zeros(3), ABC, 1)
+
+
+def test_a_meaning_that_is_no_classifiers_is_refused():
+    for meaning in ("logit", "boxes"):
+        card = ABC.replace(outputs=one_output(meaning))
+        with pytest.raises(ValueError, match=f"must be logits or probabilities, got '{meaning}'"):
+            best_classes(np.zeros((1, 3)), card, 1)
+
+
+def test_a_file_with_axes_of_one_place_is_read_as_rows():
+    seen = decode({"logits": np.float32([[[[1]], [[5]], [[2]]]])}, ABC, [], top=1, threshold=0)
+    assert seen[0][0].label == "b"

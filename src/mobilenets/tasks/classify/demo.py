@@ -28,6 +28,7 @@ DEMO = Demo(
     threshold=0.65,
     guessing="guessing gives 0.125",
     mistake="taken for something else",
+    top=3,
 )
 
 

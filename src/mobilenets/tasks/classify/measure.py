@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
 from mobilenets.runtime.labels import match_classes
+from mobilenets.tasks.classify.read import check_meaning
 from mobilenets.tasks.values import Arrays, Metric, Size
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ PICTURE = "confusion"
 
 def evaluator(card: ModelCard, dataset: Dataset, objective: Any = None) -> Accuracy:
     """Accuracy over the data's classes; the loss is the plain cross entropy, whatever is set."""
+    check_meaning(card)
     return Accuracy(
         dataset.classes,
         match_classes(dataset.classes, card.labels),
@@ -49,8 +51,8 @@ class Accuracy:
 
     def update(self, outputs: Arrays, targets: Sequence[int], sizes: Sequence[Size] = ()) -> None:
         """Count a batch: (N, outputs) logits or probabilities, and N class indices."""
-        (values,) = outputs.values()
-        self.count(values, targets)
+        values = next(iter(outputs.values()))
+        self.count(values.reshape(len(values), -1), targets)
 
     def count(self, outputs: NDArray[np.float32], targets: Sequence[int]) -> None:
         """Count a batch of the one output that a classifier has."""

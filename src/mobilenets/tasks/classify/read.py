@@ -31,8 +31,21 @@ def decode(
     outputs: Arrays, card: ModelCard, sizes: Sequence[Size], *, top: int, threshold: float
 ) -> list[list[Prediction]]:
     """The `top` labels of each image with a score from `threshold` on, best first."""
-    seen = best_classes(first_output(outputs, card), card, top)
+    seen = best_classes(rows(outputs, card), card, top)
     return [[one for one in image if one.score >= threshold] for image in seen]
+
+
+def check_meaning(card: ModelCard) -> None:
+    """ValueError unless the card says that the first output's numbers are a classifier's."""
+    meaning = card.output.meaning
+    if meaning not in ("logits", "probabilities"):
+        raise ValueError(f"the card's outputs must be logits or probabilities, got {meaning!r}")
+
+
+def rows(outputs: Arrays, card: ModelCard) -> NDArray[np.float32]:
+    """(N, classes) of the first output, which some files give as (N, classes, 1, 1)."""
+    values = first_output(outputs, card)
+    return values.reshape(len(values), -1)
 
 
 def best_classes(
@@ -47,6 +60,7 @@ def best_classes(
         raise ValueError(f"top must be positive, got {top!r}")
     if outputs.ndim != 2:
         raise ValueError(f"outputs must be (N, classes), got shape {outputs.shape}")
+    check_meaning(card)
     count = outputs.shape[1]
     if card.labels and len(card.labels) != count:
         raise WeightsError(f"the model has {count} outputs but {len(card.labels)} labels")
