@@ -25,7 +25,7 @@ DEMO = Demo(
         "train_scale": 1.0,
     },
     metric="top1",
-    threshold=0.65,
+    threshold=0.4,
     guessing="guessing gives 0.125",
     mistake="taken for something else",
     top=3,
