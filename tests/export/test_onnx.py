@@ -58,7 +58,7 @@ def test_norms_and_padding_are_folded_away(exported):
 
 def test_the_card_travels(exported):
     model, path, _ = exported
-    assert open_session(path).card == model.card.replace(outputs=LOGITS)
+    assert open_session(path).card == model.card.replace(outputs=LOGITS, task="classify")
     properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert list(properties) == [KEY]
 
