@@ -168,9 +168,9 @@ def open_session(
     return onnx_files.open_file(path, guess_card, threads=threads, runtime=runtime)
 
 
-def guess_card(shapes: Sequence[tuple[int | None, ...]], softmax: bool) -> ModelCard | None:
+def guess_card(shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard | None:
     """The card of a file that says nothing of itself: the first use that knows such outputs."""
-    guesses = (task.outputs.guess(shapes, softmax) for task in with_part("outputs"))
+    guesses = (task.outputs.guess(shapes, last) for task in with_part("outputs"))
     return next((card for card in guesses if card is not None), None)
 
 

@@ -83,6 +83,25 @@ def test_channels_last_is_fed_as_it_wants(make):
     assert "does not say" in session.card.source
 
 
+@pytest.mark.parametrize(
+    ("classes", "tail", "meaning"),
+    [
+        (4, (), "logits"),
+        (4, ("Softmax",), "probabilities"),
+        (4, ("Sigmoid",), "independent probabilities"),
+        (1, ("Sigmoid",), "independent probabilities"),
+        (1, (), "independent logits"),
+    ],
+)
+def test_the_last_operator_says_what_the_scores_are(make, classes, tail, meaning):
+    assert open_session(make(classes=classes, tail=tail)).card.output.meaning == meaning
+
+
+def test_answers_without_scores_are_refused_by_their_operator(make):
+    with pytest.raises(WeightsError, match="from an operator argmax, is no classifier's scores"):
+        open_session(make(tail=("ArgMax",), out=("N", 1)))
+
+
 def test_our_own_card_comes_back(make):
     card = ModelCard(
         "mobilenet_v2",
@@ -241,7 +260,7 @@ def test_a_detectors_rows_keep_their_shape(make, runtime, fixed):
 
 
 def test_a_foreign_file_with_rows_is_no_classifier(make):
-    with pytest.raises(WeightsError, match=r"its output out \(1, 3, 5\) is no classifier's"):
+    with pytest.raises(WeightsError, match=r"its output out \(1, 3, 5\) is no classifier's scores"):
         open_session(rows(make(classes=15), 5))
     path = rows(make(classes=15), 15)  # one row is a classifier's
     assert only(open_session(path)(BATCH)).shape == (5, 15)

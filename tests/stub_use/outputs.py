@@ -9,5 +9,5 @@ def form(model, card):
     return Form(model, model, card, relative_difference)
 
 
-def guess(shapes, softmax):
+def guess(shapes, last):
     return None

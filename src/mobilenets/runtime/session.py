@@ -18,6 +18,8 @@ from mobilenets.runtime.backends import Backend, Engine, OnnxRuntime, one_line
 Layout = Literal["NCHW", "NHWC"]
 Runtime = Literal["auto", "mobilenets", "onnxruntime"]
 _PASSING = ("Identity", "Reshape", "Squeeze", "Flatten", "Cast", "DequantizeLinear")
+_ANSWERS = ("argmax", "topk")
+"""What gives positions, not scores."""
 _DEFAULT_SIDE = 224
 
 
@@ -40,8 +42,8 @@ class Session(Protocol):
         ...
 
 
-Guess = Callable[[Sequence[tuple[int | None, ...]], bool], ModelCard | None]
-"""(shapes of the outputs, whether the first comes from a softmax) -> the card of such a file."""
+Guess = Callable[[Sequence[tuple[int | None, ...]], str], ModelCard | None]
+"""(shapes of the outputs, the operator that gives the first) -> the card of such a file."""
 
 
 def open_file(
@@ -110,11 +112,13 @@ class OnnxSession:
         google = self._layout == "NHWC"
         height, width = (side or _DEFAULT_SIDE for side in self._sides)
         shapes = self._output_shapes(path, model.graph, (height, width))
-        card = guess(shapes, _ends_in_softmax(model.graph))
+        last = _last_operator(model.graph)
+        card = guess(shapes, last)
         if card is None:
+            operator = f", from an operator {last}," if last in _ANSWERS else ""
             raise WeightsError(
-                f"{path}: its output {model.graph.output[0].name} {shapes[0]} is no classifier's, "
-                f"and no {KEY} metadata says what it is"
+                f"{path}: its output {model.graph.output[0].name} {shapes[0]}{operator} is no "
+                f"classifier's scores, and no {KEY} metadata says what it is"
             )
         preprocessing = INCEPTION if google else TORCHVISION
         return card.replace(
@@ -217,10 +221,10 @@ def _image_input(path: Path, graph: onnx.GraphProto) -> tuple[str, tuple[int | N
     return inputs[0].name, _dims(inputs[0])
 
 
-def _ends_in_softmax(graph: onnx.GraphProto) -> bool:
-    """Whether the first output comes from a Softmax, if need be through a change of shape."""
+def _last_operator(graph: onnx.GraphProto) -> str:
+    """What gives the first output, in lower case; changes of shape and type are passed over."""
     producer = {name: node for node in graph.node for name in node.output}
     node = producer.get(graph.output[0].name)
     while node is not None and node.op_type in _PASSING:
         node = producer.get(node.input[0])
-    return node is not None and node.op_type == "Softmax"
+    return "" if node is None else node.op_type.lower()

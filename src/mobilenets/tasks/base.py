@@ -238,11 +238,11 @@ class Outputs(Protocol):
     `model` is the network as it was loaded, `options` the switches that were asked for.
     """
 
-    def guess(self, shapes: Sequence[tuple[int | None, ...]], softmax: bool) -> ModelCard | None:
+    def guess(self, shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard | None:
         """The card of a file that says nothing of itself, by what comes out; None if not ours.
 
-        `shapes` are those of the outputs, the batch first, None for what is open; `softmax` says
-        whether the first comes from one.
+        `shapes` are those of the outputs, the batch first, None for what is open; `last` is
+        the operator that gives the first, in lower case, changes of shape left out: `softmax`.
         """
         ...
 

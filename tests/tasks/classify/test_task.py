@@ -7,10 +7,12 @@ from mobilenets.card import ModelCard, Preprocessing, card_of
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
 from mobilenets.tasks.classify.measure import Accuracy
+from mobilenets.tasks.classify.read import PROBABILITIES
 from mobilenets.tasks.classify.recipes.settings import ClassificationAugmentation
 from mobilenets.tasks.registry import tasks
 
 TASK = tasks()["classify"]
+SHARES = ModelCard("", outputs=PROBABILITIES)
 
 
 @pytest.fixture
@@ -19,8 +21,8 @@ def outputs() -> tuple[np.ndarray, np.ndarray]:
     return random.normal(size=(200, 9)).astype(np.float32) * 3, random.integers(0, 9, 200)
 
 
-def counted(logits, targets, **options) -> Accuracy:
-    accuracy = Accuracy([f"c{i}" for i in range(9)], range(9), **options)
+def counted(logits, targets, *card) -> Accuracy:
+    accuracy = Accuracy([f"c{i}" for i in range(9)], range(9), *card)
     for part in np.array_split(np.arange(len(logits)), 7):
         accuracy.update({"logits": logits[part]}, targets[part].tolist())
     return accuracy
@@ -41,7 +43,7 @@ def test_accuracy_is_what_scikit_learn_measures(outputs):
 def test_probabilities_give_the_loss_of_their_logits(outputs):
     logits, targets = outputs
     shares = torch.from_numpy(logits).softmax(1).numpy()
-    found = dict(counted(shares, targets, probabilities=True).results())
+    found = dict(counted(shares, targets, SHARES).results())
     assert found == pytest.approx(dict(counted(logits, targets).results()), rel=1e-4)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
 from mobilenets.runtime.labels import match_classes
-from mobilenets.tasks.classify.read import check_meaning
+from mobilenets.tasks.classify.read import are_independent, check_meaning, labels_of, scores_of
 from mobilenets.tasks.values import Arrays, Metric, Size
 
 if TYPE_CHECKING:
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 METRIC = Metric("top1")
 PICTURE = "confusion"
+_PLAIN = ModelCard("")
 
 
 def evaluator(card: ModelCard, dataset: Dataset, objective: Any = None) -> Accuracy:
-    """Accuracy over the data's classes; the loss is the plain cross entropy, whatever is set."""
+    """Accuracy over the data's classes; the loss is the plain cross entropy, whatever is set.
+
+    Of independent outputs, the mean over them of each one's binary cross entropy.
+    """
     check_meaning(card)
-    return Accuracy(
-        dataset.classes,
-        match_classes(dataset.classes, card.labels),
-        probabilities=card.output.meaning == "probabilities",
-    )
+    labels = labels_of(card, 1) if len(card.labels) == 1 else card.labels
+    return Accuracy(dataset.classes, match_classes(dataset.classes, labels), card)
 
 
 class Accuracy:
@@ -39,23 +40,25 @@ class Accuracy:
     """
 
     def __init__(
-        self, classes: Sequence[str], outputs_of: Sequence[int], *, probabilities: bool = False
+        self, classes: Sequence[str], outputs_of: Sequence[int], card: ModelCard = _PLAIN
     ) -> None:
         self.classes = tuple(classes)
         self.outputs_of = np.asarray(outputs_of)
-        self.probabilities = probabilities
+        self.card = card
         self.confusion = np.zeros((len(classes), len(classes) + 1), np.int64)  # last: none of them
         self.notes: list[str] = []
         self.top5 = 0
         self.loss = 0.0
 
     def update(self, outputs: Arrays, targets: Sequence[int], sizes: Sequence[Size] = ()) -> None:
-        """Count a batch: (N, outputs) logits or probabilities, and N class indices."""
+        """Count a batch: (N, outputs) as the card says what they are, and N class indices."""
         values = next(iter(outputs.values()))
         self.count(values.reshape(len(values), -1), targets)
 
     def count(self, outputs: NDArray[np.float32], targets: Sequence[int]) -> None:
         """Count a batch of the one output that a classifier has."""
+        if are_independent(self.card):
+            outputs = scores_of(outputs, self.card).astype(np.float32)
         wanted = self.outputs_of[np.asarray(targets)]
         best = np.argsort(-outputs, axis=1, kind="stable")[:, :5]  # (N, 5)
         self.top5 += int((best == wanted[:, None]).any(1).sum())
@@ -63,7 +66,11 @@ class Accuracy:
         for target, output in zip(targets, best[:, 0].tolist(), strict=True):
             self.confusion[target, class_of.get(output, -1)] += 1
         rows = np.arange(len(wanted))
-        if self.probabilities:
+        if are_independent(self.card):
+            right = 1 - outputs
+            right[rows, wanted] = outputs[rows, wanted]
+            self.loss -= float(np.log(np.maximum(right, 1e-12)).mean(1).sum())
+        elif self.card.output.meaning == "probabilities":
             self.loss -= float(np.log(np.maximum(outputs[rows, wanted], 1e-12)).sum())
         else:
             top = outputs.max(1)

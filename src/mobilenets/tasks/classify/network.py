@@ -11,6 +11,7 @@ from mobilenets.card import card_of, set_card
 from mobilenets.models.modules.layers import fold_norms, initialise
 from mobilenets.tasks.classify.architecture import NETWORKS
 from mobilenets.tasks.classify.architecture.classifier import Classifier
+from mobilenets.tasks.classify.read import LOGITS, are_independent
 from mobilenets.tasks.graft import on_backbone, random_network
 
 
@@ -24,10 +25,12 @@ def adapt(
 ) -> tuple[nn.Module, str]:
     """Keep the head where its labels are the data's, else put a new one in its place.
 
-    A network of another use gives its backbone, which gets a head of its own.
+    A head whose outputs are independent is not trained here: it is replaced too. A network of
+    another use gives its backbone, which gets a head of its own.
     """
     card = card_of(loaded)
-    if isinstance(loaded, Classifier) and card.labels == tuple(labels):
+    fits = card.labels == tuple(labels) and not are_independent(card)
+    if isinstance(loaded, Classifier) and fits:
         return loaded, ""
     if isinstance(loaded, Classifier):
         model = loaded
@@ -38,7 +41,9 @@ def adapt(
         model, card = new, card_of(new)
     initialise(model.classifier, sigma=0.01)  # small: the first steps leave the features be
     arguments = {**card.arguments, "classes": len(labels)}
-    set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
+    set_card(
+        model, card.replace(labels=tuple(labels), arguments=arguments, outputs=LOGITS, results={})
+    )
     return model, f"a new head for {len(labels)} classes"
 
 

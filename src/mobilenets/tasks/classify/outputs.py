@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from mobilenets.card import ModelCard
 from mobilenets.runtime.labels import imagenet_labels
-from mobilenets.tasks.classify.read import LOGITS, PROBABILITIES
+from mobilenets.tasks.classify.read import (
+    INDEPENDENT_LOGITS,
+    INDEPENDENT_PROBABILITIES,
+    LOGITS,
+    PROBABILITIES,
+    are_independent,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,22 +24,42 @@ OPTIONS: Mapping[str, str] = {"softmax": "for classifiers"}
 
 
 def form(model: nn.Module, card: ModelCard, *, softmax: bool = False) -> Form:
-    """Logits, or with `softmax` probabilities."""
+    """Logits, or with `softmax` probabilities: by a sigmoid where the outputs are independent."""
     from mobilenets.tasks.classify.architecture.classifier import Probabilities
     from mobilenets.tasks.classify.network import deploy
     from mobilenets.tasks.forms import Form, relative_difference
 
     network, source = deploy(model), model
+    alone = are_independent(card)
     if not softmax:
-        return Form(network, source, card.replace(outputs=LOGITS), relative_difference)
-    made = card.replace(outputs=PROBABILITIES)
-    return Form(Probabilities(network), Probabilities(source), made, relative_difference)
+        made = card.replace(outputs=INDEPENDENT_LOGITS if alone else LOGITS)
+        return Form(network, source, made, relative_difference)
+    made = card.replace(outputs=INDEPENDENT_PROBABILITIES if alone else PROBABILITIES)
+    twins = Probabilities(network, independent=alone), Probabilities(source, independent=alone)
+    return Form(*twins, made, relative_difference)
 
 
-def guess(shapes: Sequence[tuple[int | None, ...]], softmax: bool) -> ModelCard | None:
-    """A classifier, where there is one output with one row of numbers for an image."""
+_OUTPUTS_OF = {
+    "softmax": PROBABILITIES,
+    "sigmoid": INDEPENDENT_PROBABILITIES,
+    "argmax": None,
+    "topk": None,
+}
+"""What comes out of an operator; None: answers already, which have no scores to show."""
+
+
+def guess(shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard | None:
+    """A classifier, where there is one output with one row of numbers for an image.
+
+    One number alone is a score of its own: a softmax over it would be 1 whatever is seen.
+    """
     sizes = [size for size in shapes[0][1:] if size is not None and size > 1]
     if len(sizes) > 1:
         return None
-    labels = imagenet_labels(sizes[0] if sizes else 1)
-    return ModelCard("", {}, "classify", labels, outputs=PROBABILITIES if softmax else LOGITS)
+    count = sizes[0] if sizes else 1
+    outputs = _OUTPUTS_OF.get(last, LOGITS)
+    if outputs is None:
+        return None
+    if count == 1 and outputs is LOGITS:
+        outputs = INDEPENDENT_LOGITS
+    return ModelCard("", {}, "classify", imagenet_labels(count), outputs=outputs)

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.card import ModelCard, one_output
+from mobilenets.card import ModelCard, Output, one_output
 from mobilenets.errors import WeightsError
-from mobilenets.runtime.numbers import softmax
+from mobilenets.runtime.numbers import sigmoid, softmax
 from mobilenets.tasks.values import Arrays, Size, first_output
 
 LOGITS = one_output("logits", "(N, classes)")
 PROBABILITIES = one_output("probabilities", "(N, classes)")
+INDEPENDENT_LOGITS = (Output("logits", "independent logits", "(N, classes)"),)
+"""A sigmoid makes a score of each output by itself; a softmax over them would be wrong."""
+INDEPENDENT_PROBABILITIES = (Output("probabilities", "independent probabilities", "(N, classes)"),)
+"""Such scores. One alone stands for two classes: its score is that of the second."""
+_FORMS = (LOGITS, PROBABILITIES, INDEPENDENT_LOGITS, INDEPENDENT_PROBABILITIES)
+_MEANINGS = tuple(outputs[0].meaning for outputs in _FORMS)
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,44 @@ def decode(
 def check_meaning(card: ModelCard) -> None:
     """ValueError unless the card says that the first output's numbers are a classifier's."""
     meaning = card.output.meaning
-    if meaning not in ("logits", "probabilities"):
-        raise ValueError(f"the card's outputs must be logits or probabilities, got {meaning!r}")
+    if meaning not in _MEANINGS:
+        raise ValueError(f"the card's outputs must be {', '.join(_MEANINGS)}, got {meaning!r}")
+
+
+def are_independent(card: ModelCard) -> bool:
+    """Whether each output is a score by itself (a sigmoid), not a share of one (a softmax)."""
+    return card.output.meaning.startswith("independent")
+
+
+def labels_of(card: ModelCard, outputs: int) -> tuple[str, ...]:
+    """The classes' names for a network of so many outputs; numbers where the card has none.
+
+    One independent output has two classes: where the card names only what it sees, `cat`, the
+    other is `not cat`. WeightsError where the card has another number of labels.
+    """
+    classes, labels = outputs, card.labels
+    if outputs == 1 and are_independent(card):
+        classes = 2
+        labels = (f"not {labels[0]}", *labels) if len(labels) == 1 else labels
+    if labels and len(labels) != classes:
+        raise WeightsError(f"the model has {outputs} outputs but {len(labels)} labels")
+    return labels or tuple(str(i) for i in range(classes))
+
+
+def scores_of(outputs: NDArray[np.floating], card: ModelCard) -> NDArray[np.float64]:
+    """(N, classes) scores from 0 to 1 of (N, outputs), as the card says what these are.
+
+    Probabilities that sum to 1, or independent scores. Of one independent output p the classes
+    are two, 1 - p and p.
+    """
+    check_meaning(card)
+    meaning = card.output.meaning
+    scores = outputs.astype(np.float64)
+    if meaning.endswith("logits"):
+        scores = sigmoid(outputs) if are_independent(card) else softmax(outputs)
+    if outputs.shape[1] == 1 and are_independent(card):
+        scores = np.concatenate([1 - scores, scores], axis=1)
+    return scores
 
 
 def rows(outputs: Arrays, card: ModelCard) -> NDArray[np.float32]:
@@ -53,7 +95,7 @@ def best_classes(
 ) -> list[list[Prediction]]:
     """The `top` classes of each row of `outputs` (N, classes), likeliest first.
 
-    Softmax is applied where the card says logits. Of equal scores the lower output comes first.
+    Scores are as `scores_of` has them. Of equal scores the lower output comes first.
     WeightsError for outputs that are not finite or do not fit the card's labels.
     """
     if top < 1:
@@ -61,17 +103,14 @@ def best_classes(
     if outputs.ndim != 2:
         raise ValueError(f"outputs must be (N, classes), got shape {outputs.shape}")
     check_meaning(card)
-    count = outputs.shape[1]
-    if card.labels and len(card.labels) != count:
-        raise WeightsError(f"the model has {count} outputs but {len(card.labels)} labels")
+    labels = labels_of(card, outputs.shape[1])
     bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
     if len(bad):
         raise WeightsError(
             f"the model's outputs are not finite for {len(bad)} of {len(outputs)} images "
             f"(the first is number {bad[0]} of its batch): its weights are damaged or overflow"
         )
-    scores = softmax(outputs) if card.output.meaning == "logits" else outputs.astype(np.float64)
-    labels = card.labels or tuple(str(i) for i in range(count))
+    scores = scores_of(outputs, card)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
         [Prediction(labels[i], int(i), float(row[i])) for i in best]

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mobilenets.card import ModelCard
+from mobilenets.tasks.classify.read import are_independent
 
 
 def check_teacher(name: str, card: ModelCard | None, outputs: int, student: ModelCard) -> None:
@@ -15,6 +16,8 @@ def check_teacher(name: str, card: ModelCard | None, outputs: int, student: Mode
             f"teacher must have the student's classes in the same order, {name} has "
             f"{', '.join(card.labels[:5])}, ..."
         )
+    if card is not None and are_independent(card):
+        raise ValueError(f"teacher must give one class of many, {name} scores each by itself")
     if outputs != len(student.labels):
         raise ValueError(
             f"teacher must have {len(student.labels)} outputs as the student, {name} has {outputs}"

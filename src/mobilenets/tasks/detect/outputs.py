@@ -48,6 +48,6 @@ def form(model: nn.Module, card: ModelCard, *, nms: bool = False) -> Form:
     )
 
 
-def guess(shapes: Sequence[tuple[int | None, ...]], softmax: bool) -> ModelCard | None:
+def guess(shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard | None:
     """None: the same shapes are had by other things than detectors."""
     return None

@@ -39,15 +39,16 @@ class Classifier(nn.Module):
 
 
 class Probabilities(nn.Module):
-    """A network with a softmax behind it: (N, 3, H, W) -> (N, classes)."""
+    """A network with a softmax behind it, or a sigmoid: (N, 3, H, W) -> (N, classes)."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, independent: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.independent = independent
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         out: Tensor = self.network(x)
-        return out.softmax(1)
+        return out.sigmoid() if self.independent else out.softmax(1)
 
 
 def mobilenet_v1(**knobs: Any) -> Classifier:
