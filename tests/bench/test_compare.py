@@ -98,6 +98,7 @@ def test_every_peer_says_what_installs_it():
         assert find(peer).package
 
 
+@pytest.mark.every
 def test_real_sides_agree_on_a_network_with_random_weights():
     plan = BenchPlan((1,), ("onnxruntime", "torch"), rounds=2, turn=0.005, ours=name("OURS"))
     result = compare("mobilenet_v2", plan, resolution=32, knobs={"width": 0.25, "classes": 10})

@@ -21,6 +21,7 @@ from mobilenets.tasks import registry
 from mobilenets.weights import load
 from mobilenets.weights.sources.own import save
 from tests.models.common import assert_is_its_list
+from tests.some import some
 
 VALUES: dict[str, tuple[object, ...]] = {
     "width": (0.35, 1.4),
@@ -60,7 +61,7 @@ def grid(network: Network) -> list[dict[str, object]]:
     return [{}, *alone, *together]
 
 
-@pytest.mark.parametrize("name", BUILDABLE)
+@pytest.mark.parametrize("name", some(BUILDABLE, (0, 1, 2, 5, 6, 8)))
 def test_a_module_is_what_its_list_says(name):
     network = registry.network_of(name)
     sizes = itertools.cycle([(network.size, network.size), (network.size + 7, network.size + 33)])

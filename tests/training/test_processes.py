@@ -54,6 +54,7 @@ def read(folder: Path, side: str, name: str) -> tuple[list, list, dict]:
     return told["losses"], rows, load_file(run / "last.safetensors")
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("name", ["norms of the batch", "frozen norms"])
 def test_two_processes_see_the_losses_of_one(folder, name):
     one, one_rows, one_weights = read(folder, "one", name)

@@ -105,6 +105,7 @@ def call(monkeypatch) -> Callable[..., int]:
     return run
 
 
+@pytest.mark.every
 def test_a_killed_process_resumes_to_the_same_weights(photos, tmp_path, call, monkeypatch, capsys):
     """Killed, then stopped by Ctrl-C, then left to end."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"

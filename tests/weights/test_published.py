@@ -57,6 +57,7 @@ print(json.dumps(asked))
 """
 
 
+@pytest.mark.every
 def test_googles_addresses_are_those_that_keras_asks_for():
     google = [p for p in PUBLISHED.values() if p.name.endswith(".google")]
     wanted = google[3::9]

@@ -255,7 +255,7 @@ def own_v2(size, padding, shortcut=True, stem_stride=2):
             ((None, None), "keras", {}, {}),
             ((None, None), "symmetric", {}, {}),
         ],
-        (1, 2),
+        (2,),
     ),
 )
 def test_padding_strides_and_shortcuts_are_read(size, padding, options, expected, tmp_path):

@@ -29,6 +29,7 @@ from tests.engine.graphs import (
     random_model,
     shake_norms,
 )
+from tests.some import some
 
 
 @pytest.mark.parametrize(
@@ -299,7 +300,7 @@ def test_random_networks(proto):
     close(run_graph(graph, x)["y"], expected)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2"])
+@pytest.mark.parametrize("name", some(["mobilenet_v2", "mobilenet_v1"]))
 def test_our_own_export_folds_to_layers(tmp_path, name):
     torch.manual_seed(0)
     network = shake_norms(build(name, width=0.25, classes=7)).eval()
@@ -343,7 +344,7 @@ def beginning(network: str) -> torch.nn.Module:
     return torch.nn.Sequential(*layers, *end)
 
 
-@pytest.mark.parametrize("network", ["torchvision v3", "timm, same padding"])
+@pytest.mark.parametrize("network", some(["torchvision v3", "timm, same padding"]))
 def test_files_of_torchs_second_exporter(network):
     torch.manual_seed(0)
     made = shake_norms(beginning(network))

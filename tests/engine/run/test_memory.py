@@ -78,7 +78,8 @@ def test_a_thousand_runs_allocate_nothing_but_their_outputs(threads):
     ends_well("allocations", threads)
 
 
-@pytest.mark.parametrize("threads", some(["1", "2"], (1,)))
+@pytest.mark.every
+@pytest.mark.parametrize("threads", ["1", "2"])
 def test_forked_children_have_an_arena_of_their_own(threads):
     ends_well("fork", threads)
 
@@ -127,7 +128,7 @@ def test_a_chain_of_maps_needs_what_two_neighbours_need(sizes):
     assert plan_arena(chain).size <= 1.5 * max(pairs)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", some([1, 2, 3], (1,)))
 @pytest.mark.parametrize("stream", [-1, 0, Schedule().stream])
 def test_the_plan_of_a_network_is_what_the_report_says_and_the_session_takes(
     monkeypatch, stream, threads

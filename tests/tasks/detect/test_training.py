@@ -15,7 +15,6 @@ from mobilenets.tasks.registry import tasks
 from mobilenets.training.loop import InterruptedRunError, Trainer
 from mobilenets.training.recipes import recipe
 from mobilenets.training.run import Plan, start, train
-from tests.some import some
 from tests.training.conftest import Repeated
 
 TASK = tasks()["detect"]
@@ -54,7 +53,8 @@ def overfitting(**changes: object) -> Recipe:
     return recipe("finetune_ssd", **{**settings, **changes})
 
 
-@pytest.mark.parametrize("scores", some(["sigmoid", "softmax"]))
+@pytest.mark.every
+@pytest.mark.parametrize("scores", ["sigmoid", "softmax"])
 def test_four_images_are_learned_by_heart(tmp_path, scores):
     data = Few(size=96)
     sets = (Repeated(data, 10), data)

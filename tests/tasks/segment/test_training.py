@@ -61,6 +61,7 @@ def test_a_run_begins_as_its_recipe_says(tmp_path, monkeypatch):
         train(Plan(NAME, resolution=65, knobs=KNOBS), "shapes", output=tmp_path / "run")
 
 
+@pytest.mark.every
 def test_four_images_are_learned_by_heart(tmp_path):
     data = Few(size=64)
     made = recipe(
