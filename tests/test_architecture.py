@@ -338,12 +338,14 @@ def test_third_parties_are_declared():
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
     with (Path(__file__).parents[1] / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["train"], *extras["heic"]]
     declared = {re.split("[^a-z0-9-]", line.lower())[0] for line in wanted}
     owners = packages_distributions()
     for module, names in IMPORTS.items():
         for top in {name.split(".")[0] for name in names} - {"mobilenets"}:
             owner = {found.lower() for found in owners.get(BROUGHT.get(top, top), [top])}
+            owner |= {name.replace("_", "-") for name in owner}
             assert top in sys.stdlib_module_names or owner & declared, (
                 f"{module} imports {top}, which nothing in pyproject.toml brings"
             )

@@ -20,7 +20,7 @@ from mobilenets.data.listing import (
 )
 from mobilenets.data.shapes import BUILT_IN, Shapes, is_built_in, shape_split
 from mobilenets.errors import DataError
-from mobilenets.runtime.images import is_image_name, natural_key, read_image, walk_images
+from mobilenets.runtime.images import is_image, natural_key, read_image, walk_images
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -154,7 +154,7 @@ def _drop_test(folders: dict[Part, Path]) -> list[str]:
 def _list_classes(root: Path, folder: Path, notes: list[str]) -> dict[str, list[str]]:
     """Class name -> its files, both sorted; what is passed over is noted."""
     classes = {f.name: _files(root, f) for f in _folders(folder)}
-    loose = sum(is_image_name(file.name) for file in folder.iterdir())
+    loose = sum(is_image(file) for file in folder.iterdir())
     if not any(classes.values()):
         what = f"{count(loose, 'image', 'images')}, none" if loose else "no images"
         raise DataError(

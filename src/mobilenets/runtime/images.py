@@ -14,6 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from mobilenets.errors import DataError
+from mobilenets.runtime.kinds import (
+    NEED,
+    can_read,
+    is_hidden,
+    kind_by_name,
+    kind_of,
+    suffix_of,
+)
 
 SUFFIXES = frozenset(
     [
@@ -32,7 +40,7 @@ SUFFIXES = frozenset(
         ".pnm",
     ]
 )
-"""What `find_images` takes from a folder, in any case."""
+"""What `find_images` takes from a folder without a look, in any case."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _ORIENTATION = 0x0112
@@ -70,10 +78,25 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
 def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """The file as Pillow opens it; what fails inside is a DataError of one line that names it."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with _open(path) as image:
             yield image
     except Exception as error:  # Pillow's decoders raise anything on damaged files
         raise DataError(f"{os.fspath(path)}: {_reason(path, error)}") from error
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    """The file's header; a kind that few files have is tried where the usual ones say no."""
+    try:
+        return Image.open(path, formats=_FORMATS)
+    except UnidentifiedImageError:
+        kind = kind_of(path)
+        if kind not in NEED or not can_read(kind):
+            raise
+        if kind == "HEIC":
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        return Image.open(path, formats=("HEIF" if kind == "HEIC" else kind,))
 
 
 class Header(NamedTuple):
@@ -98,9 +121,9 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Image files from files, folders (searched in depth) and globs, each once, 2 before 10.
 
-    A file named outright is taken whatever its suffix; in folders and globs only `SUFFIXES`
-    count, and hidden files do not. FileNotFoundError for a path that does not exist, DataError
-    where nothing is found.
+    A file named outright is taken whatever it is; in folders and globs only images count (see
+    `is_image`). FileNotFoundError for a path that does not exist, DataError where nothing is
+    found.
     """
     given = [os.fspath(path) for path in paths]
     found = {file for path in given for file in _expand(path)}
@@ -119,14 +142,48 @@ def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
 
 def walk_images(folder: Path) -> Iterator[Path]:
     """Every image file in and below a folder, hidden ones left out, in no promised order."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in names if is_image_name(name))
+    for parent, names in walk(folder):
+        yield from (path for name in names if is_image(path := parent / name))
 
 
-def is_image_name(name: str) -> bool:
-    """Whether a file name has an image's suffix and is not hidden."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+def walk(folder: Path, *, hidden: bool = False) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder from `folder` down, with the names of its files; hidden ones if asked for.
+
+    Links to folders are followed, but not upwards or in a circle.
+    """
+    above: dict[str, tuple[str, ...]]
+    above = {os.fspath(folder): (os.path.realpath(folder),)}  # where it and links above it lie
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        *links, here = above.pop(parent, (parent,))
+        kept = []
+        for name in folders:
+            path = os.path.join(parent, name)  # noqa: PTH118
+            if is_hidden(name) and not hidden:
+                continue
+            if os.path.islink(path):  # noqa: PTH114
+                real = os.path.realpath(path)
+                if any(Path(one).is_relative_to(real) for one in (*links, here)):
+                    continue
+                above[path] = (*links, here, real)
+            else:
+                above[path] = (*links, os.path.join(here, name))  # noqa: PTH118
+            kept.append(name)
+        folders[:] = kept
+        yield Path(parent), names if hidden else [name for name in names if not is_hidden(name)]
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file that is not hidden is an image that is read.
+
+    By its suffix if that is one of `SUFFIXES`; with another suffix, or none, by its first bytes.
+    """
+    name = path.name
+    if is_hidden(name):
+        return False
+    if suffix_of(name) in SUFFIXES:
+        return True
+    kind = kind_by_name(name)
+    return can_read(kind or kind_of(path))
 
 
 def _expand(given: str) -> Iterable[Path]:
@@ -144,13 +201,18 @@ def _expand(given: str) -> Iterable[Path]:
 def _from_glob(match: Path) -> Iterable[Path]:
     if match.is_dir():
         return walk_images(match)
-    return [match] if is_image_name(match.name) else []
+    return [match] if is_image(match) else []
 
 
 def _reason(path: str | os.PathLike[str], error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         if os.path.getsize(path) == 0:  # noqa: PTH202
             return "the file is empty"
+        kind = kind_of(path)
+        if kind in NEED:
+            return f"it is {kind}, which needs `{NEED[kind]}`, or damaged"
+        if kind and kind not in _FORMATS:
+            return f"it is {kind}, which is not read"
         return f"not an image of a kind that is read ({', '.join(_FORMATS)}), or damaged"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

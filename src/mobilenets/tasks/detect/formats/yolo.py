@@ -11,7 +11,7 @@ import numpy as np
 from mobilenets.data.listing import Part, count, one_line, part_named
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
-from mobilenets.runtime.images import is_image_name, natural_key, walk_images
+from mobilenets.runtime.images import is_image, natural_key, walk_images
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.boxes import BoxTable
 from mobilenets.tasks.detect.formats.names import (
@@ -36,7 +36,7 @@ def find_yolo(folder: Path) -> bool:
     if find_yaml(folder) or any(next(walk_images(f), None) is None for f in labels):
         return True
     near = [f for f in parts if part_named(f.name) or f.name in ("images", "obj_train_data")]
-    images = (image for f in [folder, *near] for image in f.iterdir() if is_image_name(image.name))
+    images = (image for f in [folder, *near] for image in f.iterdir() if is_image(image))
     return any(image.with_suffix(".txt").is_file() for image in islice(images, _LOOK))
 
 
