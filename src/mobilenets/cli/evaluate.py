@@ -46,6 +46,7 @@ def run(
 
     Example: `mobilenets eval runs/mobilenet_v2-photos/best.safetensors photos`
     """
+    from mobilenets.data.inventory import take_account
     from mobilenets.evaluation import evaluate, spread
     from mobilenets.inference import open_model
     from mobilenets.tasks.registry import task_of
@@ -55,6 +56,9 @@ def run(
     dataset = task.data.open_data(data, split)
     for note in filter(None, [session.note, *dataset.notes]):
         say(f"note: {note}")
+    account = take_account(data, [dataset])
+    if account and account.line:
+        say(account.line)
     indices = spread(len(dataset), limit)
     with progress("evaluating", len(indices)) as advance:
         found = evaluate(

@@ -49,7 +49,8 @@ def list_csv(path: Path) -> Listing:
         if row.image not in gone:
             parts.setdefault(row.part, []).append(Entry(row.image, row.label))
     own = parts.get("train") or [entry for part in parts.values() for entry in part]
-    return Listing(path.parent, parts, _sorted_classes({entry.label for entry in own}), notes)
+    classes = _sorted_classes({entry.label for entry in own})
+    return Listing(path.parent, parts, classes, notes, [path.name])
 
 
 def _sorted_classes(labels: set[str]) -> list[str]:

@@ -1,12 +1,13 @@
 """Annotated images on disk: what data sets of any labels do alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobilenets.data.inventory import Taken
 from mobilenets.data.problems import Problem
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import read_image
@@ -26,6 +27,8 @@ class ImagesOnDisk:
     """(images, 2): width and height of the upright images."""
     notes: list[str]
     problems: list[Problem]
+    taken: Taken | None = field(default=None, kw_only=True)
+    """All files of the folder that its reader took, for an account of the others."""
 
     def __len__(self) -> int:
         return len(self.files)

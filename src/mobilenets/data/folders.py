@@ -8,6 +8,7 @@ from PIL import Image
 
 from mobilenets.data.csv_list import find_csv, list_csv
 from mobilenets.data.dataset import Dataset
+from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import (
     Entry,
     Listing,
@@ -35,6 +36,8 @@ class ListedImages:
     """Relative to the root, with `/`."""
     targets: tuple[int, ...]
     notes: list[str]
+    taken: Taken | None = None
+    """All files of the folder that were listed, for an account of the others."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -82,7 +85,9 @@ def open_classification(
     notes = [*listing.notes, *_absent(listing, entries, split)]
     targets = tuple(number[entry.label] for entry in entries)
     files = tuple(entry.path for entry in entries)
-    return ListedImages(listing.root, tuple(listing.classes), files, targets, notes)
+    listed = frozenset(entry.path for part in listing.parts.values() for entry in part)
+    taken = Taken(listing.root, listed, frozenset(listing.lists), listing.left)
+    return ListedImages(listing.root, tuple(listing.classes), files, targets, notes, taken)
 
 
 def has_validation(path: str | Path) -> bool:
@@ -124,7 +129,11 @@ def _part_folders(path: Path) -> dict[Part, Path]:
 
 
 def _list_parts(root: Path, folders: dict[Part, Path], *, test: bool = False) -> Listing:
+    there = {path.name for path in folders.values()}
     notes = [] if test else _drop_test(folders)
+    unused = sorted(there - {path.name for path in folders.values()})
+    left = {".": "outside the class folders"}
+    left.update((name, f"in {name}, which is not used") for name in unused)
     found = {part: _list_classes(root, folder, notes) for part, folder in folders.items()}
     own = found.get("train") or found.get("") or next(iter(found.values()))
     empty = [name for name, files in own.items() if not files]
@@ -137,7 +146,8 @@ def _list_parts(root: Path, folders: dict[Part, Path], *, test: bool = False) ->
         part: [Entry(file, name) for name, files in classes.items() for file in files]
         for part, classes in found.items()
     }
-    return Listing(root, parts, list(own), notes)
+    left.update((name, f"in a folder beside {' and '.join(folders)}") for name in others)
+    return Listing(root, parts, list(own), notes, left=left)
 
 
 def _drop_test(folders: dict[Part, Path]) -> list[str]:

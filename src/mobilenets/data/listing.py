@@ -44,6 +44,10 @@ class Listing:
     classes: list[str]
     """Class names in their order; those of the train part where there is one."""
     notes: list[str] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)
+    """Files that say which class and part an image is of, relative to the root."""
+    left: dict[str, str] = field(default_factory=dict)
+    """A file or folder that is left out -> why, in words that follow `image`."""
 
     @property
     def validation(self) -> Part | None:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mobilenets.card import ModelCard, card_of, set_card
+from mobilenets.data.inventory import take_account
 from mobilenets.errors import TrainingError
 from mobilenets.evaluation import spread
 from mobilenets.models.geometry import unknown_name
@@ -88,6 +89,9 @@ def train(
         say = quiet
     for note in dict.fromkeys([*train_set.notes, *val_set.notes]):
         say(f"note: {note}")
+    account = take_account(data, (train_set, val_set)) if say is not quiet else None
+    if account and account.line:
+        say(account.line)
     if "batch_size" not in changes:
         made = fit(made, len(train_set), keep_rate="learning_rate" in changes)
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too

@@ -9,7 +9,14 @@ import typer
 
 from mobilenets.cli.additions import additions, extended
 from mobilenets.cli.console import err, print_json, progress
-from mobilenets.cli.data.findings import findings, save_samples, say, show_content, show_findings
+from mobilenets.cli.data.findings import (
+    findings,
+    save_samples,
+    say,
+    show_account,
+    show_content,
+    show_findings,
+)
 from mobilenets.cli.options import AsJson
 from mobilenets.tasks.registry import with_part
 from mobilenets.tasks.task import Task
@@ -47,6 +54,7 @@ def run(
 
     Example: `mobilenets data check photos --save-dir seen`
     """
+    from mobilenets.data.inventory import take_account
     from mobilenets.errors import DataError
     from mobilenets.inference import check_apart
 
@@ -65,11 +73,15 @@ def run(
     if save_dir is not None:
         check_apart(report.files, save_dir)
         drawn = save_samples(report, save_dir, samples)
+    account = take_account(data, report.parts.values())
     if json:
-        found = findings(report.parts, notes)
+        files = account.to_json() if account else None
+        found = {"files": files, **findings(report.parts, notes)}
         print_json({**report.answer, **found, "drawn": [str(path) for path in drawn]})
         return
     show_content(report.content)
+    if account:
+        show_account(account)
     show_findings(report.parts, notes)
     if drawn:
         say(f"{len(drawn)} images drawn in {save_dir}")

@@ -8,6 +8,7 @@ from mobilenets.cli.console import err, out
 
 if TYPE_CHECKING:
     from mobilenets.data.dataset import AnnotatedDataset
+    from mobilenets.data.inventory import Account
     from mobilenets.data.problems import Problem
     from mobilenets.tasks.report import Report, Table
 
@@ -64,6 +65,19 @@ def show_findings(parts: Parts, notes: list[str]) -> None:
         say(f"problem: {problem.sentence}")
     if not problems:
         say("no problems")
+
+
+def show_account(account: "Account") -> None:
+    """Every file of the folder: what is used, and what is left out and why."""
+    from mobilenets.tasks.report import Table
+
+    rows: dict[str, tuple[Any, ...]] = {
+        "used: images": (account.images, ""),
+        "used: labels": (account.labels, ""),
+    }
+    for one in account.left:
+        rows[f"left out: {one.words[one.number != 1]}"] = (one.number, one.names[0])
+    show_table(Table(("files", "number", "first"), rows))
 
 
 def show_content(content: "Sequence[Table | str]") -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.data.files import ImagesOnDisk
+from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import Part, count, few
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
@@ -45,6 +46,8 @@ class Annotations:
     """False where the data has no names for its classes, only numbers."""
     shares: bool = False
     """Whether boxes are shares of the upright image's sides, not pixels."""
+    labels: list[str] = field(default_factory=list)
+    """The files with boxes, lists and names that were read, relative to the root."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +112,7 @@ def gather(found: Annotations, images: Sequence[int], split: str) -> AnnotatedIm
         notes,
         every,
         table,
+        taken=Taken(found.root, frozenset(found.files), frozenset(found.labels)),
     )
 
 

@@ -41,6 +41,10 @@ class Pairs:
     """Of each image; '' where the data does not say."""
     problems: Problems
     notes: list[str] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)
+    """Files that say which image is in which part."""
+    left: dict[str, str] = field(default_factory=dict)
+    """A file -> why it is left out, in words that follow `image`."""
 
 
 Key = tuple[Part, str]
@@ -253,6 +257,7 @@ def _pair(root: Path, groups: dict[str, Group], image: str, mask: str, problems:
     if wanted == set(images):
         problems.add("stray mask", [path for key, path in masks.items() if key not in used])
     kept = [key for key in images if key in parts and key in matched]
+    lists = (root / "ImageSets" / "Segmentation").glob("*.txt")
     return Pairs(
         _kind(mask, images),
         root,
@@ -261,6 +266,13 @@ def _pair(root: Path, groups: dict[str, Group], image: str, mask: str, problems:
         [parts[key] for key in kept],
         problems,
         _unused(groups, image, mask),
+        [path.relative_to(root).as_posix() for path in lists],
+        {
+            path: "in a folder that is neither taken for the images nor for the masks"
+            for name, files in groups.items()
+            if name not in (image, mask)
+            for path in files.values()
+        },
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.data.files import ImagesOnDisk
+from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import count, few
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
@@ -189,6 +190,15 @@ def gather(
         turns=tuple(look.turn for look in kept.values()),
         table=naming.table,
         counted=counted,
+        taken=Taken(
+            found.root,
+            frozenset(found.files),
+            frozenset([*found.masks, *found.lists, *naming.files]),
+            {
+                **found.left,
+                **{found.files[i]: "whose mask cannot be used" for i in images if i not in kept},
+            },
+        ),
     )
 
 

@@ -45,6 +45,8 @@ class Naming:
     known: frozenset[int]
     """The ids that mean something, void's among them."""
     notes: list[str] = field(default_factory=list)
+    files: tuple[str, ...] = ()
+    """Those that the names were read from."""
 
 
 class MaskValues(NamedTuple):
@@ -110,7 +112,8 @@ def _naming(where: Path, names: Names, notes: list[str], *, named: bool = True) 
         )
     table = np.full(_IDS, VOID, np.uint8)
     table[kept] = np.arange(len(kept))
-    return Naming(classes, named, table, frozenset([*names, VOID]), notes)
+    files = (str(where.absolute()),) if where.is_file() else ()
+    return Naming(classes, named, table, frozenset([*names, VOID]), notes, files)
 
 
 def _read_names(root: Path, masks: Sequence[str], see: Callable[[], MaskValues]) -> Naming | None:
