@@ -36,10 +36,10 @@ CPU_PART = 4
 class TorchSession:
     """A torch module as a runtime session: numpy in, numpy out, on the module's device."""
 
-    note = ""
-
-    def __init__(self, module: nn.Module, card: ModelCard) -> None:
+    def __init__(self, module: nn.Module, card: ModelCard, note: str = "") -> None:
         import torch
+
+        self.note = note
 
         # Channels last is the faster order on CPUs and accelerators alike.
         self.module = module.eval().to(memory_format=torch.channels_last)
@@ -108,7 +108,8 @@ def open_model(
         if threads < 1:
             raise ValueError(f"threads must be a positive integer, got {threads}")
         torch.set_num_threads(threads)
-    model: nn.Module = load(weights)
+    notes: list[str] = []
+    model: nn.Module = load(weights, say=notes.append)
     if options:
         model = variant(model, options)
     network = task_of(card_of(model)).network.deploy(model)
@@ -116,7 +117,7 @@ def open_model(
         network.to("cuda")
     else:
         keep_memory()
-    return TorchSession(network, card_of(network))
+    return TorchSession(network, card_of(network), "; ".join(notes))
 
 
 def variant(model: nn.Module, options: dict[str, Any]) -> nn.Module:

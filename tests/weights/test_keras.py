@@ -129,13 +129,6 @@ def test_a_dense_layer_on_a_backbone_is_read_and_padded_as_built(size, file, tmp
     assert_same(tmp_path / file, keras_nets.peer(model), (96, 96) if all(size) else (97, 83))
 
 
-def test_a_file_without_classifier_is_refused(tmp_path):
-    path = tmp_path / "mobilenet_2_5_224_tf_no_top.h5"
-    write_published(path, keras_nets.network("MobileNet", 0.25, (96, 96), top=False))
-    with pytest.raises(WeightsError, match=rf"{path.name}: there is no classifier"):
-        load(path)
-
-
 @pytest.mark.parametrize(
     ("write", "file"), [(write_published, "a.h5"), (write_keras3, "a.weights.h5")]
 )

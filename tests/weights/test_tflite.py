@@ -294,7 +294,7 @@ def chain(layers, x, activation="relu6", pool=True):
         (chain, "not a MobileNet's strides"),
         (lambda k, x: chain(k, x, activation="relu"), "RELU without ReLU6's ceiling"),
         (lambda k, x: chain(k, x, pool=False), "not a MobileNet"),
-        (lambda k, x: k.Dense(3)(k.GlobalAveragePooling2D()(x)), "does not end in a pool"),
+        (lambda k, x: k.Dense(3)(k.GlobalAveragePooling2D()(x)), "no convolutions before"),
         (
             lambda k, x: k.Conv2D(3, 1)(k.UpSampling2D(3, interpolation="bilinear")(x)),
             "not a DeepLabv3: its classifier's map must come from CONV_2D, got RESIZE_BILINEAR",

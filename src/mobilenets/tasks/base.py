@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from mobilenets.tasks.forms import Form
     from mobilenets.tasks.recipe import Recipe
     from mobilenets.tasks.report import Report
-    from mobilenets.weights.containers.foreign import Foreign
+    from mobilenets.weights.containers.foreign import Foreign, Infer
     from mobilenets.weights.containers.heads import TransformersHead
-    from mobilenets.weights.containers.stored import Infer
     from mobilenets.weights.containers.tflite.file import TfliteFile
     from mobilenets.weights.containers.tflite.graph import TfliteGraph
 

@@ -206,7 +206,13 @@ def start(
         size = size or (network_of(plan.model).size,) * 2
     else:
         backbone = network_of(plan.model).backbone
-        loaded = load(plan.weights, backbone=backbone, width=plan.knobs.get("width"))
+        loaded = load(
+            plan.weights,
+            backbone=backbone,
+            width=plan.knobs.get("width"),
+            partial=True,
+            say=say,
+        )
         check_knobs(plan, card_of(loaded), labels)
         model, new = task.network.adapt(plan.model, loaded, labels, knobs)
         if new:

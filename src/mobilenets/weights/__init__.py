@@ -48,13 +48,16 @@ def load(
     architecture: str | None = None,
     backbone: str | None = None,
     width: float | None = None,
+    partial: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> "nn.Module":
     """The network in WEIGHTS, in eval mode, with its `card`.
 
     What the caller expects: `architecture`, the network's name; `backbone`, such as
-    `mobilenet_v2`, of a network of any task; `width`. Raises WeightsError where the file is not
-    that, is damaged, or is nothing that we read; FileNotFoundError; ValueError for an unknown
-    name; InputError where a name cannot be fetched.
+    `mobilenet_v2`, of a network of any task; `width`. With `partial`, a file of which only the
+    backbone is understood gives a `Headless`; `say` gets a line for what was left out of a file.
+    Raises WeightsError where the file is not that, is damaged, or is nothing that we read;
+    FileNotFoundError; ValueError for an unknown name; InputError where a name cannot be fetched.
     """
     import torch
 
@@ -62,9 +65,15 @@ def load(
     foreign = read(path)
     card = _card(foreign.card, published)
     _expect(path, card, architecture, width, backbone)
+    if not partial:
+        _whole(path, foreign)
+    elif foreign.unread:
+        say(f"of {path} the backbone alone is taken: {foreign.unread}")
+    for note in foreign.notes:
+        say(f"{path}: {note}")
     try:
         with torch.device("meta"):  # shapes alone: random weights would be drawn for nothing
-            model = build(card.architecture, **card.arguments)
+            model = _build(foreign)
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{path}: its header asks for another network ({error})") from error
     counters = {name for name in model.state_dict() if name.endswith("num_batches_tracked")}
@@ -73,6 +82,28 @@ def load(
     model.load_state_dict(state, strict=True, assign=True)
     set_card(model, card)
     return model.eval()
+
+
+def _build(foreign: Foreign) -> "nn.Module":
+    """The network that these weights are of, or the backbone without a head; with random ones."""
+    if not foreign.unread:
+        return build(foreign.card.architecture, **foreign.card.arguments)
+    from mobilenets.models.modules.bodies import headless
+
+    last = any(name.startswith("backbone.last.") for name in foreign.tensors)
+    return headless(foreign.card.architecture, foreign.card.arguments, last=last)
+
+
+def _whole(path: Path, foreign: Foreign) -> None:
+    """WeightsError for a file of which only the backbone is understood."""
+    if foreign.unread:
+        card = foreign.card
+        width = card.arguments.get("width", 1.0)
+        raise WeightsError(
+            f"{path}: {foreign.unread}, so it gives no answers here; its backbone is read "
+            f"({card.architecture}, width {width:g}): `mobilenets train {card.architecture} "
+            f"--from {path}` takes it"
+        )
 
 
 def identify(weights: str | Path) -> ModelCard:
@@ -84,15 +115,16 @@ def identify(weights: str | Path) -> ModelCard:
 def read(path: Path) -> Foreign:
     """Card and weights of a file, in our names; WeightsError for what is not recognised."""
     found = _reader(path)(path)
-    return Foreign(_with_task(found.card), found.tensors)
+    return replace(found, card=_with_task(found.card))
 
 
 def _identify_file(path: Path) -> ModelCard:
-    if not is_safetensors(path):
-        return read(path).card
-    if own.matches(path):
+    if is_safetensors(path) and own.matches(path):
         return _with_task(own.read_card(path))
-    return _with_task(_convert(path, read_safetensors(path, values=False)).card)
+    safe = is_safetensors(path)
+    found = _convert(path, read_safetensors(path, values=False)) if safe else read(path)
+    _whole(path, found)
+    return _with_task(found.card)
 
 
 def _with_task(card: ModelCard) -> ModelCard:
@@ -131,12 +163,12 @@ def _reader(path: Path) -> Callable[[Path], Foreign]:
 
 def _read_safetensors(path: Path) -> Foreign:
     foreign = _convert(path, read_safetensors(path))
-    return Foreign(foreign.card, plain(foreign.tensors))
+    return replace(foreign, tensors=plain(foreign.tensors))
 
 
 def _read_pickle(path: Path) -> Foreign:
     foreign = _convert(path, read_pickle(path))
-    return Foreign(foreign.card, plain(foreign.tensors))
+    return replace(foreign, tensors=plain(foreign.tensors))
 
 
 def _convert(path: Path, tensors: Arrays) -> Foreign:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from mobilenets.errors import WeightsError
 from mobilenets.models.bodies import V1, V2
 from mobilenets.models.costs import Shape
+from mobilenets.models.listing import Layers
 from mobilenets.tasks.registry import network_of
 from mobilenets.weights.containers.arrays import shape_of
 from mobilenets.weights.uses import readers
@@ -35,12 +36,17 @@ def infer(tensors: Mapping[str, Shaped]) -> tuple[str, dict[str, Any]]:
     the published ones if that gives these very channels, otherwise the roundest number that
     does. Left to the caller, since no shape shows them: padding, norm eps, strides.
 
+    Tensors of a backbone alone give the name of the body and its arguments.
+
     Raises WeightsError for tensors of another network, for missing or unknown ones, and for
     channels that no width gives.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     v2 = "backbone.blocks.0.project.conv.weight" in shapes
     backbone, found = (V2.name, _v2(shapes)) if v2 else (V1.name, _v1(shapes))
+    if all(name.startswith("backbone.") for name in shapes):
+        _compare(shapes, backbone, _body_shapes(backbone, found, shapes))
+        return backbone, found
     for reader in readers():
         if recognised := reader.recognise(shapes, backbone, found):
             name, arguments = recognised
@@ -56,7 +62,10 @@ def infer(tensors: Mapping[str, Shaped]) -> tuple[str, dict[str, Any]]:
 
 def check_shapes(shapes: Mapping[str, Shape], name: str, arguments: Mapping[str, Any]) -> None:
     """Raise WeightsError unless `shapes` are those of this network, no more and no fewer."""
-    expected = expected_shapes(name, arguments)
+    _compare(shapes, name, expected_shapes(name, arguments))
+
+
+def _compare(shapes: Mapping[str, Shape], name: str, expected: Mapping[str, Shape]) -> None:
     for tensor, shape in expected.items():
         if tensor not in shapes:
             raise WeightsError(f"{name} needs a tensor {tensor}, there is none")
@@ -76,6 +85,19 @@ def expected_shapes(name: str, arguments: Mapping[str, Any]) -> dict[str, Shape]
     if not network.trainable:
         raise WeightsError(f"no weights are read for {name}")
     return network.shapes(**arguments)
+
+
+def _body_shapes(
+    name: str, arguments: Mapping[str, Any], shapes: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """The tensors of a body; of V2 those of its last convolution where `shapes` has such."""
+    body = (V2 if name == V2.name else V1)(**arguments)
+    layers = Layers((3, 32, 32), body.image_padding)
+    if "backbone.last.conv.weight" in shapes:
+        body.add(layers)
+    else:
+        body.add_blocks(layers)
+    return {tensor: shape for layer in layers.found for tensor, shape in layer.tensors.items()}
 
 
 def _v1(shapes: Mapping[str, Shape]) -> dict[str, Any]:

@@ -78,3 +78,18 @@ class Backbone(nn.Module):
         for block in self.blocks:
             if isinstance(block, InvertedResidual):
                 block.channel_groups = groups
+
+
+class Headless(nn.Module):
+    """A backbone without a head, of a file whose head is not read: other networks take it.
+
+    (N, 3, H, W) -> (N, channels, H / 32, W / 32): the last map.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        found: Tensor = self.backbone(x)
+        return found

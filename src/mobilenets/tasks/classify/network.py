@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from mobilenets.card import card_of, set_card
+from mobilenets.models.modules.backbone import Headless
 from mobilenets.models.modules.layers import fold_norms, initialise
 from mobilenets.tasks.classify.architecture import NETWORKS
 from mobilenets.tasks.classify.architecture.classifier import Classifier
@@ -38,7 +39,10 @@ def adapt(
     else:
         new = on_backbone(NETWORKS[name], build, loaded, labels, arguments)
         assert isinstance(new, Classifier)
+        theirs = card.preprocessing
         model, card = new, card_of(new)
+        if isinstance(loaded, Headless):  # of a classifier as a rule: sizes are its own too
+            card = card.replace(preprocessing=theirs)
     initialise(model.classifier, sigma=0.01)  # small: the first steps leave the features be
     arguments = {**card.arguments, "classes": len(labels)}
     set_card(

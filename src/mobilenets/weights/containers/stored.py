@@ -5,7 +5,7 @@ depthwise and ordinary convolutions, and `infer` then checks every channel.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,9 @@ from mobilenets.errors import WeightsError
 from mobilenets.models.geometry import BN_EPS
 from mobilenets.models.listing import NORM
 from mobilenets.runtime.labels import imagenet_labels
-from mobilenets.weights.containers.foreign import Foreign
+from mobilenets.weights.containers.foreign import Foreign, Infer, backbone_alone, some
 
 FloatArray = NDArray[np.float32]
-
-Infer = Callable[[Mapping[str, FloatArray]], tuple[str, dict[str, Any]]]
-"""`weights.infer.infer`, handed to readers that lie in the rooms of uses."""
 
 _V1 = re.compile(r"c(dc)+")
 _V2 = re.compile(r"cdc(cdc)*c")
@@ -41,6 +38,7 @@ class StoredLayer:
     depthwise: bool = False
     bias: FloatArray | None = None
     norm: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
+    dense: bool = False
 
 
 def is_v1(layers: Sequence[StoredLayer]) -> bool:
@@ -77,17 +75,15 @@ def module_names(layers: Sequence[StoredLayer], *, last: bool = True) -> list[st
     )
 
 
-def state_dict(layers: Sequence[StoredLayer], classifier: StoredLayer) -> dict[str, FloatArray]:
-    """The tensors in our names; a folded normalisation becomes one that only adds the bias.
+def backbone_tensors(layers: Sequence[StoredLayer]) -> dict[str, FloatArray]:
+    """A body's tensors in our names; a folded normalisation becomes one that only adds the bias.
 
-    Raises WeightsError for a value that is not finite and for a negative variance.
+    Raises WeightsError for another order of layers, for a value that is not finite and for a
+    negative variance.
     """
     tensors: dict[str, FloatArray] = {}
     for name, layer in zip(module_names(layers), layers, strict=True):
         tensors |= unit(f"backbone.{name}", layer)
-    outputs = classifier.weight.shape[0]
-    tensors["classifier.weight"] = classifier.weight.reshape(outputs, -1)
-    tensors["classifier.bias"] = bias_of(classifier)
     return checked(tensors)
 
 
@@ -127,28 +123,50 @@ def _folded(
 
 
 def foreign(
-    layers: Sequence[StoredLayer],
+    body: Sequence[StoredLayer],
+    head: Sequence[StoredLayer],
     infer: Infer,
     *,
     arguments: Mapping[str, Any],
     preprocessing: Preprocessing,
     source: str,
     labels: tuple[str, ...] = (),
+    unread: str = "",
 ) -> Foreign:
-    """Layers in order of execution, the classifier last, as our tensors and their card.
+    """Layers in order of execution as our tensors and their card.
 
-    `arguments` are those of the network that no shape tells. Without `labels`, ImageNet's are
-    taken for 1000 and 1001 outputs. Raises WeightsError for another network.
+    `arguments` are those of the body that no shape tells. Without `labels`, ImageNet's are taken
+    for 1000 and 1001 outputs. Where the `head` is not one classifier, or `unread` says that it is
+    none we have, the backbone alone. Raises WeightsError for another network.
     """
-    if not layers or layers[-1].depthwise or layers[-1].norm is not None:
-        raise WeightsError(
-            "there is no classifier in it (a no_top file?); take the file with the classifier"
+    tensors = backbone_tensors(body)
+    arguments = {"padding": "same", "norm_eps": BN_EPS, **arguments}
+    if not head:
+        unread = unread or "it has no classifier on its backbone (a no_top file?)"
+    elif len(head) > 1 or head[0].norm is not None or head[0].depthwise:
+        names = some(layer.name for layer in head)
+        unread = unread or f"its head is not one dense layer but {len(head)} layers ({names})"
+    if unread:
+        return backbone_alone(
+            tensors,
+            infer,
+            unread,
+            arguments=arguments,
+            preprocessing=preprocessing,
+            source=source,
+            left_out=[layer.name for layer in head],
         )
-    tensors = state_dict(layers[:-1], layers[-1])
+    outputs = head[0].weight.shape[0]
+    tensors |= checked(
+        {
+            "classifier.weight": head[0].weight.reshape(outputs, -1),
+            "classifier.bias": bias_of(head[0]),
+        }
+    )
     architecture, inferred = infer(tensors)
     card = ModelCard(
         architecture=architecture,
-        arguments={**inferred, "padding": "same", "norm_eps": BN_EPS, **arguments},
+        arguments={**inferred, **arguments},
         labels=labels or imagenet_labels(inferred["classes"]),
         preprocessing=preprocessing,
         source=source,

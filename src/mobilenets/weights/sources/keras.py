@@ -3,8 +3,9 @@
 Read are the published whole-weights files (`mobilenet_1_0_224_tf.h5`, `mobilenet_v2_weights_
 tf_dim_ordering_tf_kernels_1.0_224.h5`), Keras 3's `.weights.h5`, and models saved whole as `.h5`
 or `.keras`; every alpha, and a model of one's own that puts a pool and one dense layer on such a
-backbone. A `no_top` file has no classifier and is refused. Weights alone do not say whether V2 was
-built for one size or for any; one size is assumed (it matters for odd ones only).
+backbone. Of a `no_top` file, and of one with another head, the backbone is read. Weights alone do
+not say whether V2 was built for one size or for any; one size is assumed (it matters for odd ones
+only).
 """
 
 import re
@@ -63,16 +64,17 @@ def assemble(path: Path, variables: Variables, config: Any, source: str) -> Fore
     `config` is the model's configuration as JSON, None where the file has none.
     """
     try:
-        layers = keras_layers(variables)
+        body, head = parted(keras_layers(variables))
         sides = input_size(config)
         known = published_size(path)
         height, width = sides or (known, known)
         # V1 pads its strided depthwise convolutions by one at the bottom and the right, always;
         # V2 only where it was built without an input size, else its padding is TensorFlow's SAME.
-        v1 = is_v1(layers[:-1])
+        v1 = is_v1(body)
         padding = "keras" if v1 or None in (height, width) else "same"
         return foreign(
-            layers,
+            body,
+            head,
             infer,
             arguments={"padding": padding, "norm_momentum": MOMENTUM_V1 if v1 else MOMENTUM_V2},
             preprocessing=Preprocessing(size=(height or known, width or known)),
@@ -80,6 +82,17 @@ def assemble(path: Path, variables: Variables, config: Any, source: str) -> Fore
         )
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
+
+
+def parted(layers: Sequence[StoredLayer]) -> tuple[list[StoredLayer], list[StoredLayer]]:
+    """The convolutions of a body, and the layers on it: from the first dense one on.
+
+    Or the last one, where it has no norm: MobileNetV1's classifier is a convolution.
+    """
+    ends = next((i for i, layer in enumerate(layers) if layer.dense), len(layers))
+    if ends == len(layers) and layers and layers[-1].norm is None and not layers[-1].depthwise:
+        ends -= 1
+    return list(layers[:ends]), list(layers[ends:])
 
 
 def published_size(path: Path) -> int:
@@ -134,7 +147,7 @@ def _layer(name: str, values: Mapping[str, FloatArray]) -> StoredLayer:
     """From Keras' (kernel, kernel, in, out), or (in, out) of a dense layer."""
     kernel = values["kernel"]
     if kernel.ndim == 2:
-        return StoredLayer(name, kernel.T[:, :, None, None], bias=values.get("bias"))
+        return StoredLayer(name, kernel.T[:, :, None, None], bias=values.get("bias"), dense=True)
     if kernel.ndim != 4:
         raise WeightsError(f"the kernel of {name!r} must have 2 or 4 axes, got {kernel.shape}")
     # A depthwise kernel is (3, 3, channels, 1), and no other convolution has one 3x3 output.

@@ -1,13 +1,15 @@
 """TFLite files of classifiers: one path of operators from the image to the scores."""
 
-from typing import Any
+from dataclasses import replace
 
 from mobilenets.errors import WeightsError
-from mobilenets.weights.containers.foreign import Foreign
-from mobilenets.weights.containers.stored import Infer, StoredLayer, foreign, module_names
+from mobilenets.tasks.classify.read import INDEPENDENT_LOGITS
+from mobilenets.weights.containers.foreign import Foreign, Infer
+from mobilenets.weights.containers.stored import StoredLayer, foreign, module_names
 from mobilenets.weights.containers.tflite.chain import Chain, check_pool
 from mobilenets.weights.containers.tflite.file import TfliteFile
 from mobilenets.weights.containers.tflite.graph import TfliteGraph, TfliteOperator
+from mobilenets.weights.containers.tflite.paths import REQUANTISE
 from mobilenets.weights.containers.tflite.rules import (
     from_ceiling,
     padding_of,
@@ -27,36 +29,50 @@ def matches(graph: TfliteGraph) -> bool:
 
 
 def read(file: TfliteFile, infer: Infer) -> Foreign:
-    """The classifier in a file.
+    """The classifier in a file; of one with another head, the backbone.
 
     Raises WeightsError for another network, ValueError for damaged weights.
     """
-    layers, arguments, stored = _layers(file.graph)
-    return foreign(
-        layers,
-        infer,
-        arguments=arguments,
-        preprocessing=file.preprocessing,
-        source=f"TFLite, {stored.lower()}",
-        labels=file.labels(layers[-1].weight.shape[0]),
-    )
-
-
-def _layers(graph: TfliteGraph) -> tuple[list[StoredLayer], dict[str, Any], str]:
-    """Layers, arguments, and the type of the weights in the file."""
-    trunk = Trunk(graph)
+    trunk = Trunk(file.graph)
     names = module_names([step.layer for step in trunk.steps])
     arguments = {
         "padding": padding_of(trunk.steps),
         **strides_of(trunk.steps, names),
         **shortcut_of(trunk, names),
     }
-    classifier = from_ceiling(trunk.classifier, trunk.steps[-1].ceiling or 6.0)
-    return [*to_relu6(trunk.steps, names), classifier], arguments, trunk.steps[-1].stored
+    ceiling = trunk.steps[-1].ceiling or 6.0
+    heads = [from_ceiling(layer, ceiling) for layer in trunk.heads]
+    try:
+        found = foreign(
+            to_relu6(trunk.steps, names),
+            heads,
+            infer,
+            arguments=arguments,
+            preprocessing=file.preprocessing,
+            source=f"TFLite, {trunk.steps[-1].stored.lower()}",
+            labels=file.labels(heads[-1].weight.shape[0]) if heads else (),
+            unread=_unread(trunk),
+        )
+    except WeightsError as error:
+        raise trunk.reason or error from error
+    if found.unread or not (trunk.sigmoid or found.card.arguments["classes"] == 1):
+        return found
+    return replace(found, card=found.card.replace(outputs=INDEPENDENT_LOGITS))
+
+
+def _unread(trunk: "Trunk") -> str:
+    """What stands on the body, where that is not one classifier behind a pool."""
+    if trunk.reason is None:
+        return "" if trunk.heads else "it ends without a classifier"
+    head = [*(f"FULLY_CONNECTED of {layer.weight.shape[0]} outputs" for layer in trunk.heads)]
+    return f"its head is not a pool and one dense layer: it has {', '.join([*head, *trunk.unread])}"
 
 
 class Trunk(Chain):
-    """The one path through a classifier: a chain, a pool over the whole map, a classifier."""
+    """The one path through a classifier: a chain, a pool over the whole map, a classifier.
+
+    What stands on a whole body and is no such head is gathered in `unread`, in words.
+    """
 
     def __init__(self, graph: TfliteGraph) -> None:
         """Walk all of `graph`. WeightsError for an operator that no MobileNet has there."""
@@ -66,11 +82,37 @@ class Trunk(Chain):
                 f"{len(graph.outputs)}"
             )
         self.heads: list[StoredLayer] = []
+        self.unread: list[str] = []
+        self.reason: WeightsError | None = None
+        self.sigmoid = False
         self._pooled = False
         super().__init__(graph, graph.operators, graph.inputs[0])
-        if not (self.ends_at(graph.outputs[0]) and self._pooled and len(self.heads) == 1):
-            raise WeightsError("not a MobileNet: it does not end in a pool and one classifier")
-        self.classifier = self.heads[0]
+        if not self.steps:
+            raise WeightsError("not a MobileNet: it has no convolutions before its pool")
+        if not self.reason and not self.ends_at(graph.outputs[0]):
+            raise WeightsError("not a MobileNet: its output is not what its last layer gives")
+
+    def _advance(self, operator: TfliteOperator) -> None:
+        if self.reason is None:
+            try:
+                super()._advance(operator)
+                return
+            except WeightsError as error:
+                try:
+                    module_names([step.layer for step in self.steps])
+                except WeightsError:
+                    raise error from None
+                self.reason = error
+        if operator.kind not in (*_SHAPE_ARITHMETIC, *_REARRANGE, *REQUANTISE):
+            self.unread.append(self._words(operator))
+
+    def _words(self, operator: TfliteOperator) -> str:
+        """An operator of a head for a person: `FULLY_CONNECTED of 100 outputs with RELU`."""
+        words = operator.kind
+        sides = self.graph.tensors[operator.outputs[0]].shape if operator.outputs else ()
+        if sides:
+            words += f" of {sides[-1]} outputs"
+        return words if operator.activation == "NONE" else f"{words} with {operator.activation}"
 
     def _is_aside(self, kind: str) -> bool:
         # If it gave the scores, the walk would not end at the output.
@@ -81,6 +123,7 @@ class Trunk(Chain):
             check_pool(self.graph, operator, source)
             self._pooled, self._position = True, operator.outputs[0]
         elif operator.kind in _REARRANGE and self._pooled:
+            self.sigmoid |= operator.kind == "LOGISTIC"
             self._same[operator.outputs[0]] = source
         else:
             super()._other(operator, source)

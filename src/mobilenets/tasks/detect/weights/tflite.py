@@ -26,10 +26,9 @@ from mobilenets.tasks.detect.architecture.geometry import (
     Scores,
     anchors_of,
 )
-from mobilenets.weights.containers.foreign import Foreign
+from mobilenets.weights.containers.foreign import Foreign, Infer
 from mobilenets.weights.containers.stored import (
     FloatArray,
-    Infer,
     StoredLayer,
     bias_of,
     checked,

@@ -20,10 +20,9 @@ from mobilenets.models.geometry import BN_EPS
 from mobilenets.runtime.labels import voc_labels
 from mobilenets.tasks.segment.architecture.geometry import HEAD_NORM_EPS, atrous_rates
 from mobilenets.tasks.segment.weights.feeding import resize_rule
-from mobilenets.weights.containers.foreign import Foreign
+from mobilenets.weights.containers.foreign import Foreign, Infer
 from mobilenets.weights.containers.stored import (
     FloatArray,
-    Infer,
     bias_of,
     checked,
     module_names,
