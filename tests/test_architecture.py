@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "evaluation": {"tasks", "models", "data", "runtime"},
     "export": {"inference", "tasks", "weights", "models", "runtime"},
     "training": {"tasks", "weights", "inference", "evaluation", "models", "data", "runtime"},
-    "bench": {"engine", "export", "models", "weights"},
+    "bench": {"engine", "export", "inference", "models", "runtime", "tasks", "weights"},
 }
 # These may import everything but rooms: the public names, the demonstration, the command line.
 TOPS = {"__init__", "__main__", "cli", "demo"}

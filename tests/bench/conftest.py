@@ -1,17 +1,20 @@
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import mobilenets
 from tests.bench.stand_ins import write_pool
 
 
 @pytest.fixture(autouse=True)
 def reachable(monkeypatch) -> None:
     """Workers find the stand-ins wherever the tests are started."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    places = [Path(__file__).parents[2], Path(mobilenets.__file__).parents[1]]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, places)))
 
 
 @pytest.fixture

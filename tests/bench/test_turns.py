@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from mobilenets.bench import turns
-from mobilenets.bench.processes import Process
-from mobilenets.bench.turns import Turns
+from mobilenets.bench import processes
+from mobilenets.bench.processes import Process, wait_for_rest
 
 
 class Side:
@@ -23,20 +22,16 @@ class Side:
         return self.last
 
 
-def test_a_turn_begins_when_no_side_uses_a_processor(tmp_path, monkeypatch):
-    monkeypatch.setattr(turns, "PAUSE", 0.0)
+def test_a_turn_begins_when_no_side_uses_a_processor(monkeypatch):
+    monkeypatch.setattr(processes, "PAUSE", 0.0)
     spinning = Side(7)
-    with Turns(2, tmp_path) as found:
-        found._processes = {"still": Side(0), "spinning": spinning}
-        found._wait_for_rest()
+    wait_for_rest([Side(0), spinning])
     assert spinning.last == 7
 
 
-def test_a_side_that_never_rests_is_not_waited_for_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(turns, "LONGEST_PAUSE", 0.05)
-    with Turns(2, tmp_path) as found:
-        found._processes = {"spinning": Side(10**9)}
-        found._wait_for_rest()
+def test_a_side_that_never_rests_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(processes, "LONGEST_PAUSE", 0.05)
+    wait_for_rest([Side(10**9)])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells")

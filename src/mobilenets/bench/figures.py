@@ -67,9 +67,14 @@ def ratio(theirs: Measured, ours: Measured) -> Ratio:
         statistics.median(a) / statistics.median(b)
         for a, b in zip(theirs.rounds, ours.rounds, strict=True)
     ]
-    if len(medians) == 1:
-        return Ratio(medians[0], medians[0], medians[0])
-    low, middle, high = statistics.quantiles(medians, n=4, method="inclusive")
+    return spread(medians)
+
+
+def spread(ratios: Sequence[float]) -> Ratio:
+    """The middle of one ratio for each round, and the quartiles."""
+    if len(ratios) == 1:
+        return Ratio(ratios[0], ratios[0], ratios[0])
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
     return Ratio(middle, low, high)
 
 

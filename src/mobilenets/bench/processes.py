@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from mobilenets.bench import worker
 
 PATIENCE = 900.0
 """Seconds that a worker may take for one answer."""
+PAUSE, LONGEST_PAUSE = 0.03, 1.0
+"""Seconds between turns: looks at whether everybody sleeps are so far apart, and go on so long.
+
+Threads of some libraries spin for a good part of a second after a run, on the cores that the next
+side needs: it would be measured at half its speed.
+"""
 
 
 class SideError(Exception):
@@ -28,11 +35,19 @@ class SideError(Exception):
 class Process:
     """`worker.py` at work under some interpreter; close it, or use it as a context."""
 
-    def __init__(self, work: str, side: str, folder: Path, threads: list[int], python: str) -> None:
+    def __init__(
+        self,
+        work: str,
+        side: str,
+        folder: Path,
+        threads: list[int],
+        python: str = sys.executable,
+        module: str = worker.__name__,
+    ) -> None:
         """Start it; `work` is `run` or `convert`. SideError where `python` cannot be started."""
         label = "-".join([work, side.replace(":", "-"), *map(str, threads)])
         self._log = folder / f"{label}.log"
-        command = [python, "-m", worker.__name__, work, side, str(folder), *map(str, threads)]
+        command = [python, "-m", module, work, side, str(folder), *map(str, threads)]
         try:
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
@@ -103,6 +118,15 @@ class Process:
         said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = f": {said[-1].strip()[:200]}" if said else ""
         return f"its process ended with status {status}{last}"
+
+
+def wait_for_rest(processes: Collection[Process]) -> None:
+    """Until none of them uses a processor, or a second has gone."""
+    end = time.monotonic() + LONGEST_PAUSE
+    before = -1.0
+    while (now := sum(one.used() for one in processes)) != before and time.monotonic() < end:
+        before = now
+        time.sleep(PAUSE)
 
 
 def environment(folder: Path, python: str) -> dict[str, str]:

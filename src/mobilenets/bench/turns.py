@@ -1,7 +1,6 @@
 """Sides at one number of threads, taking turns: one runs while the others sleep."""
 
 import statistics
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,15 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mobilenets.bench.figures import Measured, Skipped
-from mobilenets.bench.processes import Process, SideError
+from mobilenets.bench.processes import Process, SideError, wait_for_rest
 from mobilenets.bench.sides import find
 
-PAUSE, LONGEST_PAUSE = 0.03, 1.0
-"""Seconds between turns: looks at whether everybody sleeps are so far apart, and go on so long.
-
-Threads of some libraries spin for a good part of a second after a run, on the cores that the next
-side needs: it would be measured at half its speed.
-"""
 MOST_RUNS = 2000
 """In one turn, however fast they are."""
 
@@ -63,20 +56,8 @@ class Turns:
         names = list(self.found)
         first = number % max(len(names), 1)
         for name in names[first:] + names[:first]:
-            self._wait_for_rest()
+            wait_for_rest(self._processes.values())
             self._attempt(name, self._turn)
-
-    def _wait_for_rest(self) -> None:
-        """Until no side's process uses a processor."""
-        end = time.monotonic() + LONGEST_PAUSE
-        before = -1.0
-        while (now := self._used()) != before and time.monotonic() < end:
-            before = now
-            time.sleep(PAUSE)
-
-    def _used(self) -> float:
-        """Processor time that all sides have used, in seconds."""
-        return sum(process.used() for process in self._processes.values())
 
     def end(self) -> None:
         """Ask each for the memory it took, and let it go."""

@@ -11,6 +11,7 @@ from mobilenets.cli.options import AsJson, KnobsOfName, Resolution, WidthOfName
 
 if TYPE_CHECKING:
     from mobilenets.bench.figures import Comparison
+    from mobilenets.bench.photos.compare import FromFiles
 
 
 @extended("bench", before="rounds")
@@ -19,7 +20,17 @@ def run(
         str,
         typer.Argument(metavar="NAME|WEIGHTS|ONNX", help="A network, weights, or model.onnx."),
     ],
-    threads: Annotated[str, typer.Option(metavar="N,...", help="Numbers of threads.")] = "1",
+    from_files: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE|DIR",
+            help="Time from file to label instead, beside a plain program on ONNX Runtime.",
+        ),
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(metavar="N,...", help="Numbers of threads: 1; one, 2, for --from-files."),
+    ] = None,
     against: Annotated[
         str | None,
         typer.Option(metavar="SIDE,...", help="Runtimes; all that are known if not given."),
@@ -27,7 +38,9 @@ def run(
     width: WidthOfName = None,
     resolution: Resolution = None,
     knob: KnobsOfName = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 30,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Turns of each side: 30; 5 for --from-files.")
+    ] = None,
     python: Annotated[
         list[str] | None,
         typer.Option(metavar="SIDE=PATH", help="The interpreter that has a side's libraries."),
@@ -43,6 +56,9 @@ def run(
     side's time over the engine's, so above 1 the engine is faster; memory is what is resident
     beyond the libraries.
 
+    With `--from-files` a turn is `predict` over all images, from the file to the label, and the
+    other side a plain program: Pillow, numpy and ONNX Runtime with as many threads.
+
     Example: `mobilenets bench mobilenet_v2 --threads 1,2 --against onnxruntime,litert`
     """
     from mobilenets.bench.compare import BenchPlan, compare
@@ -51,8 +67,16 @@ def run(
     arguments = knobs.parse(knob, "knob")
     if width is not None:
         arguments["width"] = width
+    if from_files is not None:
+        given = {"--against": against, "--python": python, **options}
+        unfit = [name for name, value in given.items() if value]
+        if unfit:
+            raise ValueError(f"{unfit[0]} is not for --from-files")
+        compare_files(source, from_files, threads or "2", rounds or 5, resolution, arguments, json)
+        return
+    rounds = rounds or 30
     plan = BenchPlan(
-        threads=numbers(threads),
+        threads=numbers(threads or "1"),
         against=PEERS if against is None else tuple(filter(None, against.split(","))),
         rounds=rounds,
         pythons=interpreters(python or []),
@@ -72,6 +96,66 @@ def run(
             show(result, count)
     if not result.sides:
         raise typer.Exit(1)
+
+
+def compare_files(
+    source: str,
+    folder: str,
+    threads: str,
+    rounds: int,
+    resolution: int | None,
+    arguments: dict[str, Any],
+    json: bool,
+) -> None:
+    """From file to label, ours beside the plain program."""
+    from mobilenets.bench.photos.compare import compare_from_files
+    from mobilenets.runtime.images import find_images
+
+    counts = numbers(threads)
+    if len(counts) > 1:
+        raise ValueError(f"--threads must be one number for --from-files, got {threads!r}")
+    files = find_images([folder])
+    with progress("measuring", rounds) as advance:
+        result = compare_from_files(
+            source,
+            files,
+            threads=counts[0],
+            rounds=rounds,
+            resolution=resolution,
+            knobs=arguments,
+            advance=advance,
+        )
+    if result.skipped:
+        say(f"left out: the plain program: {result.skipped}")
+    if result.unread:
+        say(f"left out: {result.unread} of {result.images} images could not be read")
+    if json:
+        print_json(result.to_dict())
+    else:
+        show_files(result)
+
+
+def show_files(result: "FromFiles") -> None:
+    """A table for a person: each side's time for an image, and how far we are ahead."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    rounds = len(next(iter(result.passes.values())))
+    title = f"{result.images} images, {result.threads} threads, {rounds} rounds"
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    table.add_column("side", overflow="fold")
+    for column in ("ms an image", "images a second"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for side in result.passes:
+        taken = result.per_image_ms(side)
+        table.add_row(side, f"{taken:.3f}", f"{1e3 / taken:.1f}")
+    out.print(table)
+    ratio = result.ratio()
+    if ratio is not None:
+        out.print(
+            f"the plain program over ours: {ratio.median:.2f} ({ratio.low:.2f}..{ratio.high:.2f}); "
+            f"the same answer for {result.same:.1%}"
+        )
 
 
 def numbers(text: str) -> tuple[int, ...]:
