@@ -274,7 +274,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = False  # evaluation in float32 is just that
-    parts = [open_classification(options.data, split) for split in ("train", "test")]
+    parts = [open_classification(options.data / part, "all") for part in ("train", "test")]
     train_set, test_set = (read(part, options.limit, device) for part in parts)
     print(f"{time.monotonic() - began:.1f} s until all was decoded", flush=True)
     classes = parts[0].classes

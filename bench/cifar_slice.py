@@ -69,7 +69,10 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     folder = unpack(options.archive, options.output / "slice", options.train, options.test)
-    data = (open_classification(folder, "train"), open_classification(folder, "val"))
+    data = (
+        open_classification(folder / "train", "all"),
+        open_classification(folder / "test", "all"),
+    )
     rows: dict[str, list[dict[str, float]]] = {"mobilenets": [], "torchvision": []}
     for seed in range(options.seeds):
         for side, found in rows.items():

@@ -80,12 +80,14 @@ def test_a_classifiers_accuracy_of_each_class(call, checkpoint, tmp_path):
         for i in range(count):
             Image.new("RGB", (40, 40), (60 * i, 9, 90)).save(tmp_path / name / f"{i}.png")
     (tmp_path / "ring" / "0.png").write_bytes(b"nothing")
-    found = json.loads(call("eval", checkpoint, tmp_path, "--json").out)
+    found = json.loads(call("eval", checkpoint, tmp_path, "--split", "all", "--json").out)
     by_class = found["by_class"]
     assert {name: one["images"] for name, one in by_class.items()} == {"heart": 3, "star": 2}
     right = sum(one["top1"] * one["images"] for one in by_class.values())
     assert right / 5 == pytest.approx(found["top1"])
-    assert "star" in call("eval", checkpoint, tmp_path).out
+    ran = call("eval", checkpoint, tmp_path)  # what training would hold out
+    assert "star" in ran.out
+    assert "measured on 2 of 2 images: held out of 6 by their names" in ran.err
 
 
 def test_a_classifier_on_the_test_part(call, checkpoint, tmp_path):

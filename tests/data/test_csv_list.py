@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mobilenets.data.folders import has_validation, open_classification
+from mobilenets.data.folders import open_classification
 from mobilenets.errors import DataError
 
 
@@ -46,11 +46,13 @@ def test_columns_delimiters_quotes_and_a_byte_order_mark(folder, header, row):
 def test_a_split_column_is_honoured(folder):
     rows = ["images/1.png,a,train", "images/2.png,b,Training", "images/3.png,a,valid"]
     write(folder, "image,label,split", *rows, "images/4.png,b,test")
-    assert has_validation(folder)
     assert len(open_classification(folder, "train")) == 2
     val = open_classification(folder, "val")
     assert pairs(val) == [("images/3.png", "a")]
-    assert "1 test image is not used: val is there to validate on" in val.notes
+    assert "1 test image is kept for `eval --split test`" in val.notes
+    assert val.origin == "the data's own val part"
+    assert pairs(open_classification(folder, "eval")) == pairs(val)
+    assert len(open_classification(folder, "all")) == 4
 
 
 def test_a_class_only_in_val_is_an_error(folder):

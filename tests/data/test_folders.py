@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets.data.folders import has_validation, open_classification
+from mobilenets.data.folders import open_classification
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
 from tests.data.labelled import names
@@ -32,7 +32,7 @@ def parts(tmp_path) -> Path:
     return put(tmp_path, "train/a/1.png", "train/b/2.png", "val/a/3.png", "val/b/4.png")
 
 
-@pytest.mark.parametrize("val", ["val", "valid", "Validation", "test"])
+@pytest.mark.parametrize("val", ["val", "valid", "Validation"])
 def test_a_split_on_disk_is_recognised_by_any_usual_name(parts, val):
     (parts / "val").rename(parts / val)
     assert pairs(open_classification(parts, "train")) == [
@@ -44,7 +44,7 @@ def test_a_split_on_disk_is_recognised_by_any_usual_name(parts, val):
         (f"{val}/b/4.png", "b"),
     ]
     assert len(open_classification(parts, "all")) == 4
-    assert has_validation(parts)
+    assert names(open_classification(parts, "eval")) == names(open_classification(parts, "val"))
 
 
 def test_images_and_targets_belong_together(parts):
@@ -60,9 +60,44 @@ def test_a_folder_that_merely_has_a_class_called_train_is_not_a_split(tmp_path):
 
 def test_both_val_and_test_validates_on_val_and_says_so(parts):
     put(parts, "test/a/5.png")
-    data = open_classification(parts, "all")
+    data = open_classification(parts, "eval")
     assert "test/a/5.png" not in names(data)
-    assert data.notes == ["test is not used: val is there"]
+    assert data.notes == ["test is kept for `eval --split test`"]
+    assert data.origin == "the data's own val part"
+    assert "test/a/5.png" in names(open_classification(parts, "all"))
+
+
+def test_a_test_part_never_picks_the_best_epoch(plain):
+    """Without val, a share of train is held out for it, and `eval` measures on the same."""
+    for i in range(3):
+        put(plain, f"test/a/{i}.png", f"test/b/{i}.png")
+    (plain / "train").mkdir()
+    for name in "abc":
+        (plain / name).rename(plain / "train" / name)
+    train, val, measured = (open_classification(plain, split) for split in ("train", "val", "eval"))
+    assert (len(train), len(val)) == (33, 8)
+    assert all(name.startswith("train/") for name in names(train) + names(val))
+    assert names(measured) == names(val)
+    assert val.origin == measured.origin == "held out of 41 by their names"
+    assert "test is kept for `eval --split test`" in val.notes
+    assert len(open_classification(plain, "test")) == 6
+
+
+def test_where_training_has_nothing_to_validate_on_eval_takes_what_there_is(tmp_path):
+    put(tmp_path / "one", "a/1.png", "b/2.png")
+    data = open_classification(tmp_path / "one", "eval")
+    assert (len(data), data.origin) == (2, "all that there are: none can be held out")
+    with pytest.raises(DataError, match="no images for val; it has 2 for all: no class has a sec"):
+        open_classification(tmp_path / "one", "val")
+    put(tmp_path / "one", "test/a/3.png", "test/b/4.png", "train/a/1.png", "train/b/1.png")
+    shutil.rmtree(tmp_path / "one" / "a")
+    shutil.rmtree(tmp_path / "one" / "b")
+    for left in (2, 1):  # beside a train part of which nothing can be held out, and alone
+        data = open_classification(tmp_path / "one", "eval")
+        assert sorted(names(data)) == ["test/a/3.png", "test/b/4.png"]
+        assert data.origin == "the data's own test part"
+        if left == 2:
+            shutil.rmtree(tmp_path / "one" / "train")
 
 
 def test_a_test_part_is_opened_where_it_is_asked_for(parts):
@@ -71,7 +106,7 @@ def test_a_test_part_is_opened_where_it_is_asked_for(parts):
     assert pairs(data) == [("test/a/5.png", "a"), ("test/b/6.png", "b")]
     assert data.notes == []
     shutil.rmtree(parts / "val")
-    assert names(open_classification(parts, "test")) == names(open_classification(parts, "val"))
+    assert len(open_classification(parts, "test")) == 2
 
 
 def test_a_test_part_of_a_list(tmp_path):
@@ -105,7 +140,7 @@ def test_an_unlabelled_test_folder_is_passed_over(parts):
     data = open_classification(parts, "val")
     assert len(data) == 4
     assert "test is not used: it has no class folders" in data.notes
-    assert not has_validation(parts)
+    assert data.origin == "held out of 20 by their names"
 
 
 def test_folders_beside_the_parts_are_left_out_with_a_note(parts):
@@ -164,7 +199,7 @@ def test_the_word_shapes_opens_the_built_in_data_unless_a_folder_has_that_name(
 ):
     monkeypatch.chdir(tmp_path)
     assert open_classification("shapes", "val", seed=4) == Shapes(split="val", seed=4)
-    assert has_validation("shapes")
+    assert open_classification("shapes", "eval") == Shapes(split="val")
     put(tmp_path, "shapes/a/1.png", "shapes/b/1.png")
     assert open_classification("shapes", "all").classes == ("a", "b")
 
@@ -209,7 +244,7 @@ def test_a_missing_folder_and_a_file_that_is_no_list_are_named(tmp_path):
 
 
 def test_wrong_arguments_are_named(plain):
-    with pytest.raises(ValueError, match="split must be train, val, test or all, got 'dev'"):
+    with pytest.raises(ValueError, match="split must be train, val, test, all or eval, got 'dev'"):
         open_classification(plain, "dev")
     with pytest.raises(ValueError, match="val_fraction must be between 0 and 1, got 1"):
         open_classification(plain, "val", val_fraction=1)
@@ -223,6 +258,6 @@ def test_real_folders(assets):
     assert bees.image(0).mode == "RGB"
     sample = open_classification(assets / "imagenet-sample", "all")
     assert len(sample) == len(sample.classes) == 1000
-    assert not has_validation(assets / "imagenet-sample")
+    assert len(open_classification(assets / "imagenet-sample", "eval")) == 1000
     with pytest.raises(DataError, match=r"needs a column label or class.*it has image, male"):
         open_classification(assets / "faces", "all")

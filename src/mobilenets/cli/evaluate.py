@@ -25,7 +25,7 @@ def run(
     weights: Weights,
     data: Annotated[str, typer.Argument(metavar="DATA", help="A folder, a list, or shapes.")],
     split: Annotated[
-        Split, typer.Option(help="eval: val where the data has one, else test, else all.")
+        Split, typer.Option(help="eval: val, as training has it, held out if need be.")
     ] = "eval",
     limit: Annotated[
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
@@ -36,13 +36,14 @@ def run(
     json: AsJson = False,
     **options: Any,
 ) -> None:
-    """How good WEIGHTS are on DATA: its validation part, or all of it where it has none.
+    """How good WEIGHTS are on DATA: its val part, or the images that training holds out of it.
 
     USES Where there are classes, of each of them too.
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. Shares are 0 to 1 in JSON. Images that cannot be read are named
-    and left out.
+    and left out. Which images are measured is said, and how many of them a checkpoint of ours was
+    trained on.
 
     Example: `mobilenets eval runs/mobilenet_v2-photos/best.safetensors photos`
     """
@@ -66,6 +67,9 @@ def run(
         )
     for note in found.evaluator.notes:
         say(f"note: {note}")
+    which = getattr(dataset, "origin", "")
+    if which:
+        say(f"measured on {len(indices)} of {len(dataset)} images: {which}")
     for _, why in found.failures:
         say(f"left out: {why}")
     by_class = found.evaluator.by_class()

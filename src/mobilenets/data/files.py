@@ -27,6 +27,8 @@ class ImagesOnDisk:
     """(images, 2): width and height of the upright images."""
     notes: list[str]
     problems: list[Problem]
+    origin: str = field(default="", kw_only=True)
+    """Which of the data's images these are, in words."""
     taken: Taken | None = field(default=None, kw_only=True)
     """All files of the folder that its reader took, for an account of the others."""
 

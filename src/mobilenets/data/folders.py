@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from PIL import Image
 
@@ -20,10 +19,17 @@ from mobilenets.data.listing import (
     unknown_labels,
 )
 from mobilenets.data.shapes import BUILT_IN, Shapes, is_built_in, shape_split
+from mobilenets.data.splits import (
+    EVERY,
+    HELD_OUT,
+    NONE_LEFT,
+    OWN_PART,
+    Split,
+    check_split,
+    kept_for_test,
+)
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import is_image, natural_key, read_image, walk_images
-
-Split = Literal["train", "val", "test", "all"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class ListedImages:
     """Relative to the root, with `/`."""
     targets: tuple[int, ...]
     notes: list[str]
+    origin: str = ""
+    """Which of the data's images these are, in words."""
     taken: Taken | None = None
     """All files of the folder that were listed, for an account of the others."""
 
@@ -60,43 +68,37 @@ def open_classification(
 ) -> Dataset:
     """Open labelled images; what they are is seen from the disk.
 
-    - `train/` and `val/` (also valid, validation, else test), each a folder of class folders;
+    - `train/`, `val/` (also valid, validation) and `test/`, each a folder of class folders;
     - one folder of class folders;
     - a CSV list (see `csv_list.list_csv`), or a folder with a `data.csv` or only one CSV file;
     - the word `shapes`: the built-in data set.
 
     Where the data does not say which images are for validation, `val_fraction` of each class is
     held out, at least one, by the rank of a hash of `seed` and file name: a file added later
-    moves at most one other. `all` is train and val together, `test` the part of that name. Classes
-    are sorted by name. DataError for data that cannot be used, or has no such part; lesser things
-    are said in `notes`.
+    moves at most one other. `test` is the part of that name, never used in training; `all` is
+    everything; `eval` is val as training has it, and where there is none (a test part alone,
+    classes of one image each) everything. `origin` says which they are. Classes are sorted by
+    name. DataError for data that cannot be used, or has no such part; lesser things are said in
+    `notes`.
     """
-    if split not in get_args(Split):
-        raise ValueError(f"split must be train, val, test or all, got {split!r}")
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction!r}")
+    check_split(split, val_fraction)
     if is_built_in(path):
         return Shapes(split=shape_split(split), seed=seed)
-    listing = _checked(_list(Path(path), test=split == "test"))
-    entries = _choose(listing, split, val_fraction, seed)
+    listing = _checked(_list(Path(path), split))
+    entries, origin = _choose(listing, split, val_fraction, seed)
     if not entries:
-        raise DataError(f"{path}: no images for {split}; it has {_sizes(listing)}")
+        raise DataError(f"{path}: no images for {split}; it has {_sizes(listing)}{origin}")
     number = {name: i for i, name in enumerate(listing.classes)}
     notes = [*listing.notes, *_absent(listing, entries, split)]
     targets = tuple(number[entry.label] for entry in entries)
     files = tuple(entry.path for entry in entries)
     listed = frozenset(entry.path for part in listing.parts.values() for entry in part)
     taken = Taken(listing.root, listed, frozenset(listing.lists), listing.left)
-    return ListedImages(listing.root, tuple(listing.classes), files, targets, notes, taken)
+    return ListedImages(listing.root, tuple(listing.classes), files, targets, notes, origin, taken)
 
 
-def has_validation(path: str | Path) -> bool:
-    """Whether the data itself says which images are for validation; errors as when opening it."""
-    return is_built_in(path) or _list(Path(path)).validation is not None
-
-
-def _list(path: Path, *, test: bool = False) -> Listing:
-    """All that is on disk; with `test` also a test folder that nothing else needs."""
+def _list(path: Path, split: Split) -> Listing:
+    """All that is on disk; a test folder only where the split or nothing else needs it."""
     if path.is_file():
         if path.suffix.lower() != ".csv":
             raise DataError(f"{path}: data is a folder, a .csv list or `{BUILT_IN}`")
@@ -105,9 +107,9 @@ def _list(path: Path, *, test: bool = False) -> Listing:
         raise DataError(f"{path}: no such data folder or CSV file")
     parts = _part_folders(path)
     if parts:
-        return _list_parts(path, parts, test=test)
+        return _list_parts(path, parts, split)
     table = find_csv(path)
-    return list_csv(table) if table else _list_parts(path, {"": path})
+    return list_csv(table) if table else _list_parts(path, {"": path}, split)
 
 
 def _folders(path: Path) -> list[Path]:
@@ -128,9 +130,9 @@ def _part_folders(path: Path) -> dict[Part, Path]:
     return parts
 
 
-def _list_parts(root: Path, folders: dict[Part, Path], *, test: bool = False) -> Listing:
+def _list_parts(root: Path, folders: dict[Part, Path], split: Split) -> Listing:
     there = {path.name for path in folders.values()}
-    notes = [] if test else _drop_test(folders)
+    notes = _drop_test(folders, split)
     unused = sorted(there - {path.name for path in folders.values()})
     left = {".": "outside the class folders"}
     left.update((name, f"in {name}, which is not used") for name in unused)
@@ -150,15 +152,15 @@ def _list_parts(root: Path, folders: dict[Part, Path], *, test: bool = False) ->
     return Listing(root, parts, list(own), notes, left=left)
 
 
-def _drop_test(folders: dict[Part, Path]) -> list[str]:
-    """Take out a test folder that is not needed or has no labels; say so."""
-    if "test" not in folders:
+def _drop_test(folders: dict[Part, Path], split: Split) -> list[str]:
+    """Take out a test folder that is not for this split or has no labels; say so."""
+    if "test" not in folders or len(folders) == 1 or split == "test":
         return []
-    if "val" in folders:
-        return [f"{folders.pop('test').name} is not used: {folders['val'].name} is there"]
-    if not _folders(folders["test"]) and len(folders) > 1:
+    if not _folders(folders["test"]):
         return [f"{folders.pop('test').name} is not used: it has no class folders"]
-    return []
+    if split == "all" or (split == "eval" and "val" not in folders):
+        return []
+    return [f"{folders.pop('test').name} is kept for `eval --split test`"]
 
 
 def _list_classes(root: Path, folder: Path, notes: list[str]) -> dict[str, list[str]]:
@@ -193,22 +195,32 @@ def _checked(listing: Listing) -> Listing:
     return listing
 
 
-def _choose(listing: Listing, split: Split, val_fraction: float, seed: int) -> list[Entry]:
-    own = listing.parts.get("train", []) + listing.parts.get("", [])
+def _choose(
+    listing: Listing, split: Split, val_fraction: float, seed: int
+) -> tuple[list[Entry], str]:
+    """The split's images, and which they are in words; where there are none, perhaps why."""
+    of = listing.parts
+    own = of.get("train", []) + of.get("", [])
+    every = [entry for part in of.values() for entry in part]
     if split == "test":
-        return listing.parts.get("test", [])
-    held = listing.validation
-    if held == "val" and listing.parts.get("test"):
-        spare = count(len(listing.parts["test"]), "test image is", "test images are")
-        listing.notes.append(f"{spare} not used: val is there to validate on")
+        return of.get("test", []), OWN_PART.format("test")
     if split == "all":
-        return own + (listing.parts[held] if held else [])
-    if held:
-        return own if split == "train" else listing.parts[held]
+        return every, EVERY
+    if of.get("test") and (own or of.get("val")):
+        listing.notes.append(kept_for_test(len(of["test"])))
+    if of.get("val"):
+        part = "train" if split == "train" else "val"
+        return own if split == "train" else of["val"], OWN_PART.format(part)
     chosen = _held_out(own, val_fraction, seed)
-    share = f"{val_fraction:.0%} of each class is held out for validation"
-    listing.notes.append(f"{share}: the data has no val part of its own")
-    return [entry for entry in own if (entry.path in chosen) == (split == "val")]
+    if split == "eval" and not chosen:
+        return (of["test"], OWN_PART.format("test")) if of.get("test") else (every, NONE_LEFT)
+    if split == "val" and own and not chosen:
+        return [], ": no class has a second image, to be held out for validation"
+    if chosen:
+        share = f"{val_fraction:.0%} of each class is held out for validation"
+        listing.notes.append(f"{share}: the data has no val part of its own")
+    kept = [entry for entry in own if (entry.path in chosen) == (split != "train")]
+    return kept, "" if split == "train" else HELD_OUT.format(len(own))
 
 
 def _held_out(entries: list[Entry], fraction: float, seed: int) -> set[str]:

@@ -49,11 +49,6 @@ class Listing:
     left: dict[str, str] = field(default_factory=dict)
     """A file or folder that is left out -> why, in words that follow `image`."""
 
-    @property
-    def validation(self) -> Part | None:
-        """The part to validate on: val, else test, else None."""
-        return next((p for p in ("val", "test") if self.parts.get(p)), None)
-
 
 def few(names: Sequence[str], most: int = 5) -> str:
     """The first names and how many more there are, for a message."""

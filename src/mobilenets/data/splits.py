@@ -2,12 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from mobilenets.data.listing import Part, count, held_out
 from mobilenets.errors import DataError
 
 Split = Literal["train", "val", "test", "all", "eval"]
+
+OWN_PART = "the data's own {} part"
+HELD_OUT = "held out of {} by their names"
+EVERY = "all that there are"
+NONE_LEFT = "all that there are: none can be held out"
+"""Which images a data set has, in words: its `origin`."""
+
+
+class Chosen(NamedTuple):
+    """The images of a split."""
+
+    images: list[int]
+    """Their numbers."""
+    notes: list[str]
+    """On images held out or left aside."""
+    origin: str
+    """Which they are, in words; where there are none, perhaps why."""
 
 
 def check_split(split: str, val_fraction: float) -> None:
@@ -30,36 +47,49 @@ def choose(
     split: Split,
     val_fraction: float,
     seed: int,
-) -> tuple[list[int], list[str]]:
-    """The numbers of the split's images, and a note on images held out.
+) -> Chosen:
+    """The split's images. DataError, which says what `path` has, where there are none.
 
-    DataError, which says what `path` has, where there are none.
+    `eval` is val as training has it; where there is none, everything.
     """
-    chosen, note = _choose(files, parts, split, val_fraction, seed)
-    if not chosen:
+    chosen = _choose(files, parts, split, val_fraction, seed)
+    if not chosen.images:
         found = ", ".join(f"{parts.count(part)} for {part or 'all'}" for part in present(parts))
-        alone = split == "val" and sum(part in ("train", "") for part in parts) == 1
-        why = ", of which none can be held out for it" if alone else ""
-        raise DataError(f"{path}: no images for {split}; it has {found or 'none'}{why}")
-    return chosen, note
+        raise DataError(f"{path}: no images for {split}; it has {found or 'none'}{chosen.origin}")
+    return chosen
 
 
 def _choose(
     files: Sequence[str], parts: Sequence[Part], split: Split, val_fraction: float, seed: int
-) -> tuple[list[int], list[str]]:
+) -> Chosen:
     every = range(len(files))
     of = {part: [i for i in every if parts[i] == part] for part in ("val", "test")}
     own = [i for i in every if parts[i] in ("train", "")]
     if split == "all":
-        return list(every), []
-    if split == "eval":
-        return of["val"] or of["test"] or list(every), []
-    if split == "test" or (split == "val" and of["val"]):
-        return of[split], []
+        return Chosen(list(every), [], EVERY)
+    if split == "test":
+        return Chosen(of["test"], [], OWN_PART.format("test"))
+    notes = [kept_for_test(len(of["test"]))] if of["test"] and (own or of["val"]) else []
     if of["val"]:
-        return own, []
+        part: Part = "train" if split == "train" else "val"
+        return Chosen(own if split == "train" else of["val"], notes, OWN_PART.format(part))
     chosen = held_out([files[i] for i in own], val_fraction, seed)
-    what = count(len(chosen), "image is", "images are")
-    note = f"{what} held out for validation: the data has no val part of its own"
-    kept = [i for i in own if (files[i] in chosen) == (split == "val")]
-    return kept, [note] if chosen else []
+    if split == "eval" and not chosen:
+        if of["test"]:
+            return Chosen(of["test"], [], OWN_PART.format("test"))
+        return Chosen(list(every), [], NONE_LEFT)
+    if split == "val" and own and not chosen:
+        return Chosen(
+            [], [], ": one image alone is too few, since another is needed to validate on"
+        )
+    if chosen:
+        what = count(len(chosen), "image is", "images are")
+        notes.append(f"{what} held out for validation: the data has no val part of its own")
+    kept = [i for i in own if (files[i] in chosen) == (split != "train")]
+    return Chosen(kept, notes, "" if split == "train" else HELD_OUT.format(len(own)))
+
+
+def kept_for_test(images: int) -> str:
+    """A note: a test part is neither learned from nor does it pick the best epoch."""
+    what = count(images, "test image is", "test images are")
+    return f"{what} kept for `eval --split test`"

@@ -52,8 +52,8 @@ class Data(Protocol):
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
         """A data set from disk or by name; DataError where it is not one.
 
-        `split` is train, val, test or all; `eval` is val where the data says which that is, else
-        test, else all.
+        `split` is train, val, test or all; `eval` is the same images as val, and where training
+        would have none of those test, else all.
         """
         ...
 

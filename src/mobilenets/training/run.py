@@ -129,6 +129,8 @@ def train(
         f"at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
         f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
     )
+    origin = getattr(val_set, "origin", "") or "its validation images"
+    say(f"the best epoch is picked by {trainer.metric.name} on {len(val_set)} images: {origin}")
     result = trainer.run(resume=resume)
     trainer.accelerator.end_training()  # a process that leaves its group open may abort at its end
     return result

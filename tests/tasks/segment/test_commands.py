@@ -31,7 +31,7 @@ def exported(weights, tmp_path_factory):
 @pytest.mark.every
 def test_a_published_network_measures_as_published(call, weights, exported, assets):
     """The reference: .325, squashed to 257, logits resized to the image's own size."""
-    ran = call("eval", weights, assets / "coco128", "--json")
+    ran = call("eval", weights, assets / "coco128", "--split", "all", "--json")
     found = json.loads(ran.out)
     assert found["miou"] >= 0.32
     assert found["images"] == 100
@@ -39,7 +39,16 @@ def test_a_published_network_measures_as_published(call, weights, exported, asse
     assert found["by_class"]["person"]["iou"] > 0.7
     assert "cow" not in found["by_class"]  # no pixel of it in these images
     engine = json.loads(
-        call("eval", exported, assets / "coco128", "--runtime", "mobilenets", "--json").out
+        call(
+            "eval",
+            exported,
+            assets / "coco128",
+            "--split",
+            "all",
+            "--runtime",
+            "mobilenets",
+            "--json",
+        ).out
     )
     # Each pixel's class, chosen in the file and then brought to the image's size.
     assert engine["miou"] == pytest.approx(found["miou"], abs=0.01)
@@ -49,24 +58,26 @@ def test_a_published_network_measures_as_published(call, weights, exported, asse
 def test_a_quantised_file_of_513_pixels(call, assets):
     """The reference: .476, the longest side scaled to 513 and padded."""
     path = assets / "weights" / "deeplabv3_mobilenet_v2_0.5_pascal_quant.tflite"
-    found = json.loads(call("eval", path, assets / "coco128", "--json").out)
+    found = json.loads(call("eval", path, assets / "coco128", "--split", "all", "--json").out)
     assert found["miou"] >= 0.465
 
 
 def test_finer_maps_and_many_sizes_from_the_same_weights(call, weights, exported, assets):
     options = ("--limit", 3, "--json")
     found = {
-        extra: json.loads(call("eval", weights, assets / "coco128", *extra, *options).out)["miou"]
+        extra: json.loads(
+            call("eval", weights, assets / "coco128", "--split", "all", *extra, *options).out
+        )["miou"]
         for extra in ((), ("--output-stride", 32), ("--multi-scale",))
     }
     assert len(set(found.values())) == 3
     ran = call("eval", weights, assets / "coco128", "--output-stride", 7)
     assert ran.status == 2
     assert ran.err.strip() == "error: output_stride must be 8, 16 or 32, got 7"
-    ran = call("eval", exported, assets / "coco128", "--multi-scale")
+    ran = call("eval", exported, assets / "coco128", "--split", "all", "--multi-scale")
     assert "multi_scale is for weights" in ran.err
     classifier = assets / "weights" / "mobilenet_v1_0.25_128_quant.tflite"
-    ran = call("eval", classifier, assets / "coco128", "--output-stride", 8)
+    ran = call("eval", classifier, assets / "coco128", "--split", "all", "--output-stride", 8)
     assert "output_stride is to segment, mobilenet_v1 is to classify" in ran.err
 
 

@@ -1,5 +1,6 @@
 """Images with boxes on disk: COCO JSON, VOC XML, YOLO text; and the built-in shapes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -49,8 +50,8 @@ def open_detection(
 
     Where the data does not say which images are for validation, `val_fraction` of those for
     training are held out, at least one, by the rank of a hash of `seed` and file name: a file
-    added later moves at most one other. `eval` is val where the data says which that is, else
-    test, else everything; `all` is everything.
+    added later moves at most one other. `eval` is val as training has it, where there is none test,
+    else everything; `all` is everything.
 
     Boxes, files and images that cannot be used are left out, and counted and named in `problems`
     and `notes`. DataError where nothing is left, or a file that all depends on is damaged.
@@ -59,9 +60,9 @@ def open_detection(
     if is_built_in(path):
         return _shapes(split, seed)
     found = _read(Path(path))
-    chosen, note = choose(path, found.files, found.parts, split, val_fraction, seed)
-    found.notes += note
-    return gather(found, chosen, split)
+    chosen, notes, origin = choose(path, found.files, found.parts, split, val_fraction, seed)
+    found.notes += notes
+    return replace(gather(found, chosen, split), origin=origin)
 
 
 def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:

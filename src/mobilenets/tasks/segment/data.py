@@ -1,5 +1,6 @@
 """Images with masks on disk, and the built-in shapes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -62,9 +63,9 @@ def open_segmentation(
         return _shapes(split, seed)
     found = _find(Path(path))
     naming = _name(found)
-    chosen, note = choose(path, found.files, found.parts, split, val_fraction, seed)
-    found.notes += note
-    return gather(found, chosen, look_at(found, chosen), naming, split)
+    chosen, notes, origin = choose(path, found.files, found.parts, split, val_fraction, seed)
+    found.notes += notes
+    return replace(gather(found, chosen, look_at(found, chosen), naming, split), origin=origin)
 
 
 def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, MaskDataset]:

@@ -33,7 +33,10 @@ def test_what_is_held_out_depends_on_names_and_seed_alone(many):
     assert len(set(names(open_detection(many, "val"))) - set(names(val))) <= 1
     assert names(open_detection(many, "val", seed=1)) != names(val)
     assert len(open_detection(many, "val", val_fraction=0.5)) == 10
-    assert len(open_detection(many, "eval")) == len(open_detection(many, "all")) == 21
+    measured = open_detection(many, "eval")
+    assert names(measured) == names(open_detection(many, "val"))
+    assert measured.origin == "held out of 21 by their names"
+    assert len(open_detection(many, "all")) == 21
 
 
 def test_a_test_part_is_not_validated_on(tmp_path):
@@ -42,10 +45,25 @@ def test_a_test_part_is_not_validated_on(tmp_path):
             put(tmp_path, f"images/{part}/{i}.jpg")
             write(tmp_path / f"labels/{part}/{i}.txt", "0 0.5 0.5 0.5 0.5\n")
     found = {s: names(open_detection(tmp_path, s)) for s in ("train", "val", "test", "eval", "all")}
-    assert [len(found[s]) for s in ("train", "val", "test", "eval", "all")] == [8, 2, 10, 10, 20]
+    assert [len(found[s]) for s in ("train", "val", "test", "eval", "all")] == [8, 2, 10, 2, 20]
     assert all(name.startswith("images/train/") for name in found["train"] + found["val"])
-    assert found["eval"] == found["test"]
-    assert list(open_parts(tmp_path)) == ["train", "test"]
+    assert found["eval"] == found["val"]
+    assert (
+        "10 test images are kept for `eval --split test`" in open_detection(tmp_path, "val").notes
+    )
+    for i in range(10):
+        (tmp_path / f"images/train/{i}.jpg").unlink()
+        (tmp_path / f"labels/train/{i}.txt").unlink()
+    assert names(open_detection(tmp_path, "eval")) == found["test"]
+    assert list(open_parts(tmp_path)) == ["test"]
+
+
+def test_one_image_alone_is_called_so(tmp_path):
+    put(tmp_path, "images/0.jpg")
+    write(tmp_path / "labels/0.txt", "0 0.5 0.5 0.5 0.5\n")
+    with pytest.raises(DataError, match="no images for val; it has 1 for all: one image alone is"):
+        open_detection(tmp_path, "val")
+    assert open_detection(tmp_path, "eval").origin == "all that there are: none can be held out"
 
 
 def test_processes_that_read_get_the_data_by_pickle(many):

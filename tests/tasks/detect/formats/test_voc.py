@@ -59,7 +59,7 @@ def test_data_that_counts_from_zero_is_seen_and_noted(pets):
     voc(pets / "Annotations/2.xml", [("cat", 0, 0, 10, 20), ("cat", 5, 0, 60, 40)])
     data = open_detection(pets, "train")  # four corners at 0, eight at 1
     assert data.target(0).boxes.tolist() == [[0, 0, 10, 20], [0, 4, 60, 40]]
-    assert not data.notes[1:]
+    assert not data.notes[2:]  # one on the test part, one on a file in no list
     for i in (3, 4, 5, 6):
         voc(pets / f"Annotations/{i}.xml", [("cat", 5, 5, 10, 20)])
     data = open_detection(pets, "train")
@@ -88,7 +88,8 @@ def test_trainval_without_the_others_is_for_training_and_some_is_held_out(pets):
     assert len(val) == 1
     assert sorted(names(train) + names(val)) == [f"JPEGImages/{i}.jpg" for i in (1, 2, 3, 4)]
     assert any("held out for validation" in note for note in train.notes)
-    assert names(open_detection(pets, "eval")) == ["JPEGImages/5.jpg"]
+    assert len(open_detection(pets, "eval")) == 1
+    assert names(open_detection(pets, "eval")) != ["JPEGImages/5.jpg"]  # its test part
 
 
 def test_an_image_in_two_lists_is_not_trained_on(pets):

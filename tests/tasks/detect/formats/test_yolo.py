@@ -24,7 +24,7 @@ def pets(tmp_path):
 @pytest.mark.assets
 def test_real_images_are_what_their_files_say(assets):
     root = assets / "coco128"
-    data = open_detection(root, "eval")
+    data = open_detection(root, "all")
     files = sorted((root / "images").iterdir())
     assert data.kind == "YOLO text"
     assert not data.named
