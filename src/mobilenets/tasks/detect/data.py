@@ -9,11 +9,11 @@ from mobilenets.data.shapes import BUILT_IN, is_built_in, shape_split
 from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.errors import DataError
 from mobilenets.tasks.detect.formats.annotations import Annotations, gather
-from mobilenets.tasks.detect.formats.coco import find_coco, read_coco
+from mobilenets.tasks.detect.formats.coco import read_coco
+from mobilenets.tasks.detect.formats.layouts import has_objects, read_folder
 from mobilenets.tasks.detect.formats.objects import Objects
 from mobilenets.tasks.detect.formats.shapes import ShapeObjects
-from mobilenets.tasks.detect.formats.voc import find_voc, read_voc
-from mobilenets.tasks.detect.formats.yolo import find_yolo, read_yolo
+from mobilenets.tasks.detect.formats.yolo import read_yolo
 
 
 class ObjectDataset(AnnotatedDataset, Protocol):
@@ -82,7 +82,7 @@ def has_boxes(path: str | Path) -> bool:
     folder = Path(path)
     if is_built_in(path) or folder.is_file():
         return True
-    return folder.is_dir() and bool(find_coco(folder) or find_voc(folder) or find_yolo(folder))
+    return folder.is_dir() and has_objects(folder)
 
 
 def _shapes(split: str, seed: int) -> ShapeObjects:
@@ -92,21 +92,14 @@ def _shapes(split: str, seed: int) -> ShapeObjects:
 def _read(path: Path) -> Annotations:
     if path.is_file():
         if path.suffix.lower() == ".json":
-            return read_coco(path.parent, [("", path)])
+            inner = path.parent.name.casefold() in ("annotations", "annotation", "labels")
+            return read_coco(path.parent.parent if inner else path.parent, [("", path)])
         if path.suffix.lower() in (".yaml", ".yml"):
             return read_yolo(path.parent, path)
         raise DataError(f"{path}: data is a folder, a COCO .json, a data.yaml or `{BUILT_IN}`")
     if not path.is_dir():
         raise DataError(f"{path}: no such data folder or file")
-    files = find_coco(path)
-    if files:
-        return read_coco(path, files)
-    root = find_voc(path)
-    if root:
-        return read_voc(root)
-    if find_yolo(path):
-        return read_yolo(path)
-    raise DataError(
-        f"{path}: no boxes found; expected COCO (annotations/instances_*.json), "
-        "VOC (Annotations/*.xml) or YOLO (images/ and labels/*.txt)"
-    )
+    found = read_folder(path)
+    if any(found.parts):  # images beside those of a part are for training
+        found.parts = [part or "train" for part in found.parts]
+    return found

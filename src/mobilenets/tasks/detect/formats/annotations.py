@@ -11,6 +11,7 @@ from PIL import Image
 from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import Part, count, few
+from mobilenets.data.paths import is_file
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import SIDEWAYS, Header, read_header
@@ -125,7 +126,7 @@ def _read_headers(
         try:
             header = read_header(path)
         except DataError:
-            kind = "unreadable" if _is_file(path) else "missing"
+            kind = "unreadable" if is_file(path) else "missing"
             problems.add(kind, [found.files[i]])
             continue
         if min(header.size) < 2:
@@ -133,13 +134,6 @@ def _read_headers(
         else:
             headers[i] = header
     return headers
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long, or with a null in it
-        return False
 
 
 def _to_upright(cleaner: Cleaner, said: Sizes, headers: Sequence[Header], *, shares: bool) -> None:

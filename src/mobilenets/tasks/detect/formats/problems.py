@@ -4,6 +4,10 @@ from mobilenets.data.problems import Kinds, shared
 
 KINDS: Kinds = {
     "broken": ("annotation file is broken, left out", "annotation files are broken, left out"),
+    "other json": (
+        "JSON file is not COCO's file of objects, left out",
+        "JSON files are not COCO's files of objects, left out",
+    ),
     **shared("missing", "unreadable", "narrow", "unlisted"),
     "absent": (
         "name in the lists of images has no annotation file, left out",
@@ -26,6 +30,10 @@ KINDS: Kinds = {
     "bad image": (
         "image entry has no id and file name of its own, left out",
         "image entries have no id and file name of their own, left out",
+    ),
+    "bad category": (
+        "category has no id or no name, left out",
+        "categories have no id or no name, left out",
     ),
     "malformed": (
         "object has no class and box of four numbers, left out",
