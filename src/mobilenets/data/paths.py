@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from mobilenets.data.listing import Part, count, few, one_line, part_named
+from mobilenets.runtime.images import walk
 
 _SAMPLE = 50
 """Paths that are looked up to see which folder has most of them."""
@@ -219,16 +220,8 @@ def _other_part(file: str, part: Part) -> bool:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Every file below a folder, relative to it; links to folders are followed once."""
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+    """Every file below a folder, relative to it, hidden ones left out."""
+    for parent, names in walk(root):
         before = Path(os.path.relpath(parent, root)).as_posix()
         for name in sorted(names):
-            if not name.startswith("."):
-                yield name if before == "." else f"{before}/{name}"
+            yield name if before == "." else f"{before}/{name}"

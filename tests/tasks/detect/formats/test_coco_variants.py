@@ -159,7 +159,7 @@ def test_json_that_is_not_cocos_hides_nothing(pets, name, text):
     write(pets / name, text)
     data = check(pets)
     [other] = [one for one in data.problems if one.kind == "other json"]
-    assert other.names[0].startswith(f"{name}: not ")
+    assert other.names[0].startswith(f"{name} (not ")
 
 
 def test_another_file_in_a_parts_folder_loses_no_part(tmp_path):

@@ -30,14 +30,16 @@ class Guess(NamedTuple):
 
 def _look_coco(folder: Path) -> Guess:
     found = find_coco(folder)
-    others = [f"{f.relative_to(folder).as_posix()}: {why}" for f, why in found.others.items()]
+    others = {f.relative_to(folder).as_posix(): why for f, why in found.others.items()}
     if not found.files:
         more = f"; and {len(others) - 3} more" if len(others) > 3 else ""
-        return Guess(None, "; ".join(others[:3]) + more)
+        told = [f"{name}: {why}" for name, why in others.items()]
+        return Guess(None, "; ".join(told[:3]) + more)
 
     def read() -> Annotations:
         annotations = read_coco(folder, found.files)
-        annotations.problems.add("other json", others)
+        told = [f"{name} ({why})" for name, why in others.items()]
+        annotations.problems.add("other json", told)
         return annotations
 
     return Guess(read)

@@ -68,7 +68,14 @@ def read_voc(root: Path) -> Annotations:
         tuple(sorted({word for one in own for word in one.names})),
         problems,
         notes,
+        labels=[*(one.path for one in read), *_lists(root)],
     )
+
+
+def _lists(root: Path) -> list[str]:
+    """The lists of images, which are read."""
+    lists = root / "ImageSets" / "Main"
+    return [file.relative_to(root).as_posix() for file in lists.glob("*.txt")]
 
 
 @dataclass

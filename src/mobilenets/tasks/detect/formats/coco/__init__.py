@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def read_coco(root: Path, files: Sequence[tuple[Part, Path]]) -> Annotations:
         problems,
         [*(note for one in read for note in one.notes), *notes, *group],
         named,
+        labels=[Path(relpath(one.path, root)).as_posix() for one in read],
     )
 
 
