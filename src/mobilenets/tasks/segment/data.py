@@ -14,10 +14,11 @@ from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.errors import DataError
 from mobilenets.tasks.segment.formats.files import Pairs, find_pairs, unpaired
 from mobilenets.tasks.segment.formats.images import gather, look_at, usable
-from mobilenets.tasks.segment.formats.masks import VOID
-from mobilenets.tasks.segment.formats.names import MaskValues, Naming, name_ids
+from mobilenets.tasks.segment.formats.known import colours_for
+from mobilenets.tasks.segment.formats.names import Naming, name_ids
 from mobilenets.tasks.segment.formats.problems import KINDS
 from mobilenets.tasks.segment.formats.shapes import ShapeMasks
+from mobilenets.tasks.segment.formats.values import MaskValues, values_of
 
 
 class MaskDataset(AnnotatedDataset, Protocol):
@@ -99,6 +100,7 @@ def _find(path: Path) -> Pairs:
             f"{path}: {unpaired(path) or 'no masks found'}; expected VOC (JPEGImages/, "
             "SegmentationClass/), or images/ and masks/ with PNG files of the same names"
         )
+    found.colours = colours_for(found.root, found.masks)
     if not found.files:
         why = "; ".join(problem.sentence for problem in found.problems.list())
         raise DataError(f"{path}: no image with a mask: {why}")
@@ -112,9 +114,7 @@ def _name(found: Pairs) -> Naming:
 
     def see() -> MaskValues:
         looks = usable(found, own, look_at(found, own), Problems(KINDS), "train").values()
-        ids = np.unique(np.concatenate([look.ids for look in looks]))
-        shown = [look for look in looks if any(0 < one < VOID for one in look.ids.tolist())]
-        return MaskValues(ids, bool(shown) and all(look.is_voc for look in shown))
+        return values_of(list(looks))
 
     files, masks = ([names[i] for i in own] for names in (found.files, found.masks))
-    return name_ids(found.root, files, masks, see)
+    return name_ids(found.root, files, masks, see, found.colours)

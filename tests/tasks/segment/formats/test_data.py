@@ -140,6 +140,14 @@ LAYOUTS = [
     ("images/training/{0}.jpg", "annotations/training/{0}.png", "train"),
     ("train/{0}.jpg", "train/{0}_mask.png", "train"),
     ("train2017/{0}.jpg", "stuffthingmaps/train2017/{0}.png", "train"),
+    ("train/{0}.png", "trainannot/{0}.png", "train"),
+    ("Train/Urban/images_png/{0}.png", "Train/Urban/masks_png/{0}.png", "train"),
+    ("imagesTr/{0}_0000.png", "labelsTr/{0}.png", "train"),
+    ("{0}_sat.jpg", "{0}_mask.png", ""),
+    ("img/{0}.jpg", "gt/{0}_segmentation.png", ""),
+    ("images/img_{0}.jpg", "masks/mask_{0}.png", ""),
+    ("images/image_{0}.jpg", "labels/label-{0}.png", ""),
+    ("images/{0}.jpg", "masks/{0}.jpg.png", ""),
     ("images/train2017/{0}.jpg", "annotations/stuff_train2017_pixelmaps/{0}.png", "train"),
 ]
 

@@ -19,8 +19,9 @@ from mobilenets.data.listing import count, few
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import SIDEWAYS, Header, read_header
+from mobilenets.tasks.segment.formats.colours import ColourMap
 from mobilenets.tasks.segment.formats.files import Pairs
-from mobilenets.tasks.segment.formats.masks import Storage, has_voc_colours, read_mask
+from mobilenets.tasks.segment.formats.masks import BLURRED, Storage, has_voc_colours, read_mask
 from mobilenets.tasks.segment.formats.names import Naming
 from mobilenets.tasks.segment.formats.problems import KINDS
 
@@ -59,11 +60,13 @@ class MaskedImages(ImagesOnDisk):
     """(65536,): id in a mask -> class, or 255."""
     counted: NDArray[np.int64]
     """(images, classes + 1): pixels of each class in each image, void last."""
+    colours: ColourMap | None = None
+    """The classes' colours, where masks are read by them."""
 
     def target(self, i: int) -> NDArray[np.uint8]:
         """(H, W) of the upright picture: the class of each pixel, 255 for void."""
         path = self.root / self.masks[i]
-        target = self.table[read_mask(path).ids]
+        target = self.table[read_mask(path, self.colours, blurred=True).ids]
         turn = self.turns[i]
         if turn is not None:
             target = np.asarray(Image.fromarray(target).transpose(turn))
@@ -85,15 +88,15 @@ def look_at(found: Pairs, images: Sequence[int]) -> list[Look]:
 
     A process looks at a file once: what was seen is kept until the file changes.
     """
+
+    def one(i: int) -> Look:
+        return _look(found.root / found.files[i], found.root / found.masks[i], found.colours)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(
-            pool.map(
-                lambda i: _look(found.root / found.files[i], found.root / found.masks[i]), images
-            )
-        )
+        return list(pool.map(one, images))
 
 
-def _look(image: Path, mask: Path) -> Look:
+def _look(image: Path, mask: Path, colours: ColourMap | None) -> Look:
     stamps = []
     for path, wrong in ((image, "missing"), (mask, "bad mask")):
         try:
@@ -101,11 +104,13 @@ def _look(image: Path, mask: Path) -> Look:
         except OSError as error:  # a link to nowhere
             return Look(wrong, error.strerror or "")
         stamps.append((stat.st_mtime_ns, stat.st_size))
-    return _looked(image, mask, tuple(stamps))
+    return _looked(image, mask, tuple(stamps), colours)
 
 
 @lru_cache(maxsize=2**17)
-def _looked(image: Path, mask: Path, stamps: tuple[tuple[int, int], ...]) -> Look:
+def _looked(
+    image: Path, mask: Path, stamps: tuple[tuple[int, int], ...], colours: ColourMap | None
+) -> Look:
     try:
         header = read_header(image)
     except DataError:
@@ -113,18 +118,18 @@ def _looked(image: Path, mask: Path, stamps: tuple[tuple[int, int], ...]) -> Loo
     if min(header.size) < 2:
         return Look("narrow")
     try:
-        return _read(header, mask)
+        return _read(header, mask, colours)
     except DataError as error:
         return Look("bad mask", str(error).removeprefix(f"{mask}: "))
 
 
-def _read(header: Header, path: Path) -> Look:
+def _read(header: Header, path: Path, colours: ColourMap | None) -> Look:
     size = read_header(path).size
     stored = header.size[::-1] if header.turn in SIDEWAYS else header.size
     if size not in (header.size, stored):
         said = " instead of ".join(f"{width} x {height}" for width, height in (size, header.size))
         return Look("other size", said)
-    mask = read_mask(path)
+    mask = read_mask(path, colours, blurred=True)
     counts = np.bincount(mask.ids.ravel())
     ids = np.flatnonzero(counts)
     return Look(
@@ -167,6 +172,10 @@ def gather(
     problems = Problems(KINDS)
     kept = usable(found, images, looks, problems, split)
     counts = {i: _by_class(look, naming) for i, look in kept.items()}
+    blurred = [i for i in kept if kept[i].storage == "JPEG" and not naming.halves]
+    problems.add("bad mask", [f"{found.masks[i]} ({BLURRED})" for i in blurred])
+    for i in blurred:
+        del kept[i]
     void = [i for i in kept if not counts[i][:-1].any()]
     problems.add("all void", [found.masks[i] for i in void])
     for i in void:
@@ -190,6 +199,7 @@ def gather(
         turns=tuple(look.turn for look in kept.values()),
         table=naming.table,
         counted=counted,
+        colours=found.colours,
         taken=Taken(
             found.root,
             frozenset(found.files),

@@ -4,9 +4,9 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,13 @@ from mobilenets.data.files import read_text
 from mobilenets.data.listing import few, one_line
 from mobilenets.errors import DataError
 from mobilenets.runtime.labels import VOC
+from mobilenets.tasks.segment.formats.colours import ColourMap, find_colours
+from mobilenets.tasks.segment.formats.known import known_names
 from mobilenets.tasks.segment.formats.masks import VOID
+from mobilenets.tasks.segment.formats.values import MaskValues
 
-CAMVID_NAMES = (
-    *("sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car"),
-    *("pedestrian", "bicyclist"),
-)
-"""Badrinarayanan et al., the SegNet tutorial's 11 classes of CamVid; id 11 is void."""
-_CAMVID_FILE = re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_")
+NAME_FILES = ("classes.txt", "labels.txt", "class_names.txt", "codes.txt")
+"""A name a line; the last is fastai's of CamVid."""
 _VOID = re.compile(r"void|ignored?|unlabell?ed", re.IGNORECASE)
 _NUMBERED = re.compile(r"\s*(\d{1,5})\s*[:=]\s*(.*\S)\s*")
 _IDS = 1 << 16
@@ -47,60 +46,86 @@ class Naming:
     notes: list[str] = field(default_factory=list)
     files: tuple[str, ...] = ()
     """Those that the names were read from."""
-
-
-class MaskValues(NamedTuple):
-    """What the masks for training hold."""
-
-    ids: NDArray[np.integer]
-    """Sorted, each once."""
-    is_voc: bool
-    """Whether all have the colours of VOC's 21 classes."""
+    halves: bool = False
+    """Whether masks are dark or bright: two classes, below 128 and from there on."""
 
 
 def name_ids(
-    root: Path, files: Sequence[str], masks: Sequence[str], see: Callable[[], MaskValues]
+    root: Path,
+    files: Sequence[str],
+    masks: Sequence[str],
+    see: Callable[[], MaskValues],
+    colours: ColourMap | None = None,
 ) -> Naming:
     """The classes of a data set; `see` reads its masks for training, if it must be known.
 
-    By `classes.txt`, `labels.txt` or labelme's `class_names.txt` (a name a line, from id 0 on; or
-    `id: name`), Roboflow's `_classes.csv`, or COCO's categories in a JSON file; else VOC's where
-    the masks have its palette; else those of CamVid where files are called as its frames; else
-    numbers.
+    By the colours that masks are read by; by `classes.txt` or one of `NAME_FILES` (a name a line,
+    from id 0 on; or `id: name`), Roboflow's `_classes.csv`, ADE20K's `objectInfo150.txt`, COCO's
+    categories in a JSON file, or the names in a file of colours; else VOC's where the masks have
+    its palette; else those of Cityscapes or CamVid where files are called as theirs; else
+    numbers. Masks of 0 and 255 alone are two classes.
     """
+    if colours is not None:
+        note = f"masks are read by the colours in {colours.source}"
+        where = root / colours.source
+        return _naming(where if where.is_file() else root, dict(enumerate(colours.names)), [note])
     found = _read_names(root, masks, see)
     if found is not None:
         return found
-    ids, is_voc = see()
+    seen = see()
+    ids = seen.ids
     if set(ids.tolist()) == {VOID}:
         raise DataError(f"{root}: every mask for training is {VOID}, void, everywhere")
-    if is_voc:
+    if seen.is_voc:
         note = f"the masks have VOC's palette: its {len(VOC)} names are taken"
         return _naming(root, dict(enumerate(VOC)), [note])
-    most = max((int(one) for one in ids if one != VOID), default=0)
-    if most <= len(CAMVID_NAMES) and all(_CAMVID_FILE.match(Path(file).name) for file in files):
-        note = (
-            f"file names and ids are those of CamVid as the SegNet tutorial has it: its "
-            f"{len(CAMVID_NAMES)} names are taken, and id {len(CAMVID_NAMES)} as void"
-        )
-        return _naming(root, dict(enumerate((*CAMVID_NAMES, "void"))), [note])
-    if most < 1:
-        hint = f"; {VOID} is void: a mask of two classes has ids 0 and 1" if VOID in ids else ""
-        raise DataError(f"{root}: the masks have only one class, {most}{hint}")
+    known = known_names(files, masks, seen.most)
+    if known is not None:
+        return _naming(root, known.names, [known.note])
+    if seen.halves:
+        return _halves(root, ("0", "255"), seen, named=False)
+    if seen.most < 1:
+        raise DataError(f"{root}: the masks have only one class, {seen.most}")
+    return _numbers(root, seen)
+
+
+def _numbers(root: Path, seen: MaskValues) -> Naming:
+    """Classes called by their ids: all up to the greatest, or those that there are, if few."""
     notes = ["the data has no names for its classes: they are called by their ids"]
-    if most >= MOST_CLASSES:
+    there = [one for one in seen.ids.tolist() if one != VOID]
+    few_of_many = seen.most >= 64 and 4 * len(there) <= seen.most
+    if few_of_many and len(there) <= MOST_CLASSES:
+        void = f"; {VOID} is taken as void" if VOID in seen.ids else ""
+        some = few([str(one) for one in there])
+        notes += [f"masks hold few ids, so only those are classes: {some}{void}"]
+        return _naming(root, {i: str(i) for i in there}, notes, named=False)
+    if seen.most >= MOST_CLASSES:
         notes += [
             f"masks have at most {MOST_CLASSES} classes: ids from {MOST_CLASSES} on are void, "
-            f"the greatest is {most}; masks of single objects are not classes"
+            f"the greatest is {seen.most}; masks of single objects are not classes"
         ]
-    names = {i: str(i) for i in range(min(most, MOST_CLASSES - 1) + 1)}
+    names = {i: str(i) for i in range(min(seen.most, MOST_CLASSES - 1) + 1)}
     return _naming(root, names, notes, named=False)
+
+
+def _halves(
+    where: Path, classes: tuple[str, ...], seen: MaskValues, *, named: bool = True
+) -> Naming:
+    """Two classes, in masks of 0 and 255, or of greys that are near to those."""
+    what = "0 and 255 alone" if seen.sharp else "greys near 0 and 255 (blurred: below 128, and not)"
+    names = " and ".join(classes)
+    note = f"masks hold {what}: two classes, {names}; 255 is void only where there are others"
+    naming = _naming(where, dict(enumerate(classes)), [note], named=named)
+    table = np.full(_IDS, VOID, np.uint8)
+    known = [0, 255] if seen.sharp else range(256)
+    table[known] = np.array(known) >= 128
+    return replace(naming, table=table, known=frozenset(known), halves=True)
 
 
 def _naming(where: Path, names: Names, notes: list[str], *, named: bool = True) -> Naming:
     """Classes in the order of their ids; those that are called void are void."""
     kept = sorted(i for i, name in names.items() if not _VOID.fullmatch(name))
-    if VOID in kept:
+    if VOID in kept and len(names) > VOID:  # a list that goes on so long; else it is meant
         raise DataError(f"{where}: id {VOID} is always void, and no class {names[VOID]!r}")
     classes = tuple(names[i] for i in kept)
     twice = [name for i, name in enumerate(classes) if name in classes[:i]]
@@ -117,19 +142,52 @@ def _naming(where: Path, names: Names, notes: list[str], *, named: bool = True) 
 
 
 def _read_names(root: Path, masks: Sequence[str], see: Callable[[], MaskValues]) -> Naming | None:
-    for name in ("classes.txt", "labels.txt", "class_names.txt"):
-        if (root / name).is_file():
-            path = root / name
+    for path in (root / name for name in NAME_FILES):
+        if path.is_file():
             names, from_file = _from_lines(path)
+            two = _two_halves(path, names, see)
+            if two is not None:
+                return two
             return _numbered(path, names, masks, see) if from_file else _naming(path, names, [])
     for path in [root / "_classes.csv", *sorted(root.glob("*/_classes.csv"))]:
         if path.is_file():
-            return _naming(path, _from_csv(path), [])
+            names = _from_csv(path)
+            return _two_halves(path, names, see) or _naming(path, names, [])
+    path = root / "objectInfo150.txt"
+    if path.is_file():
+        return _naming(path, {0: "void", **_from_ade(path)}, [f"names are those of {path.name}"])
     for path in _category_files(root):
         names = _from_json(path)
         if names:
             return _numbered(path, names, masks, see)
+    by_line = find_colours(root)
+    if by_line is not None:
+        note = f"masks hold numbers: names are those of {by_line.source}, by their order"
+        return _naming(root / by_line.source, dict(enumerate(by_line.names)), [note])
     return None
+
+
+def _two_halves(path: Path, names: Names, see: Callable[[], MaskValues]) -> Naming | None:
+    """One name, or two, where masks hold 0 and 255 alone; None where it is otherwise."""
+    kept = [names[i] for i in sorted(names) if not _VOID.fullmatch(names[i])]
+    if not 1 <= len(kept) <= 2:
+        return None
+    seen = see()
+    if not seen.halves:
+        return None
+    return _halves(path, ("background", *kept) if len(kept) == 1 else tuple(kept), seen)
+
+
+def _from_ade(path: Path) -> Names:
+    """ADE20K's table: a heading, then an id first and names, with commas between, last."""
+    rows = [line.split("\t") for line in read_text(path).splitlines()[1:] if line.strip()]
+    try:
+        pairs = [(int(row[0]), one_line(row[-1].split(",")[0])) for row in rows]
+    except ValueError as error:
+        raise DataError(f"{path}: expected lines that begin with an id") from error
+    names = _by_id(path, pairs)
+    twice = {name for name in names.values() if list(names.values()).count(name) > 1}
+    return {i: f"{name} {i}" if name in twice else name for i, name in names.items()}
 
 
 def _numbered(
