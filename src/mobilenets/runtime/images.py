@@ -4,7 +4,7 @@ import errno
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from mobilenets.runtime.kinds import (
     kind_of,
     suffix_of,
 )
+from mobilenets.runtime.quiet import quiet
 
 SUFFIXES = frozenset(
     [
@@ -43,6 +44,12 @@ SUFFIXES = frozenset(
 """What `find_images` takes from a folder without a look, in any case."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+MAX_PIXELS = 178_956_970
+"""Of any picture: where Pillow too takes a file for one that is made to fill the memory."""
+MAX_BYTES = 480_000_000
+"""That a picture may take while it is read, where a small file can claim any size: not JPEG."""
+STRIP = 1 << 22
+"""Pixels of a picture of more than 8 bits that are computed at once."""
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -67,7 +74,8 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
       integers beyond 16 bits, are stretched from their least to their greatest value.
     - CMYK is converted without a colour profile; inverted (Adobe) JPEGs come out right.
 
-    A file that cannot be read, whatever the reason, is a DataError of one line that names it.
+    A file that cannot be read, whatever the reason, is a DataError of one line that names it; so
+    is a picture that takes more than `MAX_BYTES`, or has more than `MAX_PIXELS`.
     """
     with opened(path) as image:
         image.load()
@@ -77,8 +85,10 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """The file as Pillow opens it; what fails inside is a DataError of one line that names it."""
+    quiet()
     try:
         with _open(path) as image:
+            _check_size(image)
             yield image
     except Exception as error:  # Pillow's decoders raise anything on damaged files
         raise DataError(f"{os.fspath(path)}: {_reason(path, error)}") from error
@@ -218,7 +228,35 @@ def _reason(path: str | os.PathLike[str], error: Exception) -> str:
         return error.strerror
     if isinstance(error, DataError):
         return str(error)
+    if isinstance(error, Image.DecompressionBombError):
+        return f"a decompression bomb: it claims more than {MAX_PIXELS / 1e6:.0f} megapixels"
+    if isinstance(error, MemoryError):
+        return "too large for the memory there is"
     return f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+def _check_size(image: Image.Image) -> None:
+    """DataError for a picture that would take too much memory."""
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    claimed = pixels * _bytes_of_pixel(image)
+    if image.format != "JPEG" and claimed > MAX_BYTES:
+        raise DataError(
+            f"too large: {image.width} x {image.height} pixels of mode {image.mode} take "
+            f"{claimed / 1e6:.0f} MB, at most {MAX_BYTES / 1e6:.0f} MB are allowed"
+        )
+
+
+def _bytes_of_pixel(image: Image.Image) -> int:
+    """While it is read: as Pillow keeps it, turned, and as RGB, which takes 4 bytes there."""
+    mode = image.mode
+    stored = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
+    # Pillow would decode a PNG to look for an EXIF block behind its pixels.
+    told = image.format != "PNG" or "exif" in image.info
+    turned = stored if told and _turn(image) is not None else 0
+    whole = 3 * stored if image.format in ("WEBP", "AVIF", "HEIF") else 0  # decoders' own copies
+    return whole + max(stored + turned, stored + (0 if mode == "RGB" else 4))
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -236,38 +274,71 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        return _from_levels(np.asarray(image).astype(np.float64) / 257)
+        return _by_strips(image, lambda values: values / 257)
     if image.mode == "I":
-        return _from_levels(_scale_integers(np.asarray(image).astype(np.float64)))
+        return _by_strips(image, _of_integers(*_range(image)))
     if image.mode == "F":
-        return _from_levels(_scale_floats(np.asarray(image).astype(np.float64)))
+        return _by_strips(image, _of_floats(*_range(image)))
     if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
-        colours = image.convert("RGBA")
+        return _on_white(image)
+    # A copy, as `convert` makes one always, would take the picture's memory once more.
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """(first row, some rows of a picture), so that wide numbers are never there for all of it."""
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    made = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        strip.info = image.info
+        colours = strip.convert("RGBA")
         white = Image.new("RGBA", colours.size, "white")
-        return Image.alpha_composite(white, colours).convert("RGB")
-    return image.convert("RGB")
+        made.paste(Image.alpha_composite(white, colours).convert("RGB"), (0, top))
+    return made
 
 
-def _from_levels(levels: NDArray[np.float64]) -> Image.Image:
-    return Image.fromarray(np.rint(levels).astype(np.uint8)).convert("RGB")
+def _by_strips(
+    image: Image.Image, levels: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> Image.Image:
+    """A picture of wide numbers whose `levels` from 0 to 255 become grey."""
+    made = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        grey = np.rint(levels(np.asarray(strip).astype(np.float64))).astype(np.uint8)
+        made.paste(Image.fromarray(grey).convert("RGB"), (0, top))
+    return made
 
 
-def _scale_integers(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    if values.min() >= 0 and values.max() <= 65535:
-        return values / 257
-    return _stretch(values)
+def _range(image: Image.Image) -> tuple[float, float]:
+    """The least and the greatest value; DataError where one is not finite."""
+    low, high = np.inf, -np.inf
+    for _, strip in _strips(image):
+        values = np.asarray(strip)
+        if not np.isfinite(values).all():
+            raise DataError("it holds values that are not finite")
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    return low, high
 
 
-def _scale_floats(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    if not np.isfinite(values).all():
-        raise DataError("it holds values that are not finite")
-    if values.min() >= 0 and values.max() <= 1:
-        return values * 255
-    if values.min() >= 0 and values.max() <= 255:
-        return values
-    return _stretch(values)
+def _of_integers(low: float, high: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    if low >= 0 and high <= 65535:
+        return lambda values: values / 257
+    return _stretch(low, high)
 
 
-def _stretch(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    low, high = values.min(), values.max()
-    return (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
+def _of_floats(low: float, high: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    if low >= 0 and high <= 1:
+        return lambda values: values * 255
+    if low >= 0 and high <= 255:
+        return lambda values: values
+    return _stretch(low, high)
+
+
+def _stretch(low: float, high: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    if high <= low:
+        return np.zeros_like
+    return lambda values: (values - low) * (255 / (high - low))

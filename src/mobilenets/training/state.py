@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,9 +68,12 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
     if not path.exists():
         raise TrainingError(f"{folder} holds no run to resume; start it without --resume")
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found: dict[str, str] = state["fingerprint"]
-    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = dict(content)
+        found: dict[str, str] = dict(state["fingerprint"])
+    except OSError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
         why = (str(error) or "it ends too early").splitlines()[0]
         raise TrainingError(f"{path} is damaged and cannot be resumed ({why})") from error
     for key, value in expected.items():

@@ -149,7 +149,7 @@ def _layers(tensors: Mapping[str, NDArray[Any]]) -> list[_PortLayer]:
     convs = [
         name.removesuffix(".weight")
         for name in names
-        if tensors[name].ndim == 4 and name != f"{head}.weight"
+        if tensors[name].ndim == 4 and name.endswith(".weight") and name != f"{head}.weight"
     ]
     norms = [name.removesuffix(".running_mean") for name in names if name.endswith("running_mean")]
     if len(convs) != len(norms):
