@@ -80,6 +80,7 @@ def open_model(
     *,
     threads: int | None = None,
     runtime: Runtime = "auto",
+    many: bool = False,
     **options: Any,
 ) -> Session:
     """Anything the package can run: our files, a published name, anyone's weights, ONNX.
@@ -97,7 +98,7 @@ def open_model(
     if str(weights).lower().endswith(".onnx"):
         if options:
             raise ValueError(f"{min(options)} is for weights: {weights} is a finished program")
-        return open_session(weights, threads=threads, runtime=runtime)
+        return open_session(weights, threads=threads, runtime=runtime, many=many)
     if runtime != "auto":
         raise ValueError(f"runtime is for .onnx files, and {weights} is none: export it first")
     import torch
@@ -154,9 +155,16 @@ def _declared(task: Task) -> set[str]:
 
 
 def open_session(
-    path: str | os.PathLike[str], *, threads: int | None = None, runtime: Runtime = "auto"
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    runtime: Runtime = "auto",
+    many: bool = False,
 ) -> Session:
     """Open an .onnx file on the CPU; `threads` None: all processors.
+
+    `many`: many images will come, so each thread of the engine has images of its own. Otherwise
+    all threads work on one, except in calls with at least four images for each thread.
 
     `runtime`: "mobilenets" is this package's engine, "onnxruntime" the other; "auto" takes the
     engine, and ONNX Runtime (where it is installed) for files with operators the engine lacks.
@@ -166,7 +174,7 @@ def open_session(
     outputs no use recognises and that has no card; InputError where ONNX Runtime is needed and
     not installed.
     """
-    return onnx_files.open_file(path, guess_card, threads=threads, runtime=runtime)
+    return onnx_files.open_file(path, guess_card, threads=threads, runtime=runtime, many=many)
 
 
 def guess_card(shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard | None:

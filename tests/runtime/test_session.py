@@ -306,3 +306,13 @@ def test_outputs_that_nobody_asked_for_are_left_alone(make, tmp_path, extra):
     onnx.save(graph, tmp_path / "two.onnx")
     session = open_session(tmp_path / "two.onnx", runtime="onnxruntime")
     np.testing.assert_allclose(only(session(BATCH)), wanted(BATCH), rtol=1e-5, atol=1e-6)
+
+
+def test_many_images_run_side_by_side_and_give_the_same(make):
+    """Whether that was said before, or a call has as many."""
+    path = make()
+    images = RNG.normal(size=(9, 3, 8, 6)).astype(np.float32)
+    for session in (open_session(path, threads=2, many=True), open_session(path, threads=2)):
+        for count in (9, 1, 3):
+            found = only(session(images[:count]))
+            assert np.allclose(found, wanted(images[:count]), atol=1e-5)

@@ -52,7 +52,7 @@ def run(
     from mobilenets.inference import open_model
     from mobilenets.tasks.registry import task_of
 
-    session = open_model(weights, threads=threads, runtime=runtime, **options)
+    session = open_model(weights, threads=threads, runtime=runtime, many=True, **options)
     task = task_of(session.card)
     dataset = task.data.open_data(data, split)
     for note in filter(None, [session.note, *dataset.notes]):

@@ -57,7 +57,8 @@ def run(
     from mobilenets.tasks.registry import task_of
 
     files = find_images(images)
-    session = open_model(weights, threads=threads, runtime=runtime, **options)
+    many = len(files) > 1
+    session = open_model(weights, threads=threads, runtime=runtime, many=many, **options)
     if session.note:
         say(f"note: {session.note}")
     task = task_of(session.card)

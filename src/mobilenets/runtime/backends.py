@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.engine import Net, compile  # noqa: A004
+from mobilenets.engine import Lanes, Net, available, compile  # noqa: A004
 from mobilenets.errors import InputError, WeightsError
 
 Array = NDArray[np.float32]
@@ -26,26 +26,44 @@ class Backend(Protocol):
         ...
 
 
+MANY = 4
+"""From so many images for each thread on, a call has its images side by side."""
+
+
 class Engine:
-    """The compiler of this package; where a file leaves sides open, each size is compiled once."""
+    """The compiler of this package; where a file leaves sides open, each size is compiled once.
+
+    One image has all threads. Of many images each thread has its own (`Lanes`); with `many`, of two
+    and more, and nothing else is compiled.
+    """
 
     name = "mobilenets"
 
-    def __init__(self, path: Path, dims: Dims, threads: int | None) -> None:
-        self._path, self._threads = path, threads
+    def __init__(self, path: Path, dims: Dims, threads: int | None, *, many: bool = False) -> None:
+        self._path, self._threads, self._many = path, threads or available(), many
         self._nets: dict[tuple[int, ...], Net] = {}
+        self._lanes: dict[tuple[int, ...], Lanes] = {}
         if None not in dims[1:]:
-            self._net(tuple(size or 1 for size in dims[1:]))
+            self._at(tuple(size or 1 for size in dims[1:]), many)
 
     def __call__(self, batch: Array, count: int = 1) -> list[NDArray[Any]]:
         """The first outputs, of all that are computed."""
-        outputs = self._net(batch.shape[1:])(batch)
+        many = self._many or len(batch) >= MANY * self._threads
+        outputs = self._at(batch.shape[1:], many)(batch)
         return list(outputs)[:count] if isinstance(outputs, tuple) else [outputs]
 
-    def _net(self, shape: tuple[int, ...]) -> Net:
+    def _at(self, shape: tuple[int, ...], many: bool) -> Net | Lanes:
+        """What runs images of this shape."""
+        if many and self._threads > 1:
+            if shape not in self._lanes:
+                self._lanes[shape] = Lanes(self._compile(shape, 1), self._threads)
+            return self._lanes[shape]
         if shape not in self._nets:
-            self._nets[shape] = compile(self._path, threads=self._threads, shape=(1, *shape))
+            self._nets[shape] = self._compile(shape, self._threads)
         return self._nets[shape]
+
+    def _compile(self, shape: tuple[int, ...], threads: int) -> Net:
+        return compile(self._path, threads=threads, shape=(1, *shape))
 
 
 class OnnxRuntime:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.engine import available
 from mobilenets.errors import DataError
 
 Item = TypeVar("Item")
@@ -30,16 +31,17 @@ def read_batches(
     items: Iterable[Item],
     read: Callable[[Item], Array],
     batch_size: int = 32,
-    workers: int = 2,
+    workers: int | None = None,
 ) -> Iterator[Batch[Item]]:
     """Batches of `batch_size` readable items in their order, the last one perhaps smaller.
 
     `read` gives an item's input, all of one shape; it runs in `workers` threads, at most two
-    batches ahead (0: in this thread, when needed). A DataError of `read` goes to the next
-    batch's `failures`; anything else it raises comes through.
+    batches ahead (0: in this thread, when needed; None: one for each processor, at least 2).
+    A DataError of `read` goes to the next batch's `failures`; anything else comes through.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be positive, got {batch_size!r}")
+    workers = max(2, available()) if workers is None else workers
     if workers < 0:
         raise ValueError(f"workers must be 0 or more, got {workers!r}")
     results = _in_threads(items, read, 2 * batch_size + workers, workers)

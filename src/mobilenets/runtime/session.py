@@ -52,6 +52,7 @@ def open_file(
     *,
     threads: int | None = None,
     runtime: Runtime = "auto",
+    many: bool = False,
 ) -> Session:
     """Open an .onnx file as `inference.open_session` says.
 
@@ -63,7 +64,7 @@ def open_file(
         raise ValueError(f"runtime must be auto, mobilenets or onnxruntime, got {runtime!r}")
     if not Path(path).is_file():
         raise WeightsError(f"{os.fspath(path)}: no such file")
-    return OnnxSession(Path(path), guess, threads, runtime)
+    return OnnxSession(Path(path), guess, threads, runtime, many=many)
 
 
 class OnnxSession:
@@ -73,7 +74,15 @@ class OnnxSession:
     asked for another.
     """
 
-    def __init__(self, path: Path, guess: Guess, threads: int | None, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        path: Path,
+        guess: Guess,
+        threads: int | None,
+        runtime: Runtime,
+        *,
+        many: bool = False,
+    ) -> None:
         model = _read_model(path)
         name, dims = _image_input(path, model.graph)
         self._layout: Layout = "NHWC" if dims[1] != 3 and dims[3] == 3 else "NCHW"
@@ -81,7 +90,7 @@ class OnnxSession:
             raise WeightsError(f"{path}: its input {name} {dims} does not take 3 colour channels")
         dims = _with_colours(dims, self._layout)
         self._sides = dims[2:] if self._layout == "NCHW" else dims[1:3]
-        self._backend, self.note = _open_backend(path, dims, threads, runtime)
+        self._backend, self.note = _open_backend(path, dims, threads, runtime, many)
         self.runs_on = self._backend.name
         self.card = self._make_card(path, model, guess)
 
@@ -166,13 +175,13 @@ def _shaped(values: NDArray[np.float32], words: str, images: int) -> NDArray[np.
 
 
 def _open_backend(
-    path: Path, dims: tuple[int | None, ...], threads: int | None, runtime: Runtime
+    path: Path, dims: tuple[int | None, ...], threads: int | None, runtime: Runtime, many: bool
 ) -> tuple[Backend, str]:
     """The runtime that was asked for, or the first that takes the file and why it is not ours."""
     if runtime == "onnxruntime":
         return OnnxRuntime(path, dims, threads), ""
     try:
-        return Engine(path, dims, threads), ""
+        return Engine(path, dims, threads, many=many), ""
     except WeightsError as refusal:
         if runtime == "mobilenets":
             raise

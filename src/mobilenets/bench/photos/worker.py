@@ -28,7 +28,7 @@ def open_ours(model: Path, threads: int, recipe: dict[str, Any], files: Sequence
     from mobilenets.inference import open_session, predict
     from mobilenets.tasks.registry import task_of
 
-    session = open_session(model, threads=threads)
+    session = open_session(model, threads=threads, many=len(files) > 1)
     task = task_of(session.card)
 
     def run(files: Sequence[Path]) -> list[int]:

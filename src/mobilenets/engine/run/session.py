@@ -1,5 +1,6 @@
 """A compiled network, ready to run."""
 
+import copy
 import ctypes
 import mmap
 import sys
@@ -50,11 +51,8 @@ class Net:
         self._report: dict[str, Any] = {**info["report"], "cached": cached}
         self._image = load(code, (FUNCTION,))
         self._function = self._image.address(FUNCTION)
-        self._arena = allocate(max(1, int(self._report["arena_bytes"])))
-        self._clock = np.zeros(len(self._report["blocks"]) + 1, np.int64)
         self._outputs = [(tuple(o["shape"]), np.dtype(o["dtype"])) for o in info["outputs"]]
-        self._pool = ThreadPool(self.threads)
-        self._fixed = (self._arena.address, weights.ctypes.data, self._clock.ctypes.data)
+        self._own()
 
     @property
     def threads(self) -> int:
@@ -89,7 +87,7 @@ class Net:
         """
         given = self._checked(x)
         count = len(given)
-        results = self._results(count) if out is None else self._given(out, count)
+        results = self.empty(count) if out is None else self._given(out, count)
         sources = given.ctypes.data
         steps = [array.nbytes // max(1, count) for array in (given, *results)]
         context = np.array(
@@ -111,11 +109,12 @@ class Net:
             raise ValueError(f"x must be float32, got {x.dtype}")
         return np.ascontiguousarray(x)
 
-    def _results(self, count: int) -> list[Output]:
+    def empty(self, count: int) -> list[Output]:
+        """Arrays for the outputs of so many inputs, as `out` takes them; nothing is in them."""
         return [np.empty((count * s[0], *s[1:]) if s else (count,), d) for s, d in self._outputs]
 
     def _given(self, out: Sequence[Output], count: int) -> list[Output]:
-        wanted = [(r.shape, r.dtype) for r in self._results(count)]
+        wanted = [(r.shape, r.dtype) for r in self.empty(count)]
         if isinstance(out, np.ndarray) or not all(isinstance(r, np.ndarray) for r in out):
             raise ValueError(f"out must be a list of arrays {wanted}, got {type(out).__name__}")
         if [(r.shape, r.dtype) for r in out] != wanted or not all(
@@ -150,6 +149,22 @@ class Net:
             share = block["madds"] / max(float(t), 1e-12) / best
             result.append(BlockProfile(name, kind, schedule, block["madds"], 1e3 * float(t), share))
         return result
+
+    def twin(self) -> "Net":
+        """The same network with an arena and a pool of its own: both can run at the same time.
+
+        They share code and weights.
+        """
+        twin = copy.copy(self)
+        twin._own()
+        return twin
+
+    def _own(self) -> None:
+        """What no two networks that run at once can share."""
+        self._arena = allocate(max(1, int(self._report["arena_bytes"])))
+        self._clock = np.zeros(len(self._report["blocks"]) + 1, np.int64)
+        self._pool = ThreadPool(self.threads)
+        self._fixed = (self._arena.address, self._weights.ctypes.data, self._clock.ctypes.data)
 
     def close(self) -> None:
         """End the pool's threads; the network cannot run after that."""
