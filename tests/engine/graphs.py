@@ -201,7 +201,11 @@ def _draw_conv(draw, draft):
 
 
 def _draw_activation(draw, draft):
-    kind = draw(st.sampled_from(["Clip", "Relu", "HardSwish", "HardSigmoid", "Sigmoid", "silu"]))
+    kind = draw(
+        st.sampled_from(
+            ["Clip", "Relu", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "silu"]
+        )
+    )
     x = draft.name
     if kind == "silu":
         draft.then("Sigmoid")

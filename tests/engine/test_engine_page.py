@@ -31,7 +31,7 @@ def test_the_worked_example_of_an_operator_applies_and_runs(tmp_path):
     front = Path("tests") / "engine" / "front"
     (tmp_path / front).mkdir(parents=True)
     shutil.copy(ROOT / front / "test_operators.py", tmp_path / front)
-    diff = block("diff", "LeakyRelu")
+    diff = block("diff", "Elu")
     environment = {
         **os.environ,
         "GIT_CEILING_DIRECTORIES": str(tmp_path.parent),
@@ -44,7 +44,7 @@ def test_the_worked_example_of_an_operator_applies_and_runs(tmp_path):
     )  # fmt: skip
     assert applied.returncode == 0, f"docs/engine.md: the diff is out of date\n{applied.stderr}"
     ran = subprocess.run(
-        [sys.executable, "-c", block("python", "leaky.onnx")], cwd=tmp_path, env=environment,
+        [sys.executable, "-c", block("python", "elu.onnx")], cwd=tmp_path, env=environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr

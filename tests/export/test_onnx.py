@@ -79,6 +79,7 @@ def test_the_network_itself_is_left_as_it_was(exported):
         ("mobilenet_v1", (65, 97), {"padding": "same"}),
         ("mobilenet_v2", (97, 65), {"padding": "symmetric", "output_stride": 8}),
         ("mobilenet_v2", (33, 33), {"shortcut": "expansion", "linear_bottleneck": False}),
+        ("mobilenet_v2", (65, 65), {"activation": "leaky_relu", "negative_slope": 0.1}),
     ],
 )
 def test_odd_sizes_a_fixed_batch_and_probabilities(tmp_path, name, size, arguments):
@@ -86,7 +87,9 @@ def test_odd_sizes_a_fixed_batch_and_probabilities(tmp_path, name, size, argumen
     path = tmp_path / "m.onnx"
     export_onnx(model, path, softmax=True, batch=2)
     images = torch.randn(2, 3, *size)
-    close(run(path, images.numpy()), model(images).softmax(1).detach().numpy())
+    expected = model(images).softmax(1).detach().numpy()
+    close(run(path, images.numpy()), expected)
+    close(only(open_session(path, runtime="mobilenets")(images.numpy())), expected)
     assert open_session(path).card.output.meaning == "probabilities"
     assert only(open_session(path)(np.zeros((3, 3, *size), np.float32))).shape == (3, 7)
 

@@ -39,12 +39,15 @@ VALUES: dict[str, tuple[object, ...]] = {
     "head_kernel": (1, 3),
     "scores": ("softmax",),
     "aspp": (True, False),
+    "activation": ("relu", "leaky_relu"),
+    "negative_slope": (0.1,),
     "norm_eps": (1e-5,),
     "norm_momentum": (0.1,),
     "dropout": (0.5,),
 }
 """Values of every knob there is, beside the default."""
 INNER = {"norm_eps", "norm_momentum", "dropout", "scores", "linear_bottleneck"}
+INNER |= {"activation", "negative_slope"}
 """Knobs that change no layer's size or weights."""
 BUILDABLE = [name for name, (_, network) in registry.networks().items() if network.constructor]
 

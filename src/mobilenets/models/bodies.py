@@ -13,9 +13,11 @@ from typing import Any, ClassVar
 from mobilenets.models.costs import IMAGE
 from mobilenets.models.geometry import (
     BN_EPS,
+    NEGATIVE_SLOPE,
     Block,
     OutputStride,
     Padding,
+    Rectifier,
     Shortcut,
     check,
     v1_blocks,
@@ -57,7 +59,8 @@ class Body:
 class MobileNet(Body):
     """What V1 and V2 share: knobs of size, stride, padding and norms, a stem and blocks.
 
-    `width` multiplies channels; `norm_momentum` is 1 - TensorFlow's decay.
+    `width` multiplies channels; `norm_momentum` is 1 - TensorFlow's decay; `activation` stands
+    where the papers have ReLU6, and `negative_slope` is that of a leaky ReLU.
     """
 
     width: float = 1.0
@@ -65,6 +68,8 @@ class MobileNet(Body):
     padding: Padding = "same"
     norm_eps: float = BN_EPS
     norm_momentum: float = 0.003
+    activation: Rectifier = "relu6"
+    negative_slope: float = NEGATIVE_SLOPE
 
     def __post_init__(self) -> None:
         check(**vars(self))
@@ -73,6 +78,11 @@ class MobileNet(Body):
     def image_padding(self) -> Padding:
         """As the knob `padding` says."""
         return self.padding
+
+    @property
+    def rectifier(self) -> tuple[Rectifier, float]:
+        """The activation, and its slope below 0."""
+        return self.activation, self.negative_slope
 
     @property
     def stem(self) -> int:

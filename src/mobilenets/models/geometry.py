@@ -12,6 +12,11 @@ from typing import Literal, NamedTuple, get_args
 OutputStride = Literal[8, 16, 32]
 Padding = Literal["same", "symmetric", "keras"]
 Shortcut = Literal["bottleneck", "expansion", "none"]
+Rectifier = Literal["relu6", "relu", "leaky_relu"]
+"""What follows a convolution's norm: the papers' ReLU6, or that of other people's networks."""
+
+NEGATIVE_SLOPE = 0.01
+"""Of a leaky ReLU below 0, where nobody says otherwise: torch's."""
 
 BN_EPS = 1e-3
 """Epsilon of every batch normalisation in Google's code; torchvision uses 1e-5."""
@@ -210,6 +215,8 @@ def check(
     divisor: int = 8,
     shortcut: str = "bottleneck",
     early_strides: Sequence[int] = (2, 2),
+    activation: str = "relu6",
+    negative_slope: float = NEGATIVE_SLOPE,
     **switches: object,
 ) -> None:
     """Raise ValueError, naming the argument, what is allowed and what it got.
@@ -239,5 +246,10 @@ def check(
         raise ValueError(f"divisor must be a positive integer, got {divisor!r}")
     if shortcut not in get_args(Shortcut):
         raise ValueError(f"shortcut must be 'bottleneck', 'expansion' or 'none', got {shortcut!r}")
+    if activation not in get_args(Rectifier):
+        known = "'relu6', 'relu' or 'leaky_relu'"
+        raise ValueError(f"activation must be {known}, got {activation!r}")
+    if not (isinstance(negative_slope, (int, float)) and 0 <= negative_slope <= 1):
+        raise ValueError(f"negative_slope must be from 0 to 1, got {negative_slope!r}")
     if len(early_strides) != 2 or not set(early_strides) <= {1, 2}:
         raise ValueError(f"early_strides must be two of 1 or 2, got {early_strides!r}")

@@ -256,6 +256,7 @@ ACTIVATIONS = {
     "at most": Activation("clip", high=0.25),
     "hardsigmoid": Activation("hardsigmoid", alpha=0.2, beta=0.4),
     "hardswish": Activation("hardswish"),
+    "leaky": Activation("leaky", alpha=0.1),
     "reciprocal": Activation("reciprocal"),
     "sigmoid": Activation("sigmoid"),
     "silu": Activation("silu"),

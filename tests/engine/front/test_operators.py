@@ -17,6 +17,8 @@ ONE = {
     "exp": (node("Exp", "x", "y"), (1, 9)),
     "hard sigmoid": (node("HardSigmoid", "x", "y", alpha=0.3, beta=0.4), (1, 9)),
     "hard swish": (node("HardSwish", "x", "y"), (1, 9)),
+    "leaky relu": (node("LeakyRelu", "x", "y"), (1, 9)),
+    "leaky relu with a slope": (node("LeakyRelu", "x", "y", alpha=0.3), (1, 3, 5, 4)),
     "average pool": (node("AveragePool", "x", "y", kernel_shape=[3, 2]), (1, 3, 7, 5)),
     "pool with pads": (
         node("AveragePool", "x", "y", kernel_shape=[3, 3], strides=[2, 1], pads=[1, 0, 1, 2]),

@@ -260,6 +260,7 @@ ENDS = {
     "Relu": [node("Relu", "c", "y")],
     "Clip": [node("Clip", "c low high", "y")],
     "HardSwish": [node("HardSwish", "c", "y")],
+    "LeakyRelu": [node("LeakyRelu", "c", "y", alpha=0.1)],
     "HardSigmoid": [node("HardSigmoid", "c", "y", alpha=0.3)],
     "Sigmoid": [node("Sigmoid", "c", "y")],
     "silu": [node("Sigmoid", "c", "s"), node("Mul", "c s", "y")],

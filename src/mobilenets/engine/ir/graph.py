@@ -23,11 +23,21 @@ class Activation:
 
     clip: min(max(x, low), high), either of them infinite; exp: e to the x; hardsigmoid:
     clip(alpha x + beta, 0, 1); hardswish: x clip(x / 6 + 1/2, 0, 1); sigmoid: 1 / (1 + exp(-x));
-    silu: x sigmoid(x); reciprocal: 1 / x; sqrt: the square root. NaN stays NaN.
+    silu: x sigmoid(x); leaky: x, and alpha x below 0; reciprocal: 1 / x; sqrt: the square root.
+    NaN stays NaN.
     """
 
     kind: Literal[
-        "none", "clip", "exp", "hardsigmoid", "hardswish", "reciprocal", "sigmoid", "silu", "sqrt"
+        "none",
+        "clip",
+        "exp",
+        "hardsigmoid",
+        "hardswish",
+        "leaky",
+        "reciprocal",
+        "sigmoid",
+        "silu",
+        "sqrt",
     ] = "none"
     low: float = -np.inf
     high: float = np.inf

@@ -28,6 +28,8 @@ def activate(e: Emitter, x: Value, activation: Activation) -> Value:
         return e.value(x.type, f"fdiv {e.splat(1.0)}, {x.text}")
     if activation.kind == "sqrt":
         return sqrt(e, x)
+    if activation.kind == "leaky":
+        return _leaky(e, x, activation.alpha)
     if activation.kind == "silu":
         return e.fmul(x, sigmoid(e, x))
     inner = e.fma(x, e.splat(activation.alpha), e.splat(activation.beta))
@@ -39,6 +41,12 @@ def _clip(e: Emitter, x: Value, low: float, high: float) -> Value:
     if low > -math.inf:
         x = e.at_least(x, e.splat(low))
     return e.at_most(x, e.splat(high)) if high < math.inf else x
+
+
+def _leaky(e: Emitter, x: Value, alpha: float) -> Value:
+    bits = "i1" if x.type == "float" else f"<{e.lanes} x i1>"
+    below = e.value(bits, f"fcmp olt {x}, {e.splat(0.0).text}")
+    return e.select(below, e.fmul(x, e.splat(alpha)), x)
 
 
 def sqrt(e: Emitter, x: Value) -> Value:

@@ -9,7 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mobilenets.models.geometry import BN_EPS, Block, Padding, Shortcut, same_padding
+from mobilenets.models.geometry import (
+    BN_EPS,
+    NEGATIVE_SLOPE,
+    Block,
+    Padding,
+    Rectifier,
+    Shortcut,
+    same_padding,
+)
 
 
 @dataclass(frozen=True)
@@ -20,8 +28,18 @@ class Norm:
     momentum: float = 0.003
 
 
+RELU6: tuple[Rectifier, float] = ("relu6", NEGATIVE_SLOPE)
+
+
+def rectify(activation: Rectifier, negative_slope: float) -> nn.Module:
+    """The module of an activation."""
+    if activation == "leaky_relu":
+        return nn.LeakyReLU(negative_slope)
+    return nn.ReLU() if activation == "relu" else nn.ReLU6()
+
+
 class ConvNormAct(nn.Module):
-    """Convolution without bias, batch normalisation, then ReLU6 unless `activation` is None.
+    """Convolution without bias, batch normalisation, then `activation` unless that is None.
 
     (N, c_in, H, W) -> (N, c_out, ceil(H / stride), ceil(W / stride)), by one of three paddings:
     `same` puts the odd pixel at the bottom and the right, as TensorFlow does; `symmetric` puts
@@ -41,7 +59,7 @@ class ConvNormAct(nn.Module):
         groups: int = 1,
         padding: Padding = "same",
         norm: Norm = Norm(),
-        activation: bool = True,
+        activation: tuple[Rectifier, float] | None = RELU6,
     ) -> None:
         super().__init__()
         self.same = padding != "symmetric" and kernel > 1
@@ -51,7 +69,7 @@ class ConvNormAct(nn.Module):
             c_in, c_out, kernel, stride, pad, dilation=dilation, groups=groups, bias=False
         )
         self.norm = nn.BatchNorm2d(c_out, eps=norm.eps, momentum=norm.momentum)
-        self.act: nn.Module = nn.ReLU6() if activation else nn.Identity()
+        self.act: nn.Module = rectify(*activation) if activation else nn.Identity()
 
     def pad(self, x: Tensor) -> Tensor:
         """Zeros around `x` where the convolution itself cannot place them."""
@@ -99,7 +117,14 @@ class ConvNormAct(nn.Module):
 class DepthwiseSeparable(nn.Module):
     """Paper 1, Figure 3: depthwise 3x3, then pointwise 1x1, each with norm and ReLU6."""
 
-    def __init__(self, block: Block, *, padding: Padding = "same", norm: Norm = Norm()) -> None:
+    def __init__(
+        self,
+        block: Block,
+        *,
+        padding: Padding = "same",
+        norm: Norm = Norm(),
+        activation: tuple[Rectifier, float] = RELU6,
+    ) -> None:
         super().__init__()
         self.depthwise = ConvNormAct(
             block.c_in,
@@ -110,8 +135,9 @@ class DepthwiseSeparable(nn.Module):
             groups=block.c_in,
             padding=padding,
             norm=norm,
+            activation=activation,
         )
-        self.pointwise = ConvNormAct(block.c_in, block.c_out, norm=norm)
+        self.pointwise = ConvNormAct(block.c_in, block.c_out, norm=norm, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         out: Tensor = self.pointwise(self.depthwise(x))
@@ -135,11 +161,14 @@ class InvertedResidual(nn.Module):
         norm: Norm = Norm(),
         linear: bool = True,
         shortcut: Shortcut = "bottleneck",
+        activation: tuple[Rectifier, float] = RELU6,
     ) -> None:
         super().__init__()
         hidden = block.c_in * block.expansion
         self.expand: nn.Module = (
-            ConvNormAct(block.c_in, hidden, norm=norm) if block.expansion > 1 else nn.Identity()
+            ConvNormAct(block.c_in, hidden, norm=norm, activation=activation)
+            if block.expansion > 1
+            else nn.Identity()
         )
         self.depthwise = ConvNormAct(
             hidden,
@@ -150,8 +179,11 @@ class InvertedResidual(nn.Module):
             groups=hidden,
             padding=padding,
             norm=norm,
+            activation=activation,
         )
-        self.project = ConvNormAct(hidden, block.c_out, norm=norm, activation=not linear)
+        self.project = ConvNormAct(
+            hidden, block.c_out, norm=norm, activation=None if linear else activation
+        )
         keeps_shape = block.stride == 1 and block.c_in == block.c_out
         self.shortcut = keeps_shape and shortcut == "bottleneck"
         self.passes_expansion = keeps_shape and block.expansion > 1 and shortcut == "expansion"

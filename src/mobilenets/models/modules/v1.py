@@ -20,24 +20,28 @@ class MobileNetV1(Backbone):
 
     def __init__(self, **knobs: Any) -> None:
         body = V1(**knobs)
-        padding, norm = body.padding, Norm(body.norm_eps, body.norm_momentum)
+        norm = Norm(body.norm_eps, body.norm_momentum)
+        common: dict[str, Any] = {
+            "padding": body.padding,
+            "norm": norm,
+            "activation": body.rectifier,
+        }
 
         def build(block: Block) -> nn.Module:
             if body.separable:
-                return DepthwiseSeparable(block, padding=padding, norm=norm)
+                return DepthwiseSeparable(block, **common)
             return ConvNormAct(
                 block.c_in,
                 block.c_out,
                 3,
                 stride=block.stride,
                 dilation=block.dilation,
-                padding=padding,
-                norm=norm,
+                **common,
             )
 
         stride = body.early_strides[0]
         super().__init__(
-            ConvNormAct(3, body.stem, 3, stride=stride, padding=padding, norm=norm),
+            ConvNormAct(3, body.stem, 3, stride=stride, **common),
             [build(block) for block in body.blocks],
             nn.Identity(),
             body.blocks[-1].c_out,

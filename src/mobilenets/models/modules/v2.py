@@ -18,21 +18,25 @@ class MobileNetV2(Backbone):
 
     def __init__(self, **knobs: Any) -> None:
         body = V2(**knobs)
-        padding, norm = body.padding, Norm(body.norm_eps, body.norm_momentum)
+        norm = Norm(body.norm_eps, body.norm_momentum)
+        common: dict[str, Any] = {
+            "padding": body.padding,
+            "norm": norm,
+            "activation": body.rectifier,
+        }
         stride = body.early_strides[0]
         super().__init__(
-            ConvNormAct(3, body.stem, 3, stride=stride, padding=padding, norm=norm),
+            ConvNormAct(3, body.stem, 3, stride=stride, **common),
             [
                 InvertedResidual(
                     block,
-                    padding=padding,
-                    norm=norm,
+                    **common,
                     linear=body.linear_bottleneck,
                     shortcut=body.shortcut,
                 )
                 for block in body.blocks
             ],
-            ConvNormAct(body.blocks[-1].c_out, body.last, norm=norm),
+            ConvNormAct(body.blocks[-1].c_out, body.last, norm=norm, activation=body.rectifier),
             body.last,
         )
         initialise(self)

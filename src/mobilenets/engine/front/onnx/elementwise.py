@@ -37,6 +37,11 @@ def clip(call: OpCall) -> Operand:
     return _activated(call, Activation("clip", low, high))
 
 
+def leaky_relu(call: OpCall) -> Operand:
+    """LeakyRelu: x, and `alpha` x below 0; 0.01 where the file is silent."""
+    return _activated(call, Activation("leaky", alpha=call.number("alpha", 0.01)))
+
+
 def maximum(call: OpCall) -> Operand:
     """Max of a value and a constant number."""
     tensor, number = _with_number(call)

@@ -28,6 +28,7 @@ OPERATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
     "HardSigmoid": elementwise.hard_sigmoid,
     "HardSwish": elementwise.hard_swish,
     "Identity": views.identity,
+    "LeakyRelu": elementwise.leaky_relu,
     "MatMul": layers.matmul,
     "Max": elementwise.maximum,
     "MaxPool": layers.max_pool,

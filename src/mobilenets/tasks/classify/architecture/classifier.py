@@ -56,7 +56,8 @@ def mobilenet_v1(**knobs: Any) -> Classifier:
 
     Knobs, all keyword arguments: `classes` (1000), `dropout` (0.001); of the body `width` (1.0),
     `output_stride` (32, 16 or 8), `padding` ("same", "symmetric" or "keras"), `norm_eps`,
-    `norm_momentum`, `separable`, `shallow`, `early_strides` (of the stem and of the second block).
+    `norm_momentum`, `separable`, `shallow`, `early_strides` (of the stem and of the second block),
+    `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a leaky ReLU).
     Raises ValueError for a knob that there is not, or out of range.
     """
     return _classifier(ON_V1, knobs)
@@ -69,7 +70,8 @@ def mobilenet_v2(**knobs: Any) -> Classifier:
     `output_stride` (32, 16 or 8), `padding` ("same", "symmetric" or "keras"), `norm_eps`,
     `norm_momentum`, `finegrained` (whether the last layer keeps 1280 channels below width 1),
     `expansion` (6), `linear_bottleneck`, `shortcut` ("bottleneck", "expansion" or "none"),
-    `early_strides` (of the stem and of the second stage), `divisor` (8, of channels).
+    `early_strides` (of the stem and of the second stage), `divisor` (8, of channels),
+    `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a leaky ReLU).
     Raises ValueError for a knob that there is not, or out of range.
     """
     return _classifier(ON_V2, knobs)

@@ -12,7 +12,7 @@ from mobilenets.tasks.detect.architecture.geometry import VGG
 from mobilenets.tasks.detect.architecture.layers import VggBody, ssd, ssd_on_vgg, ssdlite
 
 _HOME = "mobilenets.tasks.detect.architecture"
-TAKES = ("width", "padding", "norm_eps", "norm_momentum")
+TAKES = ("width", "padding", "norm_eps", "norm_momentum", "activation", "negative_slope")
 """The body's knobs that a detector has too; the others would move its taps."""
 
 

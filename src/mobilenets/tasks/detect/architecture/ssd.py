@@ -189,8 +189,8 @@ def ssd_mobilenet_v1(**knobs: Any) -> SSD:
 
     Knobs, all keyword arguments: `classes` (80, of objects: the network adds one for the
     background), `scores` ("sigmoid" or "softmax", how logits become scores), `head_kernel`
-    (1 or 3); of the body `width`, `padding`, `norm_eps`, `norm_momentum`. Raises ValueError for a
-    knob that there is not, or out of range.
+    (1 or 3); of the body `width`, `padding`, `norm_eps`, `norm_momentum`, `activation`,
+    `negative_slope`. Raises ValueError for a knob that there is not, or out of range.
     """
     return _detector(SSD_V1, knobs)
 
@@ -198,7 +198,8 @@ def ssd_mobilenet_v1(**knobs: Any) -> SSD:
 def ssd_mobilenet_v2(**knobs: Any) -> SSD:
     """SSD on MobileNetV2, heads 3x3; the knobs are those of `ssd_mobilenet_v1`.
 
-    `classes`, `scores`, `head_kernel`, `width`, `padding`, `norm_eps`, `norm_momentum`.
+    `classes`, `scores`, `head_kernel`, `width`, `padding`, `norm_eps`, `norm_momentum`,
+    `activation`, `negative_slope`.
     """
     return _detector(SSD_V2, knobs)
 
@@ -206,7 +207,8 @@ def ssd_mobilenet_v2(**knobs: Any) -> SSD:
 def ssdlite_mobilenet_v1(**knobs: Any) -> SSD:
     """SSDLite on MobileNetV1 (paper 2, Table 6); the knobs are those of `ssd_mobilenet_v1`.
 
-    But for `head_kernel`: `classes`, `scores`, `width`, `padding`, `norm_eps`, `norm_momentum`.
+    But for `head_kernel`: `classes`, `scores`, `width`, `padding`, `norm_eps`, `norm_momentum`,
+    `activation`, `negative_slope`.
     """
     return _detector(SSDLITE_V1, knobs)
 
@@ -214,7 +216,8 @@ def ssdlite_mobilenet_v1(**knobs: Any) -> SSD:
 def ssdlite_mobilenet_v2(**knobs: Any) -> SSD:
     """SSDLite on MobileNetV2 (paper 2, Table 6); the knobs are those of `ssd_mobilenet_v1`.
 
-    But for `head_kernel`: `classes`, `scores`, `width`, `padding`, `norm_eps`, `norm_momentum`.
+    But for `head_kernel`: `classes`, `scores`, `width`, `padding`, `norm_eps`, `norm_momentum`,
+    `activation`, `negative_slope`.
     """
     return _detector(SSDLITE_V2, knobs)
 

@@ -11,7 +11,7 @@ from mobilenets.tasks.segment.architecture.layers import deeplab, full, multi_sc
 from mobilenets.tasks.segment.architecture.resnet import ResnetBody
 
 _HOME = "mobilenets.tasks.segment.architecture.deeplab"
-TAKES = ("width", "padding", "norm_eps", "norm_momentum")
+TAKES = ("width", "padding", "norm_eps", "norm_momentum", "activation", "negative_slope")
 """The body's knobs that a segmentation network has too, beside its output stride."""
 
 

@@ -115,8 +115,8 @@ def deeplabv3_mobilenet_v1(**knobs: Any) -> DeepLab:
     Knobs, all keyword arguments: `classes` (21, the background among them, where the data has
     one), `aspp` (False; True for the full head, whose atrous rates are 6, 12 and 18 at output
     stride 16, twice that at 8, half at 32), `output_stride` (16), `dropout` (0.1); of the body
-    `width`, `padding`, `norm_eps`, `norm_momentum`. Raises ValueError for a knob that there is
-    not, or out of range.
+    `width`, `padding`, `norm_eps`, `norm_momentum`, `activation`, `negative_slope`. Raises
+    ValueError for a knob that there is not, or out of range.
     """
     return _segmenter(ON_V1, knobs)
 
@@ -125,8 +125,8 @@ def deeplabv3_mobilenet_v2(**knobs: Any) -> DeepLab:
     """Mobile DeepLabv3 (paper 2, Table 7); the knobs are those of `deeplabv3_mobilenet_v1`.
 
     `classes`, `aspp`, `output_stride`, `dropout`, `width`, `padding`, `norm_eps`,
-    `norm_momentum`, and `divisor`: channels are multiples of it, 8, but 1 in the released
-    networks of width 0.5.
+    `norm_momentum`, `activation`, `negative_slope`, and `divisor`: channels are
+    multiples of it, 8, but 1 in the released networks of width 0.5.
     """
     return _segmenter(ON_V2, knobs)
 
