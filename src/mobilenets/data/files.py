@@ -1,5 +1,6 @@
 """Annotated images on disk: what data sets of any labels do alike."""
 
+import codecs
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,10 +51,17 @@ class ImagesOnDisk:
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a mark in front; DataError names one that is not."""
+    """A text file in UTF-8, or as a mark in front says; DataError names one that is not."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not text in UTF-8 ({error})") from error
+
+
+def decoded(data: bytes) -> str:
+    """Text in UTF-8, or in UTF-16 or 32 where a mark says so; else a UnicodeDecodeError."""
+    marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
+    marks |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+    return data.decode(next((marks[mark] for mark in marks if data.startswith(mark)), "utf-8-sig"))

@@ -87,18 +87,19 @@ class Tree:
 
     def _by_hits(self, folders: list[str], plain: Sequence[str]) -> list[str]:
         sample = plain[:: max(len(plain) // _SAMPLE, 1)]
-        hits = {f: sum(self._is_file(_joined(f, path)) for path in sample) for f in folders}
+        hits = {f: sum(self.has(_joined(f, path)) for path in sample) for f in folders}
         return sorted(folders, key=lambda folder: -hits[folder])  # others stay in their order
 
     def _as_said(self, raw: str, plain: str, folders: Sequence[str]) -> str | None:
-        if raw.startswith("/") and self._is_file(raw):
+        if raw.startswith("/") and self.has(raw):
             return Path(os.path.relpath(raw, self.root)).as_posix()
         places = (
             _joined(folder, path) for path in dict.fromkeys((raw, plain)) for folder in folders
         )
-        return next((place for place in places if self._is_file(place)), None)
+        return next((place for place in places if self.has(place)), None)
 
-    def _is_file(self, place: str) -> bool:
+    def has(self, place: str) -> bool:
+        """Whether there is such a file, by its path from the root."""
         folder, _, name = place.rpartition("/")
         if folder not in self._listed:
             try:

@@ -49,6 +49,8 @@ class Annotations:
     """Whether boxes are shares of the upright image's sides, not pixels."""
     labels: list[str] = field(default_factory=list)
     """The files with boxes, lists and names that were read, relative to the root."""
+    left: dict[str, str] = field(default_factory=dict)
+    """A folder -> why its other images are left out, in words that follow `images`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,7 @@ def gather(found: Annotations, images: Sequence[int], split: str) -> AnnotatedIm
         notes,
         every,
         table,
-        taken=Taken(found.root, frozenset(found.files), frozenset(found.labels)),
+        taken=Taken(found.root, frozenset(found.files), frozenset(found.labels), found.left),
     )
 
 
