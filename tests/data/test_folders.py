@@ -62,7 +62,7 @@ def test_both_val_and_test_validates_on_val_and_says_so(parts):
     put(parts, "test/a/5.png")
     data = open_classification(parts, "eval")
     assert "test/a/5.png" not in names(data)
-    assert data.notes == ["test is kept for `eval --split test`"]
+    assert data.notes == ["1 test image is kept for `eval --split test`"]
     assert data.origin == "the data's own val part"
     assert "test/a/5.png" in names(open_classification(parts, "all"))
 
@@ -79,7 +79,7 @@ def test_a_test_part_never_picks_the_best_epoch(plain):
     assert all(name.startswith("train/") for name in names(train) + names(val))
     assert names(measured) == names(val)
     assert val.origin == measured.origin == "held out of 41 by their names"
-    assert "test is kept for `eval --split test`" in val.notes
+    assert "6 test images are kept for `eval --split test`" in val.notes
     assert len(open_classification(plain, "test")) == 6
 
 

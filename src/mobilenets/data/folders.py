@@ -5,6 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mobilenets.data.classes.folders import list_folders
+from mobilenets.data.classes.layout import has_parts
 from mobilenets.data.csv_list import find_csv, list_csv
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.inventory import Taken
@@ -15,7 +17,6 @@ from mobilenets.data.listing import (
     count,
     few,
     held_out,
-    part_named,
     unknown_labels,
 )
 from mobilenets.data.shapes import BUILT_IN, Shapes, is_built_in, shape_split
@@ -29,7 +30,7 @@ from mobilenets.data.splits import (
     kept_for_test,
 )
 from mobilenets.errors import DataError
-from mobilenets.runtime.images import is_image, natural_key, read_image, walk_images
+from mobilenets.runtime.images import read_image
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def open_classification(
 ) -> Dataset:
     """Open labelled images; what they are is seen from the disk.
 
-    - `train/`, `val/` (also valid, validation) and `test/`, each a folder of class folders;
+    - `train/`, `val/` (also valid, validation) and `test/`, each a folder of class folders, also
+      with these words within longer names and one in another (`classes.layout.find_layout`);
     - one folder of class folders;
     - a CSV list (see `csv_list.list_csv`), or a folder with a `data.csv` or only one CSV file;
     - the word `shapes`: the built-in data set.
@@ -84,7 +86,7 @@ def open_classification(
     check_split(split, val_fraction)
     if is_built_in(path):
         return Shapes(split=shape_split(split), seed=seed)
-    listing = _checked(_list(Path(path), split))
+    listing = _checked(list_images(Path(path), need="test" if split == "test" else ""), split)
     entries, origin = _choose(listing, split, val_fraction, seed)
     if not entries:
         raise DataError(f"{path}: no images for {split}; it has {_sizes(listing)}{origin}")
@@ -97,97 +99,28 @@ def open_classification(
     return ListedImages(listing.root, tuple(listing.classes), files, targets, notes, origin, taken)
 
 
-def _list(path: Path, split: Split) -> Listing:
-    """All that is on disk; a test folder only where the split or nothing else needs it."""
+def list_images(path: Path, *, need: Part = "") -> Listing:
+    """All labelled images on disk, every part, unchecked; DataError where there are none.
+
+    `need` is a part without which nothing can be done.
+    """
     if path.is_file():
         if path.suffix.lower() != ".csv":
             raise DataError(f"{path}: data is a folder, a .csv list or `{BUILT_IN}`")
         return list_csv(path)
     if not path.is_dir():
         raise DataError(f"{path}: no such data folder or CSV file")
-    parts = _part_folders(path)
-    if parts:
-        return _list_parts(path, parts, split)
-    table = find_csv(path)
-    return list_csv(table) if table else _list_parts(path, {"": path}, split)
+    table = None if has_parts(path) else find_csv(path)
+    return list_csv(table) if table else list_folders(path, need=need)
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith((".", "__")))
-
-
-def _part_folders(path: Path) -> dict[Part, Path]:
-    """The train, val and test folders; {} where those are no parts but classes of that name."""
-    folders = _folders(path)
-    named = [(part, f) for f in folders if (part := part_named(f.name)) is not None]
-    if len(named) < len(folders) and not any(_folders(f) for _, f in named):
-        return {}
-    parts: dict[Part, Path] = {}
-    for part, folder in named:
-        if part in parts:
-            raise DataError(f"{path}: both {parts[part].name} and {folder.name} mean {part}")
-        parts[part] = folder
-    return parts
-
-
-def _list_parts(root: Path, folders: dict[Part, Path], split: Split) -> Listing:
-    there = {path.name for path in folders.values()}
-    notes = _drop_test(folders, split)
-    unused = sorted(there - {path.name for path in folders.values()})
-    left = {".": "outside the class folders"}
-    left.update((name, f"in {name}, which is not used") for name in unused)
-    found = {part: _list_classes(root, folder, notes) for part, folder in folders.items()}
-    own = found.get("train") or found.get("") or next(iter(found.values()))
-    empty = [name for name, files in own.items() if not files]
-    if empty:
-        raise DataError(f"{root}: class folders without images: {few(empty)}; fill or remove them")
-    others = [f.name for f in _folders(root) if part_named(f.name) is None]
-    if others and "" not in folders:
-        notes.append(f"folders beside {' and '.join(folders)} are left out: {few(others)}")
-    parts = {
-        part: [Entry(file, name) for name, files in classes.items() for file in files]
-        for part, classes in found.items()
-    }
-    left.update((name, f"in a folder beside {' and '.join(folders)}") for name in others)
-    return Listing(root, parts, list(own), notes, left=left)
-
-
-def _drop_test(folders: dict[Part, Path], split: Split) -> list[str]:
-    """Take out a test folder that is not for this split or has no labels; say so."""
-    if "test" not in folders or len(folders) == 1 or split == "test":
-        return []
-    if not _folders(folders["test"]):
-        return [f"{folders.pop('test').name} is not used: it has no class folders"]
-    if split == "all" or (split == "eval" and "val" not in folders):
-        return []
-    return [f"{folders.pop('test').name} is kept for `eval --split test`"]
-
-
-def _list_classes(root: Path, folder: Path, notes: list[str]) -> dict[str, list[str]]:
-    """Class name -> its files, both sorted; what is passed over is noted."""
-    classes = {f.name: _files(root, f) for f in _folders(folder)}
-    loose = sum(is_image(file) for file in folder.iterdir())
-    if not any(classes.values()):
-        what = f"{count(loose, 'image', 'images')}, none" if loose else "no images"
-        raise DataError(
-            f"{folder}: {what} in class folders; expected CLASS/image.jpg, or train/ and val/ "
-            "with class folders, or a data.csv"
-        )
-    if loose:
-        what = count(loose, "image lies", "images lie")
-        notes.append(f"{what} in {folder.name} outside its class folders, left out")
-    return classes
-
-
-def _files(root: Path, folder: Path) -> list[str]:
-    files = [file.relative_to(root).as_posix() for file in walk_images(folder)]
-    return sorted(files, key=natural_key)
-
-
-def _checked(listing: Listing) -> Listing:
+def _checked(listing: Listing, split: Split) -> Listing:
+    if listing.empty:
+        why = few([f"{name} ({why})" for name, why in listing.empty.items()])
+        raise DataError(f"{listing.root}: class folders without images: {why}; fill or remove them")
     if not any(listing.parts.values()):
         raise DataError(f"{listing.root}: no images")
-    unknown_labels(listing)
+    unknown_labels(listing, ("val",) if split in ("train", "val") else ("val", "test"))
     if len(listing.classes) < 2:
         raise DataError(
             f"{listing.root}: only one class, {listing.classes[0]}; at least two are needed"

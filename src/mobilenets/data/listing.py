@@ -17,6 +17,7 @@ _PARTS: dict[str, Part] = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "dev": "val",
     "test": "test",
     "testing": "test",
 }
@@ -46,6 +47,8 @@ class Listing:
     notes: list[str] = field(default_factory=list)
     lists: list[str] = field(default_factory=list)
     """Files that say which class and part an image is of, relative to the root."""
+    empty: dict[str, str] = field(default_factory=dict)
+    """A class without images that are read -> what it has instead."""
     left: dict[str, str] = field(default_factory=dict)
     """A file or folder that is left out -> why, in words that follow `image`."""
 
@@ -81,11 +84,11 @@ def _hash(seed: int, file: str) -> bytes:
     return hashlib.blake2b(name, digest_size=8).digest()
 
 
-def unknown_labels(listing: Listing) -> None:
-    """Raise a DataError when a part other than train has a class that train does not have."""
+def unknown_labels(listing: Listing, parts: Sequence[Part]) -> None:
+    """Raise a DataError when one of `parts` has a class that train does not have."""
     known = set(listing.classes)
-    for part in listing.parts:
-        strange = sorted({e.label for e in listing.parts[part]} - known)
+    for part in parts:
+        strange = sorted({e.label for e in listing.parts.get(part, [])} - known)
         if strange:
             raise DataError(
                 f"{listing.root}: {part} has classes that train does not have: {few(strange)}; "

@@ -58,7 +58,7 @@ class Pairs:
 Rank = tuple[bool, bool, bool, bool, bool, int, bool, bool]
 
 
-class _Chosen(NamedTuple):
+class _Couple(NamedTuple):
     """Two groups by their names."""
 
     rank: Rank
@@ -70,7 +70,7 @@ class _Found(NamedTuple):
     """What one reading of the paths gives."""
 
     rank: tuple[bool, bool, bool, int]
-    chosen: _Chosen
+    chosen: _Couple
     groups: dict[str, Group]
     twice: dict[str, list[str]]
 
@@ -143,13 +143,13 @@ def _root(path: Path) -> Path:
     return path
 
 
-def _choose(root: Path, groups: dict[str, Group]) -> _Chosen | None:
+def _choose(root: Path, groups: dict[str, Group]) -> _Couple | None:
     """The groups of the images and of the masks: the two that have most in common."""
     called = [name for name in groups if "|" in name or MASKS.search(name.lower())]
     plain = [name for name in groups if name not in called and _is_plain(root, groups[name])]
     for masks in (called, plain):
         found = [
-            _Chosen(_rank(image, mask, groups, called), image, mask)
+            _Couple(_rank(image, mask, groups, called), image, mask)
             for mask in masks
             for image in groups
             if image != mask and image not in plain
