@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.data.dataset import Dataset
+from mobilenets.data.dataset import Dataset, OnDisk
 from mobilenets.errors import DataError
 from mobilenets.runtime.batches import read_batches
+from mobilenets.runtime.inputs import read_input
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import Session
 from mobilenets.tasks.base import Evaluator
@@ -37,13 +38,15 @@ def evaluate(
     progress: Callable[[int], None] = lambda images: None,
     strict: bool = True,
     objective: Any = None,
+    exact: bool = False,
 ) -> Evaluation:
     """Run `session` over `dataset` (or over `indices` of it) and measure.
 
     Images pass through the preprocessing of the session's card. One that cannot be read is named in
     `failures` and left out. `batch_size` None: as many at once as the task says. Raises DataError
     where the data's classes are not the model's, or where no image could be read (unless `strict`
-    is False: others may have read theirs).
+    is False: others may have read theirs). `exact` decodes large photographs at full size
+    (`read_input`).
     """
     card = session.card
     evaluator = task.measure.evaluator(card, dataset, objective)
@@ -52,9 +55,13 @@ def evaluate(
     known: dict[int, tuple[Any, Size]] = {}
 
     def read(index: int) -> NDArray[np.float32]:
-        image = dataset.image(index)
-        known[index] = dataset.target(index), image.size
-        return preprocess(image, card.preprocessing)
+        if isinstance(dataset, OnDisk):
+            values, size = read_input(dataset.path(index), card.preprocessing, exact=exact)
+        else:
+            image = dataset.image(index)
+            values, size = preprocess(image, card.preprocessing), image.size
+        known[index] = dataset.target(index), size
+        return values
 
     for batch in read_batches(items, read, batch_size or task.defaults.batch):
         failures += [(dataset.name(index), why) for index, why in batch.failures]

@@ -20,7 +20,7 @@ from mobilenets.files import replace_file
 from mobilenets.runtime import session as onnx_files
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.images import read_image
-from mobilenets.runtime.preprocess import preprocess
+from mobilenets.runtime.inputs import read_input
 from mobilenets.runtime.session import Runtime, Session
 from mobilenets.tasks.registry import task_of, with_part
 from mobilenets.tasks.task import Task
@@ -203,13 +203,15 @@ def predict(
     threshold: float | None = None,
     batch_size: int | None = None,
     save_dir: Path | None = None,
+    exact: bool = False,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Iterator[Predicted]:
     """What `session` sees in each file, in order; a broken file does not end it.
 
     At most `top` things in each, from the score `threshold` on; None: as the task has it.
     With `save_dir`, each image is written there too, with what is seen drawn on it, and of a
-    segmentation the mask; ValueError where that folder holds one of the images.
+    segmentation the mask; ValueError where that folder holds one of the images. `exact` decodes
+    large photographs at full size (`read_input`).
     """
     if save_dir is not None:
         check_apart(files, save_dir)
@@ -219,9 +221,8 @@ def predict(
     sizes: dict[Path, tuple[int, int]] = {}
 
     def read(path: Path) -> NDArray[np.float32]:
-        image = read_image(path)
-        sizes[path] = image.size
-        return preprocess(image, card.preprocessing)
+        values, sizes[path] = read_input(path, card.preprocessing, exact=exact)
+        return values
 
     for batch in read_batches(files, read, batch_size or task.defaults.batch):
         seen = {path: Predicted(path, error=why) for path, why in batch.failures}

@@ -10,6 +10,7 @@ from mobilenets.cli.console import out, print_json, progress, say
 from mobilenets.cli.options import (
     AsJson,
     BatchSize,
+    Exact,
     RunBy,
     Threads,
     Weights,
@@ -31,6 +32,7 @@ def run(
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
     ] = None,
     batch_size: BatchSize = None,
+    exact: Exact = False,
     threads: Threads = None,
     runtime: RunBy = "auto",
     json: AsJson = False,
@@ -63,7 +65,13 @@ def run(
     indices = spread(len(dataset), limit)
     with progress("evaluating", len(indices)) as advance:
         found = evaluate(
-            session, dataset, task, indices=indices, batch_size=batch_size, progress=advance
+            session,
+            dataset,
+            task,
+            indices=indices,
+            batch_size=batch_size,
+            exact=exact,
+            progress=advance,
         )
     for note in found.evaluator.notes:
         say(f"note: {note}")

@@ -18,6 +18,12 @@ BatchSize = Annotated[
     typer.Option(min=1, help=f"Images at a time: {by_use({n: d.batch for n, d in DEFAULTS})}."),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Of the network; all cores if not given.")]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact", help="Decode photographs at full size, also those over 6 times the input's."
+    ),
+]
 RunBy = Annotated[
     Runtime, typer.Option(help="What runs an .onnx file; auto: the engine if it can.")
 ]

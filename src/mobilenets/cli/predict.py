@@ -11,6 +11,7 @@ from mobilenets.cli.options import (
     DEFAULTS,
     AsJson,
     BatchSize,
+    Exact,
     RunBy,
     Threads,
     Weights,
@@ -37,6 +38,7 @@ def run(
         Path | None, typer.Option(help="Also write each image with what is seen drawn on it here.")
     ] = None,
     batch_size: BatchSize = None,
+    exact: Exact = False,
     threads: Threads = None,
     runtime: RunBy = "auto",
     json: AsJson = False,
@@ -72,6 +74,7 @@ def run(
                 threshold=threshold,
                 batch_size=batch_size,
                 save_dir=save_dir,
+                exact=exact,
                 progress=advance,
             )
         )

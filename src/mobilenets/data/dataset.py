@@ -1,7 +1,8 @@
 """What every data set offers to training and evaluation."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -36,6 +37,15 @@ class Dataset(Protocol):
 
     def name(self, i: int) -> str:
         """What to call the item in a message: a file's path in its data set, or a number."""
+        ...
+
+
+@runtime_checkable
+class OnDisk(Protocol):
+    """What else a data set offers whose pictures are files of their own."""
+
+    def path(self, i: int) -> Path:
+        """The file of picture i."""
         ...
 
 

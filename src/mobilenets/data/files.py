@@ -38,7 +38,11 @@ class ImagesOnDisk:
 
     def image(self, i: int) -> Image.Image:
         """The picture, RGB and upright; DataError names a file that cannot be read."""
-        return read_image(self.root / self.files[i])
+        return read_image(self.path(i))
+
+    def path(self, i: int) -> Path:
+        """The file that picture i is read from."""
+        return self.root / self.files[i]
 
     def image_size(self, i: int) -> tuple[int, int]:
         """(width, height) of the upright picture, without reading it."""

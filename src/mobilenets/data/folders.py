@@ -53,7 +53,11 @@ class ListedImages:
 
     def image(self, i: int) -> Image.Image:
         """The picture, RGB and upright; DataError names a file that cannot be read."""
-        return read_image(self.root / self.files[i])
+        return read_image(self.path(i))
+
+    def path(self, i: int) -> Path:
+        """The file that picture i is read from."""
+        return self.root / self.files[i]
 
     def target(self, i: int) -> int:
         """The class, as its place in `classes`."""

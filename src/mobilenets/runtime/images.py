@@ -79,7 +79,7 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
     """
     with opened(path) as image:
         image.load()
-        return _to_rgb(upright(image))
+        return to_rgb(upright(image))
 
 
 @contextmanager
@@ -121,7 +121,7 @@ class Header(NamedTuple):
 def read_header(path: str | os.PathLike[str]) -> Header:
     """An image's size and turn, without decoding it; DataError as from `read_image`."""
     with opened(path) as image:
-        turn = _turn(image)
+        turn = turn_of(image)
         # Pillow turns a TIFF when it loads it, and newer ones say its size as if they had.
         tags = getattr(image, "tag_v2", None)
         width, height = (tags[256], tags[257]) if tags else image.size
@@ -254,25 +254,27 @@ def _bytes_of_pixel(image: Image.Image) -> int:
     stored = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
     # Pillow would decode a PNG to look for an EXIF block behind its pixels.
     told = image.format != "PNG" or "exif" in image.info
-    turned = stored if told and _turn(image) is not None else 0
+    turned = stored if told and turn_of(image) is not None else 0
     whole = 3 * stored if image.format in ("WEBP", "AVIF", "HEIF") else 0  # decoders' own copies
     return whole + max(stored + turned, stored + (0 if mode == "RGB" else 4))
 
 
 def upright(image: Image.Image) -> Image.Image:
     """A picture that was loaded, turned as its EXIF says."""
-    turn = _turn(image)
+    turn = turn_of(image)
     return image if turn is None else image.transpose(turn)
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """What makes the picture upright by its EXIF block; None where it is, or nobody says."""
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # a broken EXIF block must not cost the picture
         return None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A picture that was loaded, of any mode, as `read_image` says."""
     if image.mode.startswith("I;16"):
         return _by_strips(image, lambda values: values / 257)
     if image.mode == "I":

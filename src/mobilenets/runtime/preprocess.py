@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,18 +34,45 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.f
     Scaling is Pillow's, antialiased. For BGR, mean and std are in that order too. `image` must be
     RGB (as `read_image` gives it); a ValueError says so otherwise.
     """
+    return prepare(Picture(image, image.size), preprocessing)
+
+
+class Picture(NamedTuple):
+    """An upright RGB picture, perhaps decoded smaller than it is stored."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    """(width, height) as it is stored, upright: what answers are measured in."""
+    box: tuple[float, float, float, float] | None = None
+    """The part of `image` that is the picture: left, top, right, bottom; None for all of it.
+
+    A picture of 4001 pixels decoded at half its size has 2001, the last of them half empty.
+    """
+
+
+def prepare(picture: Picture, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """As `preprocess`, of a picture that may have been decoded smaller."""
+    image, size, box = picture
     if image.mode != "RGB":
         raise ValueError(f"image must have mode RGB, got {image.mode}")
     height, width = preprocessing.size
     resample = _RESAMPLE[preprocessing.interpolation]
     if preprocessing.resize in ("crop", "torchvision"):
-        return _normalise(_crop(image, preprocessing, resample), preprocessing)
+        return _normalise(_crop(picture, preprocessing, resample), preprocessing)
+    scaled = image.resize(fitted(size, preprocessing), resample, box=box)
+    values = _normalise(scaled, preprocessing)
     if preprocessing.resize == "squash":
-        return _normalise(image.resize((width, height), resample), preprocessing)
-    fitted = _normalise(image.resize(_fit(image.size, (width, height)), resample), preprocessing)
+        return values
     canvas = np.zeros((3, height, width), np.float32)
-    canvas[:, : fitted.shape[1], : fitted.shape[2]] = fitted
+    canvas[:, : values.shape[1], : values.shape[2]] = values
     return canvas
+
+
+def scaled_size(image: tuple[int, int], pre: Preprocessing) -> tuple[int, int]:
+    """(width, height) that an image of (width, height) is scaled to, before it is cut."""
+    if pre.resize in ("crop", "torchvision"):
+        return _centre(image, pre)[:2]
+    return fitted(image, pre)
 
 
 def shown(image: tuple[int, int], pre: Preprocessing) -> tuple[float, float, float, float]:
@@ -103,15 +130,16 @@ def scaled_mask(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return scaled
 
 
-def _crop(image: Image.Image, pre: Preprocessing, resample: Image.Resampling) -> Image.Image:
+def _crop(picture: Picture, pre: Preprocessing, resample: Image.Resampling) -> Image.Image:
     height, width = pre.size
-    w, h, left, top = _centre(image.size, pre)
+    w, h, left, top = _centre(picture.size, pre)
     if w * h <= _MOST_PIXELS:
-        resized = image.resize((w, h), resample)
+        resized = picture.image.resize((w, h), resample, box=picture.box)
         return resized.crop((left, top, left + width, top + height))
     # A strip of a few pixels by thousands would become gigabytes: scale only the part we keep.
     # The same picture but for rounding: Pillow then orders its two passes by the part's shape.
-    return image.resize((width, height), resample, box=shown(image.size, pre))
+    # No picture was decoded smaller to become larger: it is whole.
+    return picture.image.resize((width, height), resample, box=shown(picture.size, pre))
 
 
 def _centre(image: tuple[int, int], pre: Preprocessing) -> tuple[int, int, int, int]:
