@@ -1,11 +1,12 @@
 """VOC's lists of images: `ImageSets/Main` and `ImageSets/Segmentation`."""
 
 from collections.abc import Container
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from mobilenets.data.files import read_text
 from mobilenets.data.listing import Part
+from mobilenets.data.paths import clean_path
 from mobilenets.data.problems import Problems
-from mobilenets.errors import DataError
 
 LISTS: tuple[tuple[str, Part], ...] = (
     ("trainval", ""),
@@ -33,12 +34,21 @@ def read_image_sets(folder: Path, known: Container[str], problems: Problems) -> 
 
 
 def _names(path: Path, known: Container[str]) -> list[str]:
-    """The images that a list names; behind a name there may be a 1, 0 or -1."""
+    """The images that a list names; behind a name there may be a 1, 0 or -1.
+
+    An image may be named by its path, `JPEGImages/1.jpg`, or with backslashes.
+    """
     if not path.is_file():
         return []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a list of names in UTF-8 ({error})") from error
-    lines = [line.strip() for line in lines if line.strip()]
-    return list(dict.fromkeys(line if line in known else line.split()[0] for line in lines))
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    return list(dict.fromkeys(_name(line, known) for line in lines))
+
+
+def _name(line: str, known: Container[str]) -> str:
+    first = line.split()[0]
+    forms = [line, first]
+    for said in (line, first):
+        path = PurePosixPath(clean_path(said))
+        parts = [*path.parts[:-1], path.stem]
+        forms += ["/".join(parts[i:]) for i in range(len(parts))]
+    return next((form for form in forms if form in known), first)

@@ -18,6 +18,10 @@ KINDS: Kinds = {
         "image is listed more than once, its objects are taken together",
         "images are listed more than once, their objects are taken together",
     ),
+    "renamed": (
+        "annotation file names another image than that of its own name, which is taken",
+        "annotation files name other images than those of their own names, which are taken",
+    ),
     "unlabelled": (
         "image has no annotation file, left out",
         "images have no annotation file, left out",

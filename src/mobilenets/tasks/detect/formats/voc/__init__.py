@@ -1,25 +1,29 @@
 """Pascal VOC's XML: one file for each image."""
 
 import xml.etree.ElementTree as ET
-from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from mobilenets.data.image_sets import read_image_sets
 from mobilenets.data.listing import Part, few, one_line, part_named
+from mobilenets.data.paths import clean_path
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key, walk_images
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.boxes import BoxTable, join
 from mobilenets.tasks.detect.formats.problems import KINDS
+from mobilenets.tasks.detect.formats.voc.file import VocFile, first_tag, parse
 
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_FOLDERS = ("annotations", "annotation", "xmls", "xml", "labels", "label", "ann", "anns")
+"""What people call the folder of XML files, beside that of the images."""
+_LISTS = ("ImageSets/Main", "ImageSets")
+_LOOK = 20
+"""XML files of a folder that are looked into to see whether some are VOC's."""
 
 
 def find_voc(folder: Path) -> Path | None:
@@ -34,7 +38,7 @@ def find_voc(folder: Path) -> Path | None:
         raise DataError(f"{folder}: it holds several data sets, give one of them: {names}")
     if found:
         return found[0]
-    near = [f for f in below if part_named(f.name) or f.name in ("annotations", "xmls")]
+    near = [f for f in below if part_named(f.name) or f.name.casefold() in _FOLDERS]
     return folder if any(map(_has_xml, [folder, *near])) else None
 
 
@@ -53,64 +57,37 @@ def read_voc(root: Path) -> Annotations:
     if not read:
         why = "; ".join(problem.sentence for problem in problems.list())
         raise DataError(f"{root}: no annotation file that can be read: {why}")
-    images = _place_images(root, files, read, problems)
+    placed = _place_images(root, files, read, problems)
     words = sorted({word for one in read for word in one.names})
-    table, notes = _edges(_joined(read, words))
+    table, shares, notes = _edges(_joined(read, words))
+    images, of, table = _once(placed, read, table, problems)
     own = [one for one in read if one.part in ("train", "")] or read
     return Annotations(
         "VOC XML",
         root,
-        images,
-        [one.part for one in read],
-        np.array([one.size for one in read], np.int64),
+        list(images),
+        of,
+        np.array([read[i].size for i in images.values()], np.int64),
         table,
         words,
         tuple(sorted({word for one in own for word in one.names})),
         problems,
         notes,
+        shares=shares,
         labels=[*(one.path for one in read), *_lists(root)],
     )
 
 
 def _lists(root: Path) -> list[str]:
     """The lists of images, which are read."""
-    lists = root / "ImageSets" / "Main"
-    return [file.relative_to(root).as_posix() for file in lists.glob("*.txt")]
-
-
-@dataclass
-class _VocFile:
-    """One annotation file; corners are as it has them."""
-
-    path: str
-    part: Part
-    image: str = ""
-    size: tuple[int, int] = (0, 0)
-    names: dict[str, int] = field(default_factory=dict)
-    """The classes' names, numbered by appearance."""
-    labels: "array[int]" = field(default_factory=lambda: array("q"))
-    corners: "array[float]" = field(default_factory=lambda: array("d"))
-    difficult: "array[int]" = field(default_factory=lambda: array("b"))
-    malformed: int = 0
-
-    def add(self, item: ET.Element) -> None:
-        """An <object>; one without name or corners is counted."""
-        name = one_line(item.findtext("name") or "")
-        box = item.find("bndbox")
-        try:
-            corners = [float(box.findtext(c) or "") for c in _CORNERS] if box is not None else []
-        except ValueError:
-            corners = []
-        if not (name and corners):
-            self.malformed += 1
-            return
-        self.labels.append(self.names.setdefault(name, len(self.names)))
-        self.corners.extend(corners)
-        self.difficult.append((item.findtext("difficult") or "").strip() in ("1", "true", "True"))
+    return [
+        f.relative_to(root).as_posix() for lists in _LISTS for f in (root / lists).glob("*.txt")
+    ]
 
 
 def _has_xml(folder: Path) -> bool:
-    return next(folder.glob("*.xml"), None) is not None
+    """Whether there are XML files that may be VOC's: damaged ones, not those of other tools."""
+    return any(first_tag(f) in ("annotation", "") for f in islice(folder.glob("*.xml"), _LOOK))
 
 
 def _annotation_files(root: Path) -> dict[str, str]:
@@ -126,8 +103,10 @@ def _annotation_files(root: Path) -> dict[str, str]:
 
 
 def _parts(root: Path, files: dict[str, str], problems: Problems) -> dict[str, Part]:
-    """Name -> part: by the lists in `ImageSets/Main` where there are any, else by folder."""
-    parts = read_image_sets(root / "ImageSets" / "Main", files, problems)
+    """Name -> part: by the lists in `ImageSets` where there are any, else by folder."""
+    folders = [folder for folder in _LISTS if (root / folder).is_dir()]
+    found = (read_image_sets(root / folder, files, problems) for folder in folders)
+    parts = next((one for one in found if one), {})
     if not parts:
         return {name: _folder_part(path) for name, path in files.items()}
     problems.add("absent", [name for name in parts if name not in files])
@@ -140,43 +119,20 @@ def _folder_part(path: str) -> Part:
     return named[0] if named else ""
 
 
-def _read(root: Path, path: str, part: Part, problems: Problems) -> _VocFile | None:
-    found = _VocFile(path, part)
+def _read(root: Path, path: str, part: Part, problems: Problems) -> VocFile | None:
     try:
-        _parse(root / path, found)
+        found = parse(root, path, part)
     except (ET.ParseError, OSError, ValueError, LookupError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        problems.add("broken", [f"{path} ({why})"])
+        problems.add("broken", [f"{path} ({one_line(str(why))})"])
         return None
     problems.add("malformed", [path] if found.malformed else [], found.malformed)
+    problems.add("polygon", [path] if found.outlines else [], found.outlines)
     return found
 
 
-def _parse(path: Path, found: _VocFile) -> None:
-    """Element by element, so that a file with very many objects takes no more memory."""
-    depth = 0
-    for event, element in ET.iterparse(path, ("start", "end")):
-        depth += 1 if event == "start" else -1
-        if event == "start":
-            if depth == 1 and element.tag != "annotation":
-                raise ValueError(f"not VOC: it begins with <{element.tag}>, not <annotation>")
-        elif depth == 1:
-            if element.tag == "object":
-                found.add(element)
-            elif element.tag == "size":
-                found.size = (_side(element, "width"), _side(element, "height"))
-            elif element.tag == "filename":
-                found.image = (element.text or "").strip()
-            element.clear()
-
-
-def _side(element: ET.Element, name: str) -> int:
-    text = (element.findtext(name) or "").strip()
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
-
-
 def _place_images(
-    root: Path, files: dict[str, str], read: Sequence[_VocFile], problems: Problems
+    root: Path, files: dict[str, str], read: Sequence[VocFile], problems: Problems
 ) -> list[str]:
     """The image of each annotation file: of its name or as it says, the nearest where several are.
 
@@ -190,8 +146,11 @@ def _place_images(
     placed = []
     for one in read:
         stem = PurePosixPath(one.path).stem
-        said = PurePosixPath(one.image.replace("\\", "/"))
-        choices = by_stem.get(stem) or by_stem.get(said.stem) or []
+        said = PurePosixPath(clean_path(one.image))
+        own, told = by_stem.get(stem, []), by_stem.get(said.stem) or by_stem.get(said.name, [])
+        if own and told and not set(own) & set(told):
+            problems.add("renamed", [f"{one.path} ({said.name})"])
+        choices = own or told
         missing = ((base.relative_to(root)) / (said.name or f"{stem}.jpg")).as_posix()
         placed.append(max(sorted(choices), key=partial(_shared, one.path), default=missing))
     described = {PurePosixPath(path).stem for path in files.values()} | set(placed)
@@ -211,7 +170,7 @@ def _shared(path: str, other: str) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
-def _joined(read: Iterable[_VocFile], words: Sequence[str]) -> BoxTable:
+def _joined(read: Iterable[VocFile], words: Sequence[str]) -> BoxTable:
     place = {word: i for i, word in enumerate(words)}
     tables = []
     for i, one in enumerate(read):
@@ -227,9 +186,36 @@ def _joined(read: Iterable[_VocFile], words: Sequence[str]) -> BoxTable:
     return join(tables)
 
 
-def _edges(table: BoxTable) -> tuple[BoxTable, list[str]]:
-    """From VOC's corners to edges in pixels."""
+def _once(
+    placed: Sequence[str], read: Sequence[VocFile], table: BoxTable, problems: Problems
+) -> tuple[dict[str, int], list[Part], BoxTable]:
+    """Image -> its first annotation file, the images' parts, and the objects by image."""
+    first: dict[str, int] = {}
+    parts: list[Part] = []
+    numbers = np.zeros(len(placed), np.int64)
+    place = {image: i for i, image in enumerate(dict.fromkeys(placed))}
+    for i, (image, one) in enumerate(zip(placed, read, strict=True)):
+        numbers[i] = place[image]
+        if image not in first:
+            first[image] = i
+            parts.append(one.part)
+            continue
+        differs = parts[place[image]] != one.part
+        problems.add("overlap" if differs else "repeated", [image])
+        parts[place[image]] = one.part or parts[place[image]]
+    return first, parts, table._replace(image=numbers[table.image])
+
+
+def _edges(table: BoxTable) -> tuple[BoxTable, bool, list[str]]:
+    """From VOC's corners to edges in pixels, or to shares of the sides where they are such."""
+    boxes = table.boxes[np.isfinite(table.boxes).all(axis=1)]
+    fractions = int(np.any(boxes != np.floor(boxes), axis=1).sum())
+    if 4 * fractions > len(boxes):
+        if boxes.min() >= 0 and boxes.max() <= 1:
+            return table, True, ["corners are from 0 to 1 here: shares of the image's sides"]
+        return table, False, ["corners have fractions here: taken as edges, not counted from 1"]
     first = table.boxes[:, :2]
     if (first == 0).sum() > (first == 1).sum():
-        return table, ["boxes are counted from 0 here, not from 1 as VOC does: taken as edges"]
-    return table._replace(boxes=table.boxes - [1, 1, 0, 0]), []
+        note = "boxes are counted from 0 here, not from 1 as VOC does: taken as edges"
+        return table, False, [note]
+    return table._replace(boxes=table.boxes - [1, 1, 0, 0]), False, []
