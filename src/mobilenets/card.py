@@ -4,16 +4,19 @@ The same JSON travels in a checkpoint's safetensors header and in an ONNX file's
 the key `mobilenets`. No torch here: a device that only predicts reads it too.
 """
 
+import base64
 import dataclasses
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from mobilenets.errors import WeightsError
 
 KEY = "mobilenets"
-VERSION = 2
-"""Of the format. Version 1 had one word for the outputs; it is still read."""
+VERSION = 3
+"""Of the format. Version 1 had one word for the outputs, and before 3 a card did not know the
+images that a network was trained on; both are still read."""
 
 ResizeRule = Literal["crop", "torchvision", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -82,6 +85,58 @@ TORCHVISION = Preprocessing(
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """Which images a network was trained on, by keys of their contents (`data.contents`).
+
+    A set of millions is known by the least of its keys, a sample that does not depend on the
+    images' names or order: of other images too, those with keys so small can be looked up.
+    """
+
+    images: int
+    """How many there were."""
+    keys: str = ""
+    """Numbers of 48 bits in base64, six bytes each, the highest first; rising, none twice."""
+    below: int | None = None
+    """Keys from here on were left out; None where all are there."""
+
+    def __post_init__(self) -> None:
+        whole = (self.images, 0 if self.below is None else self.below)
+        if not all(type(one) is int and one >= 0 for one in whole) or not isinstance(
+            self.keys, str
+        ):
+            raise ValueError("trained_on must be numbers of images and keys in base64")
+
+    MOST: ClassVar[int] = 4096
+    """Keys that are kept: 32 KB of a file."""
+
+    @classmethod
+    def of(cls, images: int, keys: Collection[int], below: int | None = None) -> "TrainedOn":
+        """From keys in any order, of which those from `below` on count as left out."""
+        rising = sorted({key for key in keys if below is None or key < below})
+        if len(rising) > cls.MOST:
+            rising, below = rising[: cls.MOST], rising[cls.MOST]
+        stored = b"".join(key.to_bytes(6, "big") for key in rising)
+        return cls(images, base64.b64encode(stored).decode("ascii"), below)
+
+    def numbers(self) -> frozenset[int]:
+        """The keys, decoded: below 2 to the power of 48. ValueError where they are damaged."""
+        stored = base64.b64decode(self.keys, validate=True)
+        return frozenset(int.from_bytes(stored[i : i + 6], "big") for i in range(0, len(stored), 6))
+
+    def joined(self, other: "TrainedOn | None") -> "TrainedOn":
+        """What was trained on this and then on `other`.
+
+        Images of both are counted once where all keys are there, twice where they are not.
+        """
+        if other is None:
+            return self
+        ours, theirs = self.numbers(), other.numbers()
+        bounds = [one.below for one in (self, other) if one.below is not None]
+        twice = 0 if bounds else len(ours & theirs)
+        return self.of(self.images + other.images - twice, ours | theirs, min(bounds, default=None))
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """Everything needed to build, feed and read a model, and where it came from."""
 
@@ -105,6 +160,8 @@ class ModelCard:
     recipe: dict[str, Any] = field(default_factory=dict)
     results: dict[str, float] = field(default_factory=dict)
     """Measured metrics by name, shares as 0..1."""
+    trained_on: TrainedOn | None = None
+    """None where nobody said."""
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.outputs if isinstance(one, Output)]
@@ -132,7 +189,7 @@ class ModelCard:
         try:
             values = json.loads(text)
             version = values.pop("version")
-            if version not in (1, VERSION):
+            if version not in range(1, VERSION + 1):
                 raise WeightsError(
                     f"{path}: written by a version of mobilenets that this one does not read "
                     f"(format {version}, this is {VERSION})"
@@ -144,7 +201,17 @@ class ModelCard:
             labels = tuple(str(label) for label in values.pop("labels"))
             found = values.pop("outputs", "logits")
             outputs = one_output(found) if version == 1 else tuple(Output(**one) for one in found)
-            return cls(**values, labels=labels, preprocessing=Preprocessing(**pre), outputs=outputs)
+            images = values.pop("trained_on", None)
+            trained_on = TrainedOn(**images) if images is not None else None
+            if trained_on is not None:
+                trained_on.numbers()  # what cannot be read is said now
+            return cls(
+                **values,
+                labels=labels,
+                preprocessing=Preprocessing(**pre),
+                outputs=outputs,
+                trained_on=trained_on,
+            )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise WeightsError(f"{path}: its {KEY} metadata is damaged ({error})") from error
 

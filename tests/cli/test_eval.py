@@ -1,6 +1,7 @@
 """What `mobilenets eval` says of each class."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,8 +10,16 @@ from PIL import Image
 from mobilenets import inference
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.cli import evaluate
+from mobilenets.data.folders import open_classification
+from mobilenets.data.shapes import Shapes
+from mobilenets.export import export_onnx
 from mobilenets.tasks.detect.formats.shapes import ShapeObjects
 from mobilenets.tasks.detect.read import DETECTIONS
+from mobilenets.tasks.registry import build, tasks
+from mobilenets.training.loop import Trainer
+from mobilenets.training.recipes import recipe
+from mobilenets.weights import load
+from tests.quick import quick_export
 
 
 class AllBut:
@@ -103,3 +112,42 @@ def test_a_classifier_on_the_test_part(call, checkpoint, tmp_path):
     ran = call("eval", checkpoint, "shapes", "--split", "test")
     assert ran.status == 1
     assert "no images for test; it has train and val" in ran.err
+
+
+def test_images_that_a_checkpoint_was_trained_on_are_counted(call, checkpoint, tmp_path):
+    """By what they hold: `train` leaves that in the card, and an export takes it along."""
+    folder = tmp_path / "photos"
+    shapes = Shapes(32, length=40)
+    for i in range(40):
+        (folder / shapes.classes[i % 8]).mkdir(parents=True, exist_ok=True)
+        shapes.image(i).save(folder / shapes.classes[i % 8] / f"{i}.png")
+    train, val = (open_classification(folder, split) for split in ("train", "val"))
+    arguments = {"width": 0.25, "classes": 8}
+    size = Preprocessing((32, 32))
+    card = ModelCard("mobilenet_v1", arguments, labels=train.classes, preprocessing=size)
+    run = Trainer(
+        build("mobilenet_v1", **arguments),
+        tasks()["classify"],
+        (train, val),
+        recipe("modern", epochs=1, batch_size=32),
+        tmp_path,
+        card=card,
+        workers=0,
+    )
+    run.save_weights("best.safetensors", {})
+    path = tmp_path / "best.safetensors"
+    ran = call("eval", path, folder, "--json")
+    assert "measured on 8 of 8 images: held out of 40 by their names" in ran.err
+    assert "trained on" not in ran.err
+    assert json.loads(ran.out)["trained_on"] == {"images": 0, "exact": True}
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere)
+    for file in list(elsewhere.glob("*/*.png")):
+        file.rename(file.with_name(f"IMG_{file.name}"))
+    with quick_export():
+        export_onnx(load(path), tmp_path / "model.onnx")
+    for weights in (path, tmp_path / "model.onnx"):
+        ran = call("eval", weights, elsewhere, "--split", "all", "--json")
+        assert "note: 32 of 40 images measured here were trained on" in ran.err
+        assert json.loads(ran.out)["trained_on"] == {"images": 32, "exact": True}
+    assert "trained_on" not in json.loads(call("eval", checkpoint, folder, "--json").out)

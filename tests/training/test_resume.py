@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from mobilenets.cli import main
+from mobilenets.data.folders import open_classification
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import TrainingError
 from mobilenets.tasks.registry import tasks
@@ -178,6 +180,89 @@ def test_a_run_does_not_go_on_as_another(data, tmp_path):
         trainer(data, tmp_path, epochs=1, label_smoothing=0.2).run(resume=True)
     with pytest.raises(TrainingError, match="changed training images"):
         trainer((data[1], data[1]), tmp_path, epochs=1).run(resume=True)
+
+
+@pytest.fixture
+def listed(tmp_path) -> Path:
+    """Images with a list of their classes."""
+    shapes = Shapes(32, length=40)
+    for i in range(40):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        shapes.image(i).save(tmp_path / "data" / f"{i}.png")
+    return listing(tmp_path / "data", lambda i: None)
+
+
+def listing(folder: Path, other: Callable[[int], str | None]) -> Path:
+    """The list; `other` gives a class that is not the image's own."""
+    classes = Shapes(32).classes
+    rows = [
+        f"{i}.png,{other(i) or classes[i % 8]},{'train' if i < 24 else 'val'}" for i in range(40)
+    ]
+    (folder / "data.csv").write_text("\n".join(["image,label,split", *rows]))
+    return folder
+
+
+def test_other_labels_or_images_of_the_same_names_are_noticed(listed, tmp_path):
+    def run():
+        data = tuple(open_classification(listed, split) for split in ("train", "val"))
+        return trainer(data, tmp_path)
+
+    def resume():
+        state.load_state(tmp_path, run().fingerprint)
+
+    run().save_state()
+    resume()
+    listing(listed, lambda name: {0: "cross", 1: "circle"}.get(name))
+    with pytest.raises(TrainingError, match="cannot be resumed with a changed training labels"):
+        resume()
+    listing(listed, lambda name: {30: "ring", 36: "square"}.get(name))
+    with pytest.raises(TrainingError, match="with a changed validation labels"):
+        resume()
+    listing(listed, lambda name: None)
+    image = listed / "5.png"
+    before = image.read_bytes()
+    Image.open(image).transpose(Image.Transpose.ROTATE_180).save(image)
+    with pytest.raises(TrainingError, match="with a changed training files"):
+        resume()
+    image.write_bytes(before)
+    resume()
+
+
+def test_another_teacher_is_noticed(data, tmp_path):
+    def taught(teacher):
+        return Trainer(
+            tiny_network(),
+            tasks()["classify"],
+            data,
+            short(),
+            tmp_path,
+            teacher=teacher,
+            workers=0,
+            cpu=True,
+        )
+
+    taught(tiny_network()).save_state()
+    state.load_state(tmp_path, taught(tiny_network()).fingerprint)
+    other = tiny_network()
+    with torch.no_grad():
+        next(other.parameters()).add_(1e-3)
+    with pytest.raises(TrainingError, match="with a changed teacher's weights"):
+        state.load_state(tmp_path, taught(other).fingerprint)
+    with pytest.raises(TrainingError, match="a changed teacher: it has a teacher, this call no"):
+        state.load_state(tmp_path, taught(None).fingerprint)
+
+
+def test_a_run_of_an_older_version_goes_on_and_says_what_is_not_known(data, tmp_path, capsys):
+    run = trainer(data, tmp_path, epochs=1)
+    run.run()
+    kept = torch.load(tmp_path / state.NAME, weights_only=True)
+    for name in state.NEWER:
+        del kept["fingerprint"][name]
+    torch.save(kept, tmp_path / state.NAME)
+    capsys.readouterr()
+    trainer(data, tmp_path, epochs=1).run(resume=True)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "a run of an older version: whether its teacher's weights, training files" in said
 
 
 def test_there_must_be_a_run_to_resume(data, tmp_path):

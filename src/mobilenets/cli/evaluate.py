@@ -49,6 +49,7 @@ def run(
 
     Example: `mobilenets eval runs/mobilenet_v2-photos/best.safetensors photos`
     """
+    from mobilenets.data.contents import count_trained_on
     from mobilenets.data.inventory import take_account
     from mobilenets.evaluation import evaluate, spread
     from mobilenets.inference import open_model
@@ -78,12 +79,17 @@ def run(
     which = getattr(dataset, "origin", "")
     if which:
         say(f"measured on {len(indices)} of {len(dataset)} images: {which}")
+    seen = count_trained_on(session.card.trained_on, dataset, indices)
+    if seen and seen.trained_on:
+        about = "" if seen.exact else f"about, by {seen.hits} of {seen.known} that can be told: "
+        say(f"note: {about}{seen.trained_on} of {seen.images} images measured here were trained on")
     for _, why in found.failures:
         say(f"left out: {why}")
     by_class = found.evaluator.by_class()
     if json:
         failures = [{"image": name, "error": why} for name, why in found.failures]
-        print_json({**found.results, "by_class": by_class, "failures": failures})
+        known = {"trained_on": seen.to_json()} if seen else {}
+        print_json({**found.results, **known, "by_class": by_class, "failures": failures})
         return
     show_results(found.results, len(found.failures))
     show_classes(by_class)

@@ -12,7 +12,10 @@ from mobilenets.data.problems import Problem
 class Dataset(Protocol):
     """Pictures with what is known of them, by index from 0.
 
-    Reading item i twice gives the same; threads and processes may read at once.
+    Reading item i twice gives the same; threads and processes may read at once. Optional, for
+    large sets: `source(i)`, the file's path or bytes that stand for the picture, and
+    `labels_digest()`, a short text that differs where what is known of the pictures does
+    (`contents`); and `origin`, which of the data's pictures these are, in words.
     """
 
     @property

@@ -44,6 +44,10 @@ class ImagesOnDisk:
         """The file that picture i is read from."""
         return self.root / self.files[i]
 
+    def source(self, i: int) -> Path:
+        """The file that picture i is."""
+        return self.root / self.files[i]
+
     def image_size(self, i: int) -> tuple[int, int]:
         """(width, height) of the upright picture, without reading it."""
         width, height = self.sizes[i].tolist()

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from mobilenets.data.classes.folders import list_folders
 from mobilenets.data.classes.layout import has_parts
+from mobilenets.data.contents import short_hash
 from mobilenets.data.csv_list import find_csv, list_csv
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.inventory import Taken
@@ -58,6 +60,14 @@ class ListedImages:
     def path(self, i: int) -> Path:
         """The file that picture i is read from."""
         return self.root / self.files[i]
+
+    def source(self, i: int) -> Path:
+        """The file that picture i is."""
+        return self.root / self.files[i]
+
+    def labels_digest(self) -> str:
+        """A hash of every image's class."""
+        return short_hash(np.asarray(self.targets, np.int64).tobytes())
 
     def target(self, i: int) -> int:
         """The class, as its place in `classes`."""

@@ -51,6 +51,15 @@ class ShapeScenes:
         """Picture i with its boxes and mask, which are kept and not to be written to."""
         return scene_of(*self._locate(i))
 
+    def source(self, i: int) -> bytes:
+        """What picture i is made from."""
+        part, index = self._locate(i)
+        return part.source(index)
+
+    def labels_digest(self) -> str:
+        """Nothing: what is in a picture, its source says."""
+        return "made"
+
     def image_size(self, i: int) -> tuple[int, int]:
         """(width, height) in pixels."""
         return self.size, self.size

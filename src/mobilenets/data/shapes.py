@@ -114,6 +114,14 @@ class Shapes:
         stream, index = self._locate(i)
         return f"shapes/{stream}/{index}"
 
+    def source(self, i: int) -> bytes:
+        """What picture i is made from."""
+        return f"{self.name(i)} {self.size} {self.seed} {self.objects}".encode()
+
+    def labels_digest(self) -> str:
+        """Nothing: what is in a picture, its source says."""
+        return "made"
+
     def scene(self, i: int) -> Scene:
         """Picture i with its boxes and mask."""
         stream, index = self._locate(i)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mobilenets.allocator import keep_memory
 from mobilenets.card import ModelCard, card_of, set_card
+from mobilenets.data.contents import Contents
 from mobilenets.data.dataset import Dataset
 from mobilenets.errors import DataError, TrainingError
 from mobilenets.evaluation import Evaluation, evaluate
@@ -33,7 +34,7 @@ from mobilenets.training.norms import freeze_statistics, set_momentum, share_sta
 from mobilenets.training.optimizer import make_average, make_optimizer, make_schedule
 from mobilenets.training.report import Reporter, Row
 from mobilenets.training.samples import Batches, Samples, loader, mix, read
-from mobilenets.training.state import fingerprint, load_state, save_state
+from mobilenets.training.state import fingerprint, load_state, save_state, unknown_to
 from mobilenets.weights.sources.own import save
 
 SAVE_SECONDS = 300
@@ -124,7 +125,11 @@ class Trainer:
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
         self.schedule = make_schedule(self.optimizer, recipe, len(self.batches))
         self.average = make_average(self.model, recipe)
-        self.fingerprint = fingerprint(recipe, self.card, data, taught=teacher is not None)
+        contents = (Contents(data[0]), Contents(data[1]))
+        self.fingerprint = fingerprint(recipe, self.card, data, contents, teacher=teacher)
+        learned = contents[0].trained_on
+        before = self.card.trained_on  # of the weights that it starts from
+        self.card = self.card.replace(trained_on=learned and learned.joined(before))
         self.step = 0  # optimizer steps done
         self.loss_sum = 0.0  # of this epoch's steps
         self.history: list[Row] = []
@@ -141,12 +146,18 @@ class Trainer:
         Ctrl-C or SIGTERM saves the state after the step at hand and raises InterruptedRunError.
         """
         self.output.mkdir(parents=True, exist_ok=True)
+        older: list[str] = []
         if resume:
-            self.restore(load_state(self.output, self.fingerprint))
+            state = load_state(self.output, self.fingerprint)
+            older = unknown_to(state)
+            self.restore(state)
         steps = len(self.batches)
         total = self.recipe.epochs * steps
         main = self.accelerator.is_main_process
         with Reporter(self.output, total, self.step, shown=main) as report, self.signals():
+            if older:
+                what = ", ".join(older)
+                report.say(f"a run of an older version: whether its {what} changed is not known")
             for epoch in range(len(self.history), self.recipe.epochs):
                 self.train_epoch(epoch, report)
                 self.finish_epoch(epoch, report)

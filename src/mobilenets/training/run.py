@@ -217,6 +217,8 @@ def start(
         )
         check_knobs(plan, card_of(loaded), labels)
         model, new = task.network.adapt(plan.model, loaded, labels, knobs)
+        # What it was taught before, it may still know.
+        set_card(model, card_of(model).replace(trained_on=card_of(loaded).trained_on))
         if new:
             say(f"{new}; the rest as in {plan.weights}")
     if size is not None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from mobilenets.card import ModelCard
+from mobilenets.data.contents import Contents, labels_digest
 from mobilenets.data.dataset import Dataset
 from mobilenets.errors import TrainingError
 from mobilenets.files import replace_file
@@ -18,26 +20,40 @@ from mobilenets.tasks.recipe import Recipe
 NAME = "state.pt"
 
 
+NEWER = {
+    f"{part} {what}" for part in ("training", "validation") for what in ("files", "labels")
+} | {"teacher's weights"}
+"""What runs of before this was kept do not say: they go on without it."""
+
+
 def fingerprint(
-    recipe: Recipe, card: ModelCard, data: tuple[Dataset, Dataset], *, taught: bool = False
+    recipe: Recipe,
+    card: ModelCard,
+    data: tuple[Dataset, Dataset],
+    contents: tuple[Contents, Contents],
+    *,
+    teacher: nn.Module | None = None,
 ) -> dict[str, str]:
     """What a resumed run must share with the one it continues, by name.
 
-    `data` are the training and the validation images.
+    `data` are the training and the validation images, `contents` what their files hold.
     """
     settings = asdict(recipe)
     settings |= (settings.pop("augmentation") or {}) | (settings.pop("objective") or {})
     settings = {key: json.dumps(value) for key, value in settings.items()}
     settings["recipe"] = settings.pop("name")
+    found = {"model": card.architecture, "classes": json.dumps(card.labels)}
+    for part, dataset, files in zip(("training", "validation"), data, contents, strict=True):
+        found[f"{part} images"] = names(dataset)
+        found[f"{part} files"] = files.digest()
+        found[f"{part} labels"] = labels_digest(dataset)
     return {
-        **settings,
-        "model": card.architecture,
+        **found,
+        "teacher": "no teacher" if teacher is None else "a teacher",
+        "teacher's weights": "none" if teacher is None else weights_digest(teacher),
         "arguments": json.dumps(card.arguments, sort_keys=True),
         "preprocessing": json.dumps(asdict(card.preprocessing)),
-        "teacher": "a teacher" if taught else "no teacher",
-        "classes": json.dumps(card.labels),
-        "training images": names(data[0]),
-        "validation images": names(data[1]),
+        **settings,
     }
 
 
@@ -45,6 +61,16 @@ def names(dataset: Dataset) -> str:
     """How many images, and a hash of what they are called."""
     text = "\n".join(dataset.name(i) for i in range(len(dataset)))
     return f"{len(dataset)}, {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def weights_digest(network: nn.Module) -> str:
+    """A hash of a network's tensors, with their names, and of its layers as torch writes them."""
+    found = hashlib.sha256(repr(network).encode())
+    for name, value in network.state_dict().items():
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        array = value.detach().to("cpu").contiguous().reshape(-1)
+        found.update(array.view(torch.uint8).numpy().tobytes() if array.numel() else b"")
+    return found.hexdigest()[:12]
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
@@ -77,6 +103,8 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
         why = (str(error) or "it ends too early").splitlines()[0]
         raise TrainingError(f"{path} is damaged and cannot be resumed ({why})") from error
     for key, value in expected.items():
+        if key in NEWER and key not in found:
+            continue
         if found.get(key) != value:
             raise TrainingError(
                 f"the run in {folder} cannot be resumed with a changed {key.replace('_', ' ')}: "
@@ -84,6 +112,11 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
                 f"another run, --from {folder / 'best.safetensors'} starts a new one"
             )
     return state
+
+
+def unknown_to(state: dict[str, Any]) -> list[str]:
+    """What an older run does not say of itself, so that a change of it goes unnoticed."""
+    return sorted(NEWER - set(state["fingerprint"]))
 
 
 def shorten(text: str | None, length: int = 60) -> str:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobilenets.data.contents import labels_digest
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
 from mobilenets.tasks.detect.architecture.geometry import anchors_of
@@ -183,3 +184,14 @@ def test_a_survey_counts_what_is_there(tmp_path):
     # The smallest anchor is a tenth of the image and its corners lie outside the box.
     assert found.overlaps[1] == pytest.approx(9 / 32**2, rel=1e-4)
     assert found.below(0.5).tolist() == [False, True]
+
+
+def test_what_is_known_of_the_images_is_told_by_a_hash(many):
+    """By which a run that is resumed notices other boxes under the same names."""
+    before = labels_digest(open_detection(many, "train"))
+    assert labels_digest(open_detection(many, "train")) == before
+    names_of = names(open_detection(many, "train"))
+    label = many / names_of[3].replace("images", "labels").replace("jpg", "txt")
+    label.write_text("0 0.5 0.5 0.5 0.501\n")
+    assert names(open_detection(many, "train")) == names_of
+    assert labels_digest(open_detection(many, "train")) != before

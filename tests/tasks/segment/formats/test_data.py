@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobilenets.data.contents import labels_digest
 from mobilenets.errors import DataError
 from mobilenets.tasks.detect.formats.shapes import ShapeObjects
 from mobilenets.tasks.segment.data import has_masks, open_parts, open_segmentation
@@ -229,6 +230,13 @@ def test_images_are_held_out_by_their_names(tmp_path):
     assert any("2 images are held out for validation" in note for note in train.notes)
     assert names(open_segmentation(tmp_path, "eval")) == names(val)
     assert len(open_segmentation(tmp_path, "val", val_fraction=0.5)) == 5
+    # Other masks with as many pixels of each class are noticed, as when a run is resumed.
+    before = labels_digest(train)
+    assert labels_digest(open_segmentation(tmp_path, "train")) == before
+    grey(tmp_path, names(train)[2].replace("images", "masks").replace("jpg", "png"), IDS[::-1])
+    again = open_segmentation(tmp_path, "train")
+    assert again.pixels().tolist() == train.pixels().tolist()
+    assert labels_digest(again) != before
 
 
 def test_shapes_have_the_pixels_of_their_objects():

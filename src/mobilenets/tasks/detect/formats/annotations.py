@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobilenets.data.contents import short_hash
 from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import Part, count, few
@@ -59,6 +60,10 @@ class AnnotatedImages(ImagesOnDisk):
 
     table: BoxTable
     """Every object, by image."""
+
+    def labels_digest(self) -> str:
+        """A hash of every object."""
+        return short_hash(*(np.ascontiguousarray(column).tobytes() for column in self.table))
 
     def target(self, i: int) -> Objects:
         """The objects of picture i, in pixels of the upright image."""

@@ -1,5 +1,6 @@
 """Images with masks, each looked at once, and the data set that is made of them."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobilenets.data.contents import short_hash
 from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import count, few
@@ -46,6 +48,8 @@ class Look(NamedTuple):
     """What the mask's file has, sorted."""
     counts: NDArray[np.int64] = np.zeros(0, np.int64)
     """Pixels of each of `ids`."""
+    digest: bytes = b""
+    """A hash of the mask's ids, each in its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,8 @@ class MaskedImages(ImagesOnDisk):
     """(65536,): id in a mask -> class, or 255."""
     counted: NDArray[np.int64]
     """(images, classes + 1): pixels of each class in each image, void last."""
+    digests: tuple[bytes, ...]
+    """Of each mask, a hash of its ids."""
     colours: ColourMap | None = None
     """The classes' colours, where masks are read by them."""
 
@@ -73,6 +79,10 @@ class MaskedImages(ImagesOnDisk):
         if target.shape != self.image_size(i)[::-1]:
             raise DataError(f"{path}: it has changed since the data was opened")
         return target
+
+    def labels_digest(self) -> str:
+        """A hash of every mask, and of what its ids mean."""
+        return short_hash(self.table.tobytes(), *self.digests)
 
     def pixels_of(self, i: int) -> NDArray[np.int64]:
         """(classes + 1,): pixels of each class in a picture; the last is void."""
@@ -140,6 +150,7 @@ def _read(header: Header, path: Path, colours: ColourMap | None) -> Look:
         is_voc=has_voc_colours(mask.palette, ids),
         ids=ids.astype(np.uint16),
         counts=counts[ids],
+        digest=hashlib.blake2b(mask.ids.tobytes(), digest_size=8).digest(),
     )
 
 
@@ -199,6 +210,7 @@ def gather(
         turns=tuple(look.turn for look in kept.values()),
         table=naming.table,
         counted=counted,
+        digests=tuple(look.digest for look in kept.values()),
         colours=found.colours,
         taken=Taken(
             found.root,
