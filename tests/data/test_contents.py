@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from mobilenets.card import ModelCard, TrainedOn
-from mobilenets.data import contents
-from mobilenets.data.contents import Contents, count_trained_on, key_of, labels_digest
+from mobilenets.data.contents import Contents, count_trained_on, hashes, labels_digest
+from mobilenets.data.contents.hashes import key_of
 from mobilenets.data.folders import open_classification
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import WeightsError
@@ -78,7 +78,7 @@ def test_of_a_large_set_a_sample_tells_the_share(tmp_path, monkeypatch, size):
 def test_only_files_that_could_be_among_them_are_read(tmp_path, monkeypatch):
     kept = learned(files(tmp_path / "train", 20))
     read = []
-    monkeypatch.setattr(contents, "key_of", lambda source: read.append(source) or key_of(source))
+    monkeypatch.setattr(hashes, "key_of", lambda source: read.append(source) or key_of(source))
     other = files(tmp_path / "other", 200, first=3000)
     shutil.copy(tmp_path / "train" / "a" / "4.jpg", other / "b")
     assert measured(kept, other)[0] == 1

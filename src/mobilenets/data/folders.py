@@ -8,7 +8,7 @@ from PIL import Image
 
 from mobilenets.data.classes.folders import list_folders
 from mobilenets.data.classes.layout import has_parts
-from mobilenets.data.contents import short_hash
+from mobilenets.data.contents.hashes import short_hash
 from mobilenets.data.csv_list import find_csv, list_csv
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.inventory import Taken

@@ -16,7 +16,7 @@ NONE_LEFT = "all that there are: none can be held out"
 """Which images a data set has, in words: its `origin`."""
 
 
-class Chosen(NamedTuple):
+class Selection(NamedTuple):
     """The images of a split."""
 
     images: list[int]
@@ -47,7 +47,7 @@ def choose(
     split: Split,
     val_fraction: float,
     seed: int,
-) -> Chosen:
+) -> Selection:
     """The split's images. DataError, which says what `path` has, where there are none.
 
     `eval` is val as training has it; where there is none, everything.
@@ -61,32 +61,32 @@ def choose(
 
 def _choose(
     files: Sequence[str], parts: Sequence[Part], split: Split, val_fraction: float, seed: int
-) -> Chosen:
+) -> Selection:
     every = range(len(files))
     of = {part: [i for i in every if parts[i] == part] for part in ("val", "test")}
     own = [i for i in every if parts[i] in ("train", "")]
     if split == "all":
-        return Chosen(list(every), [], EVERY)
+        return Selection(list(every), [], EVERY)
     if split == "test":
-        return Chosen(of["test"], [], OWN_PART.format("test"))
+        return Selection(of["test"], [], OWN_PART.format("test"))
     notes = [kept_for_test(len(of["test"]))] if of["test"] and (own or of["val"]) else []
     if of["val"]:
         part: Part = "train" if split == "train" else "val"
-        return Chosen(own if split == "train" else of["val"], notes, OWN_PART.format(part))
+        return Selection(own if split == "train" else of["val"], notes, OWN_PART.format(part))
     chosen = held_out([files[i] for i in own], val_fraction, seed)
     if split == "eval" and not chosen:
         if of["test"]:
-            return Chosen(of["test"], [], OWN_PART.format("test"))
-        return Chosen(list(every), [], NONE_LEFT)
+            return Selection(of["test"], [], OWN_PART.format("test"))
+        return Selection(list(every), [], NONE_LEFT)
     if split == "val" and own and not chosen:
-        return Chosen(
+        return Selection(
             [], [], ": one image alone is too few, since another is needed to validate on"
         )
     if chosen:
         what = count(len(chosen), "image is", "images are")
         notes.append(f"{what} held out for validation: the data has no val part of its own")
     kept = [i for i in own if (files[i] in chosen) == (split != "train")]
-    return Chosen(kept, notes, "" if split == "train" else HELD_OUT.format(len(own)))
+    return Selection(kept, notes, "" if split == "train" else HELD_OUT.format(len(own)))
 
 
 def kept_for_test(images: int) -> str:
