@@ -1,8 +1,18 @@
 """The inference compiler: ONNX in, machine code for this processor out, no torch, no C compiler."""
 
+from mobilenets.engine.front.source import Source
 from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.run.compiler import available, compile  # noqa: A004
 from mobilenets.engine.run.lanes import Lanes
 from mobilenets.engine.run.session import BlockProfile, Net
 
-__all__ = ["BlockProfile", "Choice", "Lanes", "Net", "Schedule", "available", "compile"]
+__all__ = [
+    "BlockProfile",
+    "Choice",
+    "Lanes",
+    "Net",
+    "Schedule",
+    "Source",
+    "available",
+    "compile",
+]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.engine import Lanes, Net, available, compile  # noqa: A004
+from mobilenets.engine import Lanes, Net, Source, available, compile  # noqa: A004
 from mobilenets.errors import InputError, WeightsError
 
 Array = NDArray[np.float32]
@@ -39,8 +38,10 @@ class Engine:
 
     name = "mobilenets"
 
-    def __init__(self, path: Path, dims: Dims, threads: int | None, *, many: bool = False) -> None:
-        self._path, self._threads, self._many = path, threads or available(), many
+    def __init__(
+        self, source: Source, dims: Dims, threads: int | None, *, many: bool = False
+    ) -> None:
+        self._source, self._threads, self._many = source, threads or available(), many
         self._nets: dict[tuple[int, ...], Net] = {}
         self._lanes: dict[tuple[int, ...], Lanes] = {}
         if None not in dims[1:]:
@@ -63,7 +64,7 @@ class Engine:
         return self._nets[shape]
 
     def _compile(self, shape: tuple[int, ...], threads: int) -> Net:
-        return compile(self._path, threads=threads, shape=(1, *shape))
+        return compile(self._source, threads=threads, shape=(1, *shape))
 
 
 class OnnxRuntime:
@@ -71,8 +72,8 @@ class OnnxRuntime:
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, dims: Dims, threads: int | None) -> None:
-        self._session = _start(path, threads)
+    def __init__(self, source: Source, dims: Dims, threads: int | None) -> None:
+        self._session = _start(source, threads)
         self._input = self._session.get_inputs()[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._size = dims[0]
@@ -82,7 +83,7 @@ class OnnxRuntime:
         if self._size is None:
             return self._run(batch, count)
         missing = -len(batch) % self._size
-        filler = np.zeros((missing, *batch.shape[1:]), np.float32)
+        filler = np.zeros((missing, *batch.shape[1:]), batch.dtype)
         full = np.concatenate([batch, filler]) if missing else batch
         starts = range(0, len(full), self._size)
         parts = [self._run(full[i : i + self._size], count) for i in starts]
@@ -93,7 +94,7 @@ class OnnxRuntime:
         return [np.asarray(found) for found in self._session.run(names, {self._input: batch})]
 
 
-def _start(path: Path, threads: int | None) -> Any:
+def _start(source: Source, threads: int | None) -> Any:
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -105,11 +106,18 @@ def _start(path: Path, threads: int | None) -> Any:
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        return onnxruntime.InferenceSession(
-            path, sess_options=options, providers=["CPUExecutionProvider"]
+        # What was read already, so that nobody changes it meanwhile; only by its path does it
+        # find files beside it.
+        session = onnxruntime.InferenceSession(
+            source.data if source.whole else source.name,
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
         )
     except Exception as error:  # its errors share no base class
-        raise WeightsError(f"{path}: ONNX Runtime refuses it ({one_line(error)})") from error
+        raise WeightsError(f"{source.name}: ONNX Runtime refuses it ({one_line(error)})") from error
+    if not source.whole and Source.open(source.name).data != source.data:
+        raise WeightsError(f"{source.name} was changed while it was opened")
+    return session
 
 
 def one_line(error: Exception) -> str:

@@ -1,25 +1,25 @@
 """The narrow seam to whatever runs an ONNX file: a card, and a call from batch to outputs."""
 
-import dataclasses
+import math
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from mobilenets.card import INCEPTION, KEY, TORCHVISION, ModelCard
+from mobilenets.card import KEY, ModelCard
+from mobilenets.engine import Source
 from mobilenets.errors import InputError, WeightsError
 from mobilenets.runtime.backends import Backend, Engine, OnnxRuntime, one_line
+from mobilenets.runtime.foreign.endings import NO_SCORES, last_operator
+from mobilenets.runtime.foreign.feeding import feeding
+from mobilenets.runtime.foreign.names import class_names
 
 Layout = Literal["NCHW", "NHWC"]
 Runtime = Literal["auto", "mobilenets", "onnxruntime"]
-_PASSING = ("Identity", "Reshape", "Squeeze", "Flatten", "Cast", "DequantizeLinear")
-_ANSWERS = ("argmax", "topk")
-"""What gives positions, not scores."""
 _DEFAULT_SIDE = 224
 
 
@@ -62,37 +62,45 @@ def open_file(
         raise ValueError(f"threads must be positive, got {threads!r}")
     if runtime not in ("auto", "mobilenets", "onnxruntime"):
         raise ValueError(f"runtime must be auto, mobilenets or onnxruntime, got {runtime!r}")
-    if not Path(path).is_file():
-        raise WeightsError(f"{os.fspath(path)}: no such file")
-    return OnnxSession(Path(path), guess, threads, runtime, many=many)
+    return OnnxSession(Source.open(path), guess, threads, runtime, many=many)
 
 
 class OnnxSession:
     """Batches of any size on a graph of any layout.
 
     `runs_on` names what runs it; `note` says in a line why that is not the engine, where nobody
-    asked for another.
+    asked for another, and how a file without a card is fed.
     """
 
     def __init__(
         self,
-        path: Path,
+        source: Source,
         guess: Guess,
         threads: int | None,
         runtime: Runtime,
         *,
         many: bool = False,
     ) -> None:
-        model = _read_model(path)
-        name, dims = _image_input(path, model.graph)
+        path = source.name
+        model = _read_model(source)
+        self._name, self._type, dims = _image_input(path, model.graph)
         self._layout: Layout = "NHWC" if dims[1] != 3 and dims[3] == 3 else "NCHW"
         if dims[1 if self._layout == "NCHW" else 3] not in (3, None):
-            raise WeightsError(f"{path}: its input {name} {dims} does not take 3 colour channels")
+            raise WeightsError(
+                f"{path}: its input {self._name} {dims} does not take 3 colour channels"
+            )
+        carded = any(entry.key == KEY for entry in model.metadata_props)
+        last = last_operator(model.graph)
+        declared = [_dims(value) for value in model.graph.output]
+        if not carded and last in NO_SCORES and guess(declared, last) is None:
+            raise _no_scores(path, model.graph, declared[0], last)
         dims = _with_colours(dims, self._layout)
         self._sides = dims[2:] if self._layout == "NCHW" else dims[1:3]
-        self._backend, self.note = _open_backend(path, dims, threads, runtime, many)
+        self._backend, self.note = _open_backend(source, dims, threads, runtime, many)
         self.runs_on = self._backend.name
         self.card = self._make_card(path, model, guess)
+        if not carded:
+            self.note = "; ".join(filter(None, (self.note, f"{path} is {self.card.source}")))
 
     def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Outputs of (N, 3, height, width) by name, each shaped as the card says."""
@@ -111,32 +119,34 @@ class OnnxSession:
         """The graph's first `count` outputs, in its order."""
         if self._layout == "NHWC":
             batch = batch.transpose(0, 2, 3, 1)
-        outputs = self._backend(np.ascontiguousarray(batch, np.float32), count)
+        if self._type == np.uint8:
+            batch = np.rint(batch).clip(0, 255)
+        outputs = self._backend(np.ascontiguousarray(batch, self._type), count)
         return [values.astype(np.float32, copy=False) for values in outputs]
 
-    def _make_card(self, path: Path, model: onnx.ModelProto, guess: Guess) -> ModelCard:
+    def _make_card(self, path: str, model: onnx.ModelProto, guess: Guess) -> ModelCard:
         for entry in model.metadata_props:
             if entry.key == KEY:
                 return self._checked(ModelCard.from_json(entry.value, path), path, model)
-        google = self._layout == "NHWC"
         height, width = (side or _DEFAULT_SIDE for side in self._sides)
         shapes = self._output_shapes(path, model.graph, (height, width))
-        last = _last_operator(model.graph)
+        last = last_operator(model.graph)
         card = guess(shapes, last)
         if card is None:
-            operator = f", from an operator {last}," if last in _ANSWERS else ""
-            raise WeightsError(
-                f"{path}: its output {model.graph.output[0].name} {shapes[0]}{operator} is no "
-                f"classifier's scores, and no {KEY} metadata says what it is"
-            )
-        preprocessing = INCEPTION if google else TORCHVISION
+            raise _no_scores(path, model.graph, shapes[0], last)
+        prepared, words = feeding(
+            model, self._name, (height, width),
+            channels_last=self._layout == "NHWC", whole=self._type == np.uint8,
+        )  # fmt: skip
+        told = {entry.key: entry.value for entry in model.metadata_props}
+        names, wrong = class_names(told, math.prod(size or 1 for size in shapes[0][1:]))
         return card.replace(
-            preprocessing=dataclasses.replace(preprocessing, size=(height, width)),
-            source="an ONNX file that does not say how its input is prepared; "
-            f"taken as {'[-1, 1], as Google does' if google else 'torchvision does'}",
+            labels=names or card.labels,
+            preprocessing=prepared,
+            source="; ".join(filter(None, (words, wrong))),
         )
 
-    def _checked(self, card: ModelCard, path: Path, model: onnx.ModelProto) -> ModelCard:
+    def _checked(self, card: ModelCard, path: str, model: onnx.ModelProto) -> ModelCard:
         """The card that travelled in the file; WeightsError where it names outputs not there."""
         if len(card.outputs) > len(model.graph.output):
             raise WeightsError(
@@ -146,7 +156,7 @@ class OnnxSession:
         return card
 
     def _output_shapes(
-        self, path: Path, graph: onnx.GraphProto, size: tuple[int, int]
+        self, path: str, graph: onnx.GraphProto, size: tuple[int, int]
     ) -> list[tuple[int | None, ...]]:
         """The outputs' shapes; where the file does not say the first's, those of a run."""
         shapes = [_dims(value) for value in graph.output]
@@ -157,6 +167,17 @@ class OnnxSession:
             return [self._run(blank, 1)[0].shape, *shapes[1:]]
         except Exception as error:  # whatever a runtime makes of it
             raise WeightsError(f"{path}: does not run on an image ({one_line(error)})") from error
+
+
+def _no_scores(
+    path: str, graph: onnx.GraphProto, shape: tuple[int | None, ...], last: str
+) -> WeightsError:
+    """An error that names the output, and what gives it where that is the reason."""
+    operator = f", from an operator {last}," if last in NO_SCORES else ""
+    return WeightsError(
+        f"{path}: its output {graph.output[0].name} {shape}{operator} is no "
+        f"classifier's scores, and no {KEY} metadata says what it is"
+    )
 
 
 def _shaped(values: NDArray[np.float32], words: str, images: int) -> NDArray[np.float32]:
@@ -175,22 +196,22 @@ def _shaped(values: NDArray[np.float32], words: str, images: int) -> NDArray[np.
 
 
 def _open_backend(
-    path: Path, dims: tuple[int | None, ...], threads: int | None, runtime: Runtime, many: bool
+    source: Source, dims: tuple[int | None, ...], threads: int | None, runtime: Runtime, many: bool
 ) -> tuple[Backend, str]:
     """The runtime that was asked for, or the first that takes the file and why it is not ours."""
     if runtime == "onnxruntime":
-        return OnnxRuntime(path, dims, threads), ""
+        return OnnxRuntime(source, dims, threads), ""
     try:
-        return Engine(path, dims, threads, many=many), ""
+        return Engine(source, dims, threads, many=many), ""
     except WeightsError as refusal:
         if runtime == "mobilenets":
             raise
         try:
-            other = OnnxRuntime(path, dims, threads)
+            other = OnnxRuntime(source, dims, threads)
         except InputError:
             raise refusal from None
-        reason = str(refusal).partition("; supported are")[0].removeprefix(f"{path}: ")
-        return other, f"{path} runs on ONNX Runtime, not on the engine: {reason}"
+        reason = str(refusal).partition("; supported are")[0].removeprefix(f"{source.name}: ")
+        return other, f"{source.name} runs on ONNX Runtime, not on the engine: {reason}"
 
 
 def _with_colours(dims: tuple[int | None, ...], layout: Layout) -> tuple[int | None, ...]:
@@ -199,11 +220,12 @@ def _with_colours(dims: tuple[int | None, ...], layout: Layout) -> tuple[int | N
     return (*dims[:axis], 3, *dims[axis + 1 :])
 
 
-def _read_model(path: Path) -> onnx.ModelProto:
+def _read_model(source: Source) -> onnx.ModelProto:
     """The file; weights kept in files beside it are left where they are."""
+    path = source.name
     try:
-        model = onnx.load(path, load_external_data=False)
-    except (DecodeError, OSError, ValueError) as error:
+        model = onnx.load_model_from_string(source.data)
+    except (DecodeError, ValueError) as error:
         raise WeightsError(f"{path}: not an ONNX file, or damaged ({one_line(error)})") from error
     if not model.graph.node or not model.graph.output:
         raise WeightsError(f"{path}: not an ONNX file, or an empty one")
@@ -216,24 +238,28 @@ def _dims(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     return tuple(dim.dim_value if dim.dim_value > 0 else None for dim in dims)
 
 
-def _image_input(path: Path, graph: onnx.GraphProto) -> tuple[str, tuple[int | None, ...]]:
-    """The graph's only input, float32 with four dimensions."""
+_TYPES: dict[int, np.dtype[Any]] = {
+    onnx.TensorProto.FLOAT: np.dtype(np.float32),
+    onnx.TensorProto.FLOAT16: np.dtype(np.float16),
+    onnx.TensorProto.UINT8: np.dtype(np.uint8),
+}
+"""What an input of images can take."""
+
+
+def _image_input(
+    path: str, graph: onnx.GraphProto
+) -> tuple[str, np.dtype[Any], tuple[int | None, ...]]:
+    """The graph's only input, of four dimensions and a type for images."""
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     kinds = [value.type.tensor_type.elem_type for value in inputs]
-    if len(inputs) != 1 or kinds != [onnx.TensorProto.FLOAT] or len(_dims(inputs[0])) != 4:
+    if len(inputs) != 1 or kinds[0] not in _TYPES or len(_dims(inputs[0])) != 4:
         has = ", ".join(
             f"{v.name} {onnx.TensorProto.DataType.Name(k).lower()} {_dims(v)}"
             for v, k in zip(inputs, kinds, strict=True)
         )
-        raise WeightsError(f"{path}: needs one input, float32 (N, 3, H, W); it has {has or 'none'}")
-    return inputs[0].name, _dims(inputs[0])
-
-
-def _last_operator(graph: onnx.GraphProto) -> str:
-    """What gives the first output, in lower case; changes of shape and type are passed over."""
-    producer = {name: node for node in graph.node for name in node.output}
-    node = producer.get(graph.output[0].name)
-    while node is not None and node.op_type in _PASSING:
-        node = producer.get(node.input[0])
-    return "" if node is None else node.op_type.lower()
+        raise WeightsError(
+            f"{path}: needs one input, float32, float16 or uint8 (N, 3, H, W); "
+            f"it has {has or 'none'}"
+        )
+    return inputs[0].name, _TYPES[kinds[0]], _dims(inputs[0])

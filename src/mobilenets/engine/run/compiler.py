@@ -1,23 +1,21 @@
 """From an ONNX file to a network that runs: compiled once, then loaded from the cache."""
 
-import hashlib
 import json
 import os
 import time
-from pathlib import Path
 
+from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir.graph import Graph
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run.cache import Cache, key_of
 from mobilenets.engine.run.identity import maker, processor
 from mobilenets.engine.run.session import Net
-from mobilenets.errors import WeightsError
 
 _MOST_THREADS = 64
 
 
 def compile(  # noqa: A001
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Source,
     *,
     threads: int | None = None,
     shape: tuple[int, ...] | None = None,
@@ -27,6 +25,7 @@ def compile(  # noqa: A001
 
     `threads` None: as many as this process may use. `shape`: the input's, as the file lays it out,
     where the file leaves it open or another is wanted. `schedule` overrides how blocks are run.
+    Each file is read once: what is kept in the cache is what its key was made of.
     WeightsError, in one line, for a file that is damaged or has operators that are not supported;
     ValueError for other arguments.
 
@@ -43,12 +42,10 @@ def compile(  # noqa: A001
     threads = min(threads, available()) if os.name != "posix" else threads
     schedule = schedule or Schedule()
     start = time.perf_counter()
-    data = _bytes(Path(path))
-    graph: Graph | None = None
-    content = hashlib.blake2b(data).hexdigest()
-    if b"location" in data:  # weights in other files belong to the content
-        graph = _read(path, shape)
-        content = _content(data, graph)
+    source = path if isinstance(path, Source) else Source.open(path)
+    # Weights in other files, and pads and limits there, belong to the content: read them first.
+    graph: Graph | None = None if source.whole else _read(source, shape)
+    content = source.digest()
     asked = json.dumps([threads, shape, schedule.to_json()])
     key = key_of(content, asked, processor(), maker())
     cache = Cache()
@@ -59,17 +56,17 @@ def compile(  # noqa: A001
     from mobilenets.engine.codegen.build import build
     from mobilenets.engine.targets.host import host
 
-    graph = graph or _read(path, shape)
+    graph = graph or _read(source, shape)
     code, weights, info = build(graph, host(), threads, schedule)
     info["report"]["compile_seconds"] = round(time.perf_counter() - start, 3)
     entry = cache.store(key, code, weights, info)
     return Net(entry.code, entry.weights, entry.info, cached=False)
 
 
-def _read(path: str | os.PathLike[str], shape: tuple[int, ...] | None) -> Graph:
+def _read(source: Source, shape: tuple[int, ...] | None) -> Graph:
     from mobilenets.engine.front.read import read_graph
 
-    return read_graph(path, shape=shape)
+    return read_graph(source, shape=shape)
 
 
 def available() -> int:
@@ -79,22 +76,3 @@ def available() -> int:
     if hasattr(os, "sched_getaffinity"):
         return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
     return min(_MOST_THREADS, os.cpu_count() or 1)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file") from error
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _content(data: bytes, graph: Graph) -> str:
-    """A digest of a file and of the arrays that it has elsewhere."""
-    digest = hashlib.blake2b(data)
-    for node in graph.nodes:
-        for value in vars(node).values():
-            if hasattr(value, "tobytes"):
-                digest.update(value.tobytes())
-    return digest.hexdigest()

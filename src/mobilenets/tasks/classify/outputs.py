@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mobilenets.card import ModelCard
+from mobilenets.runtime.foreign.endings import NO_SCORES
 from mobilenets.runtime.labels import imagenet_labels
 from mobilenets.tasks.classify.read import (
     INDEPENDENT_LOGITS,
@@ -39,13 +40,8 @@ def form(model: nn.Module, card: ModelCard, *, softmax: bool = False) -> Form:
     return Form(*twins, made, relative_difference)
 
 
-_OUTPUTS_OF = {
-    "softmax": PROBABILITIES,
-    "sigmoid": INDEPENDENT_PROBABILITIES,
-    "argmax": None,
-    "topk": None,
-}
-"""What comes out of an operator; None: answers already, which have no scores to show."""
+_OUTPUTS_OF = {"softmax": PROBABILITIES, "sigmoid": INDEPENDENT_PROBABILITIES}
+"""What comes out of an operator; of others it is logits."""
 
 
 def guess(shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard | None:
@@ -54,12 +50,10 @@ def guess(shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard | No
     One number alone is a score of its own: a softmax over it would be 1 whatever is seen.
     """
     sizes = [size for size in shapes[0][1:] if size is not None and size > 1]
-    if len(sizes) > 1:
+    if len(sizes) > 1 or last in NO_SCORES:
         return None
     count = sizes[0] if sizes else 1
     outputs = _OUTPUTS_OF.get(last, LOGITS)
-    if outputs is None:
-        return None
     if count == 1 and outputs is LOGITS:
         outputs = INDEPENDENT_LOGITS
     return ModelCard("", {}, "classify", imagenet_labels(count), outputs=outputs)

@@ -31,10 +31,14 @@ class Builder:
     cannot ask for much memory.
     """
 
-    def __init__(self, model: Model, shape: Shape) -> None:
+    def __init__(self, model: Model, shape: Shape, several: "Builder | None" = None) -> None:
         self.opset = model.opset
-        self.batch = (model.dims or (1,))[0] or 1
-        """The batch that the file is made for; here it is always 1."""
+        self.images = shape[0]
+        """How many are in a batch: 1, but where it is found out what several do to each other."""
+        self.batch = (model.dims or (1,))[0] or 1 if self.images == 1 else 1
+        """The batch that the file is made for, and that its shapes name where 1 is meant here."""
+        self.several = several
+        """The same file for several images at once, where it can have them."""
         self.nodes: list[Node] = []
         self.tensors = {model.input: Tensor(model.input, check_runtime(shape))}
         self.values: dict[str, Operand] = dict(model.constants)
@@ -131,7 +135,7 @@ class OpCall:
     def image(self) -> Tensor:
         """Input 0 as one image (1, C, H, W)."""
         x = self.tensor(rank=4)
-        if x.shape[0] != 1:
+        if x.shape[0] != 1 and self.builder.images == 1:
             raise self.fail(f"its input must be one image (1, C, H, W), got shape {x.shape}")
         return x
 

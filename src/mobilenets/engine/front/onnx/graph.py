@@ -1,22 +1,30 @@
-"""From the bytes of an ONNX file to the typed graph, as the file has it."""
-
-from pathlib import Path
+"""From what was read of an ONNX file to the typed graph, as the file has it."""
 
 from mobilenets.engine.front.limits import check_runtime, quote
+from mobilenets.engine.front.onnx.batch import check_apart
 from mobilenets.engine.front.onnx.builder import Builder
 from mobilenets.engine.front.onnx.operators import translate
 from mobilenets.engine.front.onnx.reader import Model, read_model
+from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir.graph import Graph, Reshape, Tensor
 from mobilenets.errors import WeightsError
 
+_SOME = 5
+"""Images in a batch that is tried: a number that few shapes have by chance."""
 
-def onnx_graph(data: bytes, folder: Path | None, shape: tuple[int, ...] | None) -> Graph:
-    """The graph of an ONNX file, node by node; `folder` holds weights that it keeps beside itself.
+
+def onnx_graph(source: Source, shape: tuple[int, ...] | None) -> Graph:
+    """The graph of an ONNX file, node by node.
 
     `shape` as `read_graph` takes it. WeightsError for what is damaged or not supported.
     """
-    model = read_model(data, folder)
-    return _build(model, _input_shape(model, shape))
+    model = read_model(source)
+    size = _input_shape(model, shape)
+    several = _several(model, size)
+    one = _built(Builder(model, size, several), model)
+    if several is not None:
+        check_apart(one, several, model.outputs)
+    return Graph(tuple(one.nodes), one.tensors, model.input, model.outputs, dict(model.metadata))
 
 
 def _input_shape(model: Model, shape: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -34,9 +42,21 @@ def _input_shape(model: Model, shape: tuple[int, ...] | None) -> tuple[int, ...]
     return check_runtime((1, *known[1:]))
 
 
-def _build(model: Model, shape: tuple[int, ...]) -> Graph:
-    """Node by node, as the file has it."""
-    builder = Builder(model, shape)
+def _several(model: Model, shape: tuple[int, ...]) -> Builder | None:
+    """The graph for several images at once; None where the file is for one at a time."""
+    batch = model.dims[0] if model.dims else None
+    if batch == 1:
+        return None
+    try:
+        return _built(Builder(model, (batch or _SOME, *shape[1:])), model)
+    except WeightsError:
+        if batch is not None:
+            raise
+        return None  # its shapes are those of a single image, though it leaves N open
+
+
+def _built(builder: Builder, model: Model) -> Builder:
+    """`builder` with all nodes, as the file has them."""
     for op in model.ops:
         builder.apply(op, translate)
     for name in model.outputs:
@@ -46,6 +66,4 @@ def _build(model: Model, shape: tuple[int, ...]) -> Graph:
         if value.name != name:  # it passed through unchanged
             builder.tensors[name] = Tensor(name, value.shape, value.dtype)
             builder.nodes.append(Reshape(name, (value.name,), name))
-    return Graph(
-        tuple(builder.nodes), builder.tensors, model.input, model.outputs, dict(model.metadata)
-    )
+    return builder

@@ -51,7 +51,7 @@ def conv(call: OpCall) -> Operand:
         "pads": pads,
         "groups": groups,
     }
-    return call.emit(Conv, [x], (1, channels, *size), weight=weight, bias=bias, **fields)
+    return call.emit(Conv, [x], (x.shape[0], channels, *size), weight=weight, bias=bias, **fields)
 
 
 def _pads(call: OpCall, shape: Shape, extents: list[int], strides: tuple[int, ...]) -> Pads:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -10,6 +9,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from mobilenets.engine.front.limits import MAX_RANK, quote
 from mobilenets.engine.front.onnx.stored import Constant, Store
+from mobilenets.engine.front.source import Source
 from mobilenets.errors import WeightsError
 
 OPSETS = range(6, 27)
@@ -48,15 +48,15 @@ class Model:
     size: int
 
 
-def read_model(data: bytes, folder: Path | None) -> Model:
-    """Parse `data`; weights kept in other files are looked for in `folder`.
+def read_model(source: Source) -> Model:
+    """Parse a file; weights kept in other files are looked for beside it.
 
     Every name is given once, and before it is read: there are no circles. WeightsError otherwise.
     """
     model = ModelProto()
     try:
-        model.ParseFromString(data)
-        return _convert(model, len(data), Store(folder))
+        model.ParseFromString(source.data)
+        return _convert(model, len(source.data), Store(source))
     except (DecodeError, UnicodeDecodeError) as error:
         raise WeightsError("not an ONNX file, or a damaged one") from error
 

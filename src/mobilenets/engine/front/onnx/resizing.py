@@ -35,6 +35,8 @@ def resize(call: OpCall) -> Operand:
     call.choice("keep_aspect_ratio_policy", "stretch", ("stretch",))
     size = _resized(call, x)
     check_runtime(size)
+    if how == "nearest" and call.builder.images != size[0] == 1:
+        return call.emit(Resize, [x], size, coordinates="nearest")  # of the first image alone
     if size[:2] != x.shape[:2]:
         raise call.fail(f"only height and width can be resized, got {x.shape} to {size}")
     default = "half_pixel" if call.opset >= 11 else "asymmetric"
@@ -104,7 +106,8 @@ def _resized(call: OpCall, x: Tensor) -> Shape:
         sizes = call.indices(3, "sizes")
         _same_count(call, "sizes", sizes, axes)
         chosen = dict(zip(axes, sizes, strict=True))
-        chosen = {axis: 1 if axis == 0 else size for axis, size in chosen.items()}
+        if call.builder.images == 1 and chosen.get(0) == call.builder.batch:
+            chosen[0] = 1
     else:
         scales = _scales(call)
         _same_count(call, "scales", scales, axes)

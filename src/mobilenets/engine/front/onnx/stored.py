@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from mobilenets.engine.front.limits import MAX_BYTES, check_size, quote
+from mobilenets.engine.front.source import Source
 from mobilenets.errors import WeightsError
 
 Constant = NDArray[Any]
@@ -35,14 +36,14 @@ _FIELDS: dict[int, str] = {
 
 
 class Store:
-    """Reads arrays, from the file itself or from those beside it in `folder`.
+    """Reads arrays, from the file itself or from those beside it.
 
     All arrays together have at most MAX_BYTES, and those beside it at most twice what their file
     holds, so that a small file cannot ask for much memory.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._left = MAX_BYTES
         self._left_beside: dict[Path, int] = {}
 
@@ -86,9 +87,7 @@ class Store:
             if offset + size > held or size > left:
                 raise WeightsError(f"{path.name} holds {held} bytes, not {size} at {offset}")
             self._left_beside[path] = left - size
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(size)
+            data = self._source.beside(path, offset, size)
         except OSError as error:
             raise WeightsError(f"cannot read {path.name} ({error.strerror})") from error
         _expect("bytes", size, len(data))
@@ -96,12 +95,12 @@ class Store:
 
     def _locate(self, location: str) -> Path:
         """A file really inside the model's folder, whatever links say."""
-        if self._folder is None:
+        if self._source.folder is None:
             raise WeightsError("weights in another file need the model's path, got its bytes")
         relative = Path(location)
         if not location or "\0" in location or relative.is_absolute() or ".." in relative.parts:
             raise WeightsError(f"weights must be in the model's folder, got {quote(location)}")
-        folder = self._folder.resolve()
+        folder = self._source.folder.resolve()
         try:
             path = (folder / relative).resolve()
         except (OSError, RuntimeError) as error:  # a circle of links

@@ -81,11 +81,21 @@ def squeeze_shape(call: OpCall, old: Shape) -> Shape:
     """`old` without the axes named, or without any of size 1."""
     listed = call.listed("axes", 1, since=13)
     if listed is None:
-        return tuple(size for size in old if size != 1)
+        stays = _stays(call, old)
+        return tuple(size for axis, size in enumerate(old) if size != 1 or axis in stays)
     axes = call.axes(listed, len(old))
     if any(old[axis] != 1 for axis in axes):
         raise call.fail(f"axes {axes} of {old} are not 1")
     return tuple(size for axis, size in enumerate(old) if axis not in axes)
+
+
+def _stays(call: OpCall, old: Shape) -> tuple[int, ...]:
+    """The axes that are 1 for one image only: those of the batch."""
+    several = call.builder.several
+    value = several.values.get(call.op.inputs[0]) if several else None
+    if value is None or len(value.shape) != len(old):
+        return ()
+    return tuple(axis for axis, size in enumerate(value.shape) if size != old[axis])
 
 
 def unsqueeze(call: OpCall) -> Operand:

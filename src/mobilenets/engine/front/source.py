@@ -1,0 +1,54 @@
+"""A model file, read once: what is compiled is what the cache's key was made of."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from mobilenets.errors import WeightsError
+
+
+class Source:
+    """A file's bytes, and a record of what was read from the files beside it.
+
+    name: for messages. data: the whole file. folder: where weights that it keeps in other files
+    may lie; None if nowhere. A part of such a file that is read a second time must be what it was:
+    two networks made of one source are of the same weights.
+    """
+
+    def __init__(self, name: str, data: bytes, folder: Path | None = None) -> None:
+        self.name, self.data, self.folder = name, data, folder
+        self._beside: dict[tuple[Path, int, int], bytes] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Source":
+        """The file at `path`; WeightsError where it is not there or cannot be read."""
+        file = Path(path)
+        try:
+            data = file.read_bytes() if file.is_file() else None
+        except OSError as error:
+            raise WeightsError(f"{file}: cannot be read ({error.strerror})") from error
+        if data is None:
+            raise WeightsError(f"{file}: no such file")
+        return cls(str(file), data, file.parent)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it certainly keeps all its weights itself: it does not say where others are."""
+        return b"location" not in self.data
+
+    def beside(self, path: Path, offset: int, size: int) -> bytes:
+        """`size` bytes of another file from `offset` on, or fewer where it ends. OSError."""
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(size)
+        digest = hashlib.blake2b(data).digest()
+        if self._beside.setdefault((path, offset, size), digest) != digest:
+            raise WeightsError(f"{path.name} was changed while it was in use")
+        return data
+
+    def digest(self) -> str:
+        """Of the file, and of all that has been read beside it up to now, in that order."""
+        digest = hashlib.blake2b(self.data)
+        for (_, offset, size), content in self._beside.items():
+            digest.update(offset.to_bytes(8, "little") + size.to_bytes(8, "little") + content)
+        return digest.hexdigest()
