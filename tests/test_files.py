@@ -1,5 +1,7 @@
 """Files that are whole or not there at all."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from mobilenets.files import replace_file
@@ -34,3 +36,27 @@ def test_errors_name_the_file_and_not_its_temporary_one(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         replace_file(path, lambda temporary: temporary.write_text("x"))
     assert caught.value.filename == str(path)
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path, monkeypatch):
+    """Processes of two containers may have the same number."""
+    path = tmp_path / "a.txt"
+    monkeypatch.setattr("os.getpid", lambda: 7)
+
+    def first(temporary):
+        temporary.write_text("first")
+        replace_file(path, lambda other: other.write_text("second"))
+        assert temporary.read_text() == "first"
+
+    replace_file(path, first)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_many_writers_leave_one_whole_file(tmp_path):
+    path = tmp_path / "a.bin"
+    texts = [bytes([i]) * 200_000 for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: replace_file(path, lambda t: t.write_bytes(text)), texts))
+    assert path.read_bytes() in texts
+    assert list(tmp_path.iterdir()) == [path]

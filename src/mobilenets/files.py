@@ -1,6 +1,7 @@
 """Files that are whole or not there at all."""
 
 import os
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +13,12 @@ LONGEST = 200
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary path beside `path`, then rename it to `path`.
 
+    The path is no other writer's, be it a thread, or a process of another container that thinks it
+    has the same number: of several that write one file, the last one's is there, and whole.
     Whatever `write` raises (a full disk, say), `path` stays as it was and nothing is left over.
     """
     start = os.fsencode(path.name)[:LONGEST].decode("utf-8", "ignore")
-    temporary = path.with_name(f".{start}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{start}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         write(temporary)
         with temporary.open("rb+") as file:

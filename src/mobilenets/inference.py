@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from mobilenets.allocator import keep_memory
 from mobilenets.card import ModelCard, card_of
 from mobilenets.errors import WeightsError
 from mobilenets.files import replace_file
+from mobilenets.processors import processors
 from mobilenets.runtime import session as onnx_files
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.images import read_image
@@ -109,6 +111,8 @@ def open_model(
         if threads < 1:
             raise ValueError(f"threads must be a positive integer, got {threads}")
         torch.set_num_threads(threads)
+    elif processors() < torch.get_num_threads():  # torch knows nothing of a container's quota
+        torch.set_num_threads(processors())
     notes: list[str] = []
     model: nn.Module = load(weights, say=notes.append)
     if options:
@@ -252,7 +256,7 @@ def check_apart(files: Sequence[Path], folder: Path) -> None:
     """
     target = folder.resolve()
     for path in files:
-        if target in (path.parent.resolve(), path.resolve().parent):
+        if any(_is_folder(target, one) for one in (path.parent.resolve(), path.resolve().parent)):
             raise ValueError(f"save_dir must be another folder than the images', {path} is in it")
 
 
@@ -265,16 +269,30 @@ def save_picture(
 ) -> tuple[Path, ...]:
     """Write `picture` as JPEG under the name of `path`, numbered where that is `used` already.
 
-    And `mask` as PNG under the same; the files that were written.
+    Names that differ in capitals only, or in how accents are stored, are one file on some systems,
+    and count as the same on all. And `mask` as PNG under the same; the files that were written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name, number = f"{path.stem}.jpg", 2
-    while name in used:
+    while _folded(name) in used:
         name, number = f"{path.stem}-{number}.jpg", number + 1
-    used.add(name)
+    used.add(_folded(name))
     target = folder / name
     replace_file(target, partial(picture.save, format="JPEG", quality=92))
     if mask is None:
         return (target,)
     replace_file(target.with_suffix(".png"), partial(mask.save, format="PNG"))
     return target, target.with_suffix(".png")
+
+
+def _folded(name: str) -> str:
+    """One name for all that any file system takes for the same."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _is_folder(first: Path, second: Path) -> bool:
+    """Whether two paths are one folder, also where a system takes several names for it."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return first == second

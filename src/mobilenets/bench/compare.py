@@ -1,6 +1,5 @@
 """A comparison from beginning to end: lay out, convert, take turns."""
 
-import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from mobilenets.bench.processes import Process, SideError
 from mobilenets.bench.sides import OURS, PEERS, find
 from mobilenets.bench.source import lay_out
 from mobilenets.bench.turns import Turns, why
+from mobilenets.processors import processors
 
 
 @dataclass(frozen=True)
@@ -114,4 +114,4 @@ def machine() -> dict[str, Any]:
                 break
     except OSError:
         pass
-    return {"processor": processor, "cores": os.cpu_count(), "system": platform.system()}
+    return {"processor": processor, "cores": processors(), "system": platform.system()}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mobilenets.engine import Lanes, Net, Source, available, compile  # noqa: A004
 from mobilenets.errors import InputError, WeightsError
+from mobilenets.processors import cgroup_quota, processors
 
 Array = NDArray[np.float32]
 Dims = Sequence[int | None]
@@ -103,8 +104,8 @@ def _start(source: Source, threads: int | None) -> Any:
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only; they reach us as exceptions
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    if threads is not None or cgroup_quota() is not None:  # of which it knows nothing itself
+        options.intra_op_num_threads = threads or processors()
     try:
         # What was read already, so that nobody changes it meanwhile; only by its path does it
         # find files beside it.

@@ -203,7 +203,7 @@ def _open_backend(
         return OnnxRuntime(source, dims, threads), ""
     try:
         return Engine(source, dims, threads, many=many), ""
-    except WeightsError as refusal:
+    except InputError as refusal:  # of the file, or by a system that lets nobody make code
         if runtime == "mobilenets":
             raise
         try:

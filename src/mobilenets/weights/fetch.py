@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mobilenets.errors import InputError, WeightsError
+from mobilenets.files import replace_file
 from mobilenets.weights.published import Published
 
 CHUNK = 1 << 16
@@ -91,8 +92,11 @@ def _fetch_file(
     except InputError:
         part.unlink()
         raise
-    _pin_path(path).write_text(_sha256(part) + "\n", encoding="ascii")
+    digest = _sha256(part)
     part.replace(path)
+    # After its file: whoever is stopped in between leaves a file that nothing holds to a hash, as
+    # one put there by hand, and never a hash without its file.
+    _keep_pin(path, digest)
 
 
 def _reason(error: Exception) -> str:
@@ -195,9 +199,14 @@ def _pin_path(path: Path) -> Path:
 
 
 def _pin(path: Path) -> str | None:
-    """The hash of the first fetch, if there was one."""
+    """The hash of the first fetch, if there was one and it is whole."""
     pin = _pin_path(path)
-    return pin.read_text(encoding="ascii").strip() if pin.is_file() else None
+    text = pin.read_text(encoding="ascii", errors="replace").strip() if pin.is_file() else ""
+    return text if re.fullmatch(r"[0-9a-f]{64}", text) else None
+
+
+def _keep_pin(path: Path, digest: str) -> None:
+    replace_file(_pin_path(path), lambda pin: pin.write_text(f"{digest}\n", encoding="ascii"))
 
 
 def _verify(path: Path, *hashes: str | None) -> None:

@@ -10,6 +10,7 @@ from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run.cache import Cache, key_of
 from mobilenets.engine.run.identity import maker, processor
 from mobilenets.engine.run.session import Net
+from mobilenets.processors import processors
 
 _MOST_THREADS = 64
 
@@ -70,9 +71,5 @@ def _read(source: Source, shape: tuple[int, ...] | None) -> Graph:
 
 
 def available() -> int:
-    """How many processors this process may use; 1 where there are no POSIX threads."""
-    if os.name != "posix":
-        return 1
-    if hasattr(os, "sched_getaffinity"):
-        return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
-    return min(_MOST_THREADS, os.cpu_count() or 1)
+    """How many threads there are processors for; 1 where there are no POSIX threads."""
+    return min(_MOST_THREADS, processors()) if os.name == "posix" else 1

@@ -7,6 +7,7 @@ means to lay out the sections and to fill in a few distances. It takes a millise
 
 import ctypes
 import mmap
+import os
 import struct
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mobilenets.engine.targets import arm, x86
+from mobilenets.errors import InputError
 
 _ALLOCATED, _NO_BITS, _RELOCATIONS, _SYMBOLS = 0x2, 8, 4, 2
 _PAGE = 4096
@@ -40,7 +42,10 @@ class LoadedCode:
 
 
 def load(code: bytes, names: tuple[str, ...]) -> LoadedCode:
-    """An object file's code, ready to run, with the addresses of the functions `names`."""
+    """An object file's code, ready to run, with the addresses of the functions `names`.
+
+    InputError where the system lets no memory be written first and executed then.
+    """
     if sys.platform == "linux" and code[:4] == b"\x7fELF":
         return _load_elf(code, names)
     return _load_by_llvm(code, names)
@@ -86,7 +91,8 @@ def _load_elf(code: bytes, names: tuple[str, ...]) -> LoadedCode:
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     if protect(base, size, _PROT_READ_EXECUTE):
-        raise OSError(ctypes.get_errno(), "this system does not let programs make code")
+        why = os.strerror(ctypes.get_errno())
+        raise InputError(f"this system does not let programs make code that runs ({why})")
     found = {name: base + at for name, at in symbols if at is not None and name in names}
     return LoadedCode(found, (block, held))
 

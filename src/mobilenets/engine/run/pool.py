@@ -29,6 +29,7 @@ from mobilenets.engine.codegen import shared as layout
 from mobilenets.engine.run.cache import Cache, key_of
 from mobilenets.engine.run.identity import maker, processor
 from mobilenets.engine.run.loader import load
+from mobilenets.processors import processors
 
 MAX_THREADS = 64
 SPIN_SECONDS, IDLE_SECONDS = 5e-3, 5e-4
@@ -144,7 +145,7 @@ def _new_block(native: _Native, threads: int) -> int:
     block = memory.value
     ctypes.memset(block, 0, size)
     # With fewer cores than threads, who spins only keeps another from working.
-    rate = native.spins_per_second if threads <= _cores() else 0
+    rate = native.spins_per_second if threads <= processors() else 0
     spins = [int(rate * seconds) for seconds in (SPIN_SECONDS, IDLE_SECONDS)]
     _put(block + layout.HEADER, native.sleep, native.wake, *spins)
     _put(block + layout.LIBC, *native.libc)
@@ -248,11 +249,6 @@ def _put(address: int, *values: int) -> None:
 
 def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _before_fork() -> None:

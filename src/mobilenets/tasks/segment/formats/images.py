@@ -1,7 +1,6 @@
 """Images with masks, each looked at once, and the data set that is made of them."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import count, few
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
+from mobilenets.processors import processors
 from mobilenets.runtime.images import SIDEWAYS, Header, read_header
 from mobilenets.tasks.segment.formats.colours import ColourMap
 from mobilenets.tasks.segment.formats.files import Pairs
@@ -102,7 +102,7 @@ def look_at(found: Pairs, images: Sequence[int]) -> list[Look]:
     def one(i: int) -> Look:
         return _look(found.root / found.files[i], found.root / found.masks[i], found.colours)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         return list(pool.map(one, images))
 
 
