@@ -24,7 +24,8 @@ def randomise(model, seed=0):
                 module.weight.normal_(0, (2 / fan) ** 0.5, generator=generator)
             elif isinstance(module, torch.nn.Linear):
                 module.weight.normal_(0, 0.1, generator=generator)
-                module.bias.normal_(0, 1, generator=generator)
+                if module.bias is not None:
+                    module.bias.normal_(0, 1, generator=generator)
     return model.eval()
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mobilenets.errors import WeightsError
-from mobilenets.weights import load
+from mobilenets.weights import load, read
 
 from .peers import assert_same, randomise
 
@@ -80,7 +80,7 @@ V1_ROWS = [
 class FlatV1(nn.Module):
     """`model.N.K` and `fc`, as marvis numbers them; or the same called `features`."""
 
-    def __init__(self, body="model", act=nn.ReLU):
+    def __init__(self, body="model", act=nn.ReLU, classes=5):
         super().__init__()
         layers, c = [nn.Sequential(*unit(3, 8, 3, 2, act=act))], 8
         for c_out, s in V1_ROWS:
@@ -88,7 +88,7 @@ class FlatV1(nn.Module):
             c = c_out
         self.body = body
         setattr(self, body, nn.Sequential(*layers))
-        self.fc = nn.Linear(c, 5)
+        self.fc = nn.Linear(c, classes)
 
     def forward(self, x):
         return self.fc(getattr(self, self.body)(x).mean((2, 3)))
@@ -120,6 +120,72 @@ class Cifar(nn.Module):
         return self.linear(self.layers(x).mean((2, 3)))
 
 
+def leaky():
+    return nn.LeakyReLU(0.1)
+
+
+class Staged(nn.Module):
+    """Three stages of units, as RetinaFace's backbone and bubbliiiing's ports call them."""
+
+    def __init__(self, act, width=1, cuts=(6, 12, 14)):
+        super().__init__()
+        layers, c = [nn.Sequential(*unit(3, 8 * width, 3, 2, act=act))], 8 * width
+        for c_out, s in V1_ROWS:
+            c_out *= width
+            layers.append(nn.Sequential(*unit(c, c, 3, s, c, act), *unit(c, c_out, 1, act=act)))
+            c = c_out
+        for number, (start, end) in enumerate(pairwise([0, *cuts]), 1):
+            setattr(self, f"stage{number}", nn.Sequential(*layers[start:end]))
+        self.fc = nn.Linear(c, 5)
+
+    def forward(self, x):
+        return self.fc(self.stage3(self.stage2(self.stage1(x))).mean((2, 3)))
+
+
+class Openmmlab(nn.Module):
+    """mmpretrain's names: conv1, layer1 .. layer7, conv2 in `backbone`, and `head.fc`."""
+
+    class Unit(nn.Module):
+        def __init__(self, *arguments, act=nn.ReLU6):
+            super().__init__()
+            self.conv, self.bn, *rest = unit(*arguments, act=act)
+            self.activate = rest[0] if rest else nn.Identity()
+
+        def forward(self, x):
+            return self.activate(self.bn(self.conv(x)))
+
+    class Block(nn.Module):
+        def __init__(self, c_in, c_out, stride, t):
+            super().__init__()
+            make, hidden = Openmmlab.Unit, c_in * t
+            expand = [make(c_in, hidden, 1)] if t > 1 else []
+            last = make(hidden, c_out, 1, act=None)
+            self.conv = nn.Sequential(*expand, make(hidden, hidden, 3, stride, hidden), last)
+            self.add = stride == 1 and c_in == c_out
+
+        def forward(self, x):
+            return x + self.conv(x) if self.add else self.conv(x)
+
+    def __init__(self):
+        super().__init__()
+        self.backbone, c = nn.Module(), 16
+        self.backbone.conv1 = self.Unit(3, 16, 3, 2)
+        for number, (t, c_out, n, s) in enumerate(V2_ROWS, 1):
+            blocks = [
+                self.Block(c if i == 0 else c_out, c_out, s if i == 0 else 1, t) for i in range(n)
+            ]
+            setattr(self.backbone, f"layer{number}", nn.Sequential(*blocks))
+            c = c_out
+        self.backbone.conv2 = self.Unit(c, 1280, 1)
+        self.head = nn.Module()
+        self.head.fc = nn.Linear(1280, 7)
+
+    def forward(self, x):
+        for part in self.backbone.children():
+            x = part(x)
+        return self.head.fc(x.mean((2, 3)))
+
+
 WRAPPINGS = {
     "bare": lambda state: state,
     "module": lambda state: {f"module.{k}": v for k, v in state.items()},
@@ -142,7 +208,9 @@ def test_v2_with_flat_blocks_in_any_wrapping(tmp_path, style, wrapping):
     assert "tonylins" in card.source
 
 
-@pytest.mark.parametrize("peer", [FlatV2("tonylins"), FlatV2("d-li14"), FlatV1(), Cifar()])
+@pytest.mark.parametrize(
+    "peer", [FlatV2("tonylins"), FlatV2("d-li14"), FlatV1(), Cifar(), Openmmlab(), Staged(leaky)]
+)
 def test_safetensors_that_lost_the_order(tmp_path, peer):
     path = tmp_path / "w.safetensors"
     safetensors.torch.save_file(randomise(peer).state_dict(), path)
@@ -160,6 +228,22 @@ def loud(peer):
         peer.train()
         peer(torch.randn(8, 3, 96, 96))
     return peer.eval()
+
+
+@pytest.mark.parametrize(
+    ("peer", "name", "activation"),
+    [
+        (Staged(leaky), "Retinaface", "leaky_relu"),
+        (Staged(nn.ReLU6, width=2), "bubbliiiing", "relu6"),
+    ],
+)
+def test_stages_are_read_as_the_port_whose_stem_they_have(tmp_path, peer, name, activation):
+    loud(peer)
+    torch.save(peer.state_dict(), tmp_path / "w.pth")
+    model = assert_same(tmp_path / "w.pth", peer, (97, 65))
+    assert name in model.card.source
+    assert model.card.arguments.get("activation", "relu6") == activation
+    assert "its stem" in read(tmp_path / "w.pth").notes[0]
 
 
 @pytest.mark.parametrize("peer", [FlatV1(), FlatV1("features"), Cifar()])

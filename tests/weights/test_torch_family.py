@@ -304,7 +304,7 @@ def test_huggingface_segmentation(tmp_path, options, size, expected):
     ("file", "key", "value", "message"),
     [
         ("config", "model_type", "resnet", "model_type must be mobilenet_v1 or mobilenet_v2, got"),
-        ("config", "hidden_act", "swish", "hidden_act must be relu6, got 'swish'"),
+        ("config", "hidden_act", "swish", "hidden_act must be relu6 or relu, got 'swish'"),
         ("config", "layer_norm_eps", "abc", "layer_norm_eps must be a positive number, got 'abc'"),
         ("config", "output_stride", 7, "output_stride must be 8, 16 or 32, got 7"),
         ("config", "id2label", {"0": "a"}, "id2label has 1 names for 2 classes"),
@@ -361,9 +361,15 @@ def test_a_segmentation_head_that_is_not_theirs_is_refused(tmp_path, name, messa
 
 def test_a_backbone_without_classifier_is_refused(tmp_path):
     config = MobileNetV2Config(depth_multiplier=0.35)
-    save_hf(MobileNetV2ForImageClassification(config).mobilenet_v2, tmp_path)
-    with pytest.raises(WeightsError, match="without a classifier"):
+    peer = randomise(MobileNetV2ForImageClassification(config)).mobilenet_v2
+    save_hf(peer, tmp_path)
+    with pytest.raises(WeightsError, match="it has no classifier on its backbone"):
         load(tmp_path)
+    body = load(tmp_path, partial=True)
+    x = torch.randn(1, 3, 65, 97)
+    with torch.inference_mode():
+        expected, found = peer(x).last_hidden_state, body(x)
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -253,8 +253,6 @@ class Checking(Protocol):
     """What the labels are, in a word: `boxes`."""
     EXPECTED: str
     """What the data can look like, in words."""
-    LAST: bool
-    """Whether other uses' labels are looked at instead, where there are any."""
 
     def claims(self, path: str) -> bool:
         """Whether there is such data."""
@@ -279,7 +277,9 @@ class Weights(Protocol):
     """How other people's weights of these networks are recognised.
 
     Where it is a package it may have a module `tflite` (`TfliteReading`) and one `transformers`
-    (`TransformersNames`). Uses that are listed later are asked first.
+    (`TransformersNames`). Uses that are listed later are asked first. It may have a function
+    `finish(card, scores)`: the card of a file whose outputs no reader has described, `scores`
+    being what the file says is done with them, `sigmoid` or `softmax`, empty if it does not.
     """
 
     def recognise(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from mobilenets.card import ModelCard, set_card
 from mobilenets.errors import WeightsError
 from mobilenets.tasks.registry import build, network_of, networks, task_for
-from mobilenets.weights.containers.arrays import Arrays, describe, plain, strip_prefix
+from mobilenets.weights.containers.arrays import plain
 from mobilenets.weights.containers.foreign import Foreign
-from mobilenets.weights.containers.pickle import is_pickle, read_pickle
+from mobilenets.weights.containers.parts import networks_in, no_network
+from mobilenets.weights.containers.pickle import StoredState, is_pickle, read_pickle
 from mobilenets.weights.containers.safetensors import is_safetensors, read_safetensors
 from mobilenets.weights.fetch import fetch
 from mobilenets.weights.published import PUBLISHED, Published
@@ -115,16 +116,28 @@ def identify(weights: str | Path) -> ModelCard:
 def read(path: Path) -> Foreign:
     """Card and weights of a file, in our names; WeightsError for what is not recognised."""
     found = _reader(path)(path)
-    return replace(found, card=_with_task(found.card))
+    return replace(found, card=_finished(found))
 
 
 def _identify_file(path: Path) -> ModelCard:
     if is_safetensors(path) and own.matches(path):
         return _with_task(own.read_card(path))
-    safe = is_safetensors(path)
-    found = _convert(path, read_safetensors(path, values=False)) if safe else read(path)
+    if not is_safetensors(path):
+        found = read(path)
+    else:
+        found = _convert(path, StoredState(read_safetensors(path, values=False)))
+        found = replace(found, card=_finished(found))
     _whole(path, found)
-    return _with_task(found.card)
+    return found.card
+
+
+def _finished(found: Foreign) -> ModelCard:
+    """The card with its use, and its outputs as that use has them where the reader left it open."""
+    card = _with_task(found.card)
+    weights = task_for(card.architecture).part("weights")
+    finish = getattr(weights, "finish", None)
+    finished: ModelCard = card if finish is None or found.unread else finish(card, found.scores)
+    return finished
 
 
 def _with_task(card: ModelCard) -> ModelCard:
@@ -162,7 +175,7 @@ def _reader(path: Path) -> Callable[[Path], Foreign]:
 
 
 def _read_safetensors(path: Path) -> Foreign:
-    foreign = _convert(path, read_safetensors(path))
+    foreign = _convert(path, StoredState(read_safetensors(path)))
     return replace(foreign, tensors=plain(foreign.tensors))
 
 
@@ -171,16 +184,34 @@ def _read_pickle(path: Path) -> Foreign:
     return replace(foreign, tensors=plain(foreign.tensors))
 
 
-def _convert(path: Path, tensors: Arrays) -> Foreign:
-    """Ask the sources in turn, by names and shapes."""
-    names = strip_prefix(tensors)
+def _convert(path: Path, stored: StoredState) -> Foreign:
+    """Ask the sources in turn, by names and shapes, of each network that may be in the file."""
+    parts = list(networks_in(stored.tensors))
     try:
         for matches, convert in FAMILY:
-            if matches(names):
-                return convert(names, path)
+            for part in parts:
+                if matches(part.tensors):
+                    found = convert(part.tensors, path, part.aside)
+                    return _with_words(found, stored, part.note)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    raise WeightsError(f"{path}: no network on MobileNet V1 or V2: {describe(tensors)}")
+    raise WeightsError(f"{path}: {no_network(stored.tensors)}")
+
+
+def _with_words(found: Foreign, stored: StoredState, note: str) -> Foreign:
+    """With what the file says beside its tensors: classes, and which of several networks it is."""
+    card, remarks = found.card, [*filter(None, (stored.note, note)), *found.remarks]
+    outputs = card.arguments.get("classes")
+    if stored.labels and not found.unread and outputs is not None:
+        if len(stored.labels) in (outputs, outputs + (outputs == 1)):
+            card = card.replace(labels=stored.labels)
+        else:
+            remarks.append(
+                f"its {len(stored.labels)} names of classes do not fit its {outputs} outputs"
+            )
+    if stored.note:
+        card = card.replace(source=f"{card.source}; {stored.note}")
+    return replace(found, card=card, remarks=tuple(remarks))
 
 
 def _locate(weights: str | Path) -> tuple[Path, Published | None]:

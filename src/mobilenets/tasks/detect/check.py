@@ -27,7 +27,6 @@ from mobilenets.tasks.report import Progress, Report, Table, class_table
 
 THINGS = "boxes"
 EXPECTED = "COCO, VOC or YOLO files"
-LAST = False
 
 Parts = Mapping[str, ObjectDataset]
 Surveys = Mapping[str, Survey]

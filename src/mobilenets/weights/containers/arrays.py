@@ -1,6 +1,5 @@
 """Arrays by name, as every container gives them: prefixes, our names for theirs, messages."""
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,6 @@ from mobilenets.models.listing import NORM
 Arrays = dict[str, NDArray[Any]]
 
 
-def strip_prefix(tensors: Mapping[str, NDArray[Any]]) -> Arrays:
-    """Without what wrappers put before every name: `module.`, `_orig_mod.`, `backbone.`, ...
-
-    A first word is dropped while all names share it.
-    """
-    names = list(tensors)
-    while names and all("." in name for name in names):
-        first = {name.split(".", 1)[0] for name in names}
-        if len(first) > 1:
-            break
-        names = [name.split(".", 1)[1] for name in names]
-    return dict(zip(names, tensors.values(), strict=True))
-
-
 def gather(
     tensors: Mapping[str, NDArray[Any]],
     units: Iterable[tuple[str, str, str]],
@@ -39,38 +24,52 @@ def gather(
     `classifier` is their last layer; as a 1x1 convolution it becomes a matrix. A WeightsError
     names a tensor that is missing, or left over at the end.
     """
+    found, left = gather_units(tensors, units)
+    for part in ("weight", "bias"):
+        if f"{classifier}.{part}" not in left:
+            raise WeightsError(f"not a complete network: there is no tensor {classifier}.{part}")
+        found[f"classifier.{part}"] = left.pop(f"{classifier}.{part}")
+    weight = found["classifier.weight"]
+    if any(side != 1 for side in weight.shape[2:]):
+        raise WeightsError(f"{classifier}.weight must be a matrix, got {weight.shape}")
+    found["classifier.weight"] = weight.reshape(weight.shape[:2])
+    if left:
+        raise WeightsError(f"the tensor {next(iter(left))} has no place in a MobileNet")
+    return found
+
+
+def gather_units(
+    tensors: Mapping[str, NDArray[Any]], units: Iterable[tuple[str, str, str]]
+) -> tuple[Arrays, Arrays]:
+    """The convolutions with their norms in our names, and the tensors that are left.
+
+    A bias in front of a norm is taken off the norm's mean, which is the same. WeightsError names
+    a tensor that is missing.
+    """
     left = dict(tensors)
+    found: Arrays = {}
 
     def take(name: str) -> NDArray[Any]:
         if name not in left:
             raise WeightsError(f"not a complete network: there is no tensor {name}")
         return left.pop(name)
 
-    found: Arrays = {}
     for ours, conv, norm in units:
         found[f"{ours}.conv.weight"] = take(f"{conv}.weight")
         for part in NORM:
             found[f"{ours}.norm.{part}"] = take(f"{norm}.{part}")
-    weight = take(f"{classifier}.weight")
-    if any(side != 1 for side in weight.shape[2:]):
-        raise WeightsError(f"{classifier}.weight must be a matrix, got {weight.shape}")
-    found["classifier.weight"] = weight.reshape(weight.shape[:2])
-    found["classifier.bias"] = take(f"{classifier}.bias")
-    if left:
-        raise WeightsError(f"the tensor {next(iter(left))} has no place in a MobileNet")
-    return found
+        bias, mean = left.pop(f"{conv}.bias", None), f"{ours}.norm.running_mean"
+        if bias is not None:
+            if bias.shape != found[mean].shape:
+                raise WeightsError(f"{conv}.bias must be {found[mean].shape}, got {bias.shape}")
+            found[mean] = found[mean] - bias
+    return found, left
 
 
 def plain(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
     """The same as float32 in memory of its own, ready for torch."""
-    return {name: np.array(value, np.float32, order="C") for name, value in tensors.items()}
-
-
-def describe(tensors: Mapping[str, NDArray[Any]]) -> str:
-    """A file's first tensors in words, for a message."""
-    some = ", ".join(f"{name} {tuple(t.shape)}" for name, t in list(tensors.items())[:2])
-    total = sum(math.prod(t.shape) for t in tensors.values())
-    return f"{len(tensors)} tensors, {total} numbers, the first {some}"
+    with np.errstate(over="ignore"):  # an infinity, which the outputs show
+        return {name: np.array(value, np.float32, order="C") for name, value in tensors.items()}
 
 
 def shape_of(shapes: Mapping[str, Shape], name: str, what: str = "classifier") -> Shape:

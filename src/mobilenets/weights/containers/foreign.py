@@ -34,14 +34,20 @@ class Foreign:
     has the body's name and arguments, and how images are prepared."""
     left_out: tuple[str, ...] = ()
     """The file's own names of weights that are in it, but not in `tensors`."""
+    remarks: tuple[str, ...] = ()
+    """What else a person should know: which of two readings was taken, and the like."""
+    scores: str = ""
+    """What the file says is done with its outputs: `sigmoid`, `softmax`; empty where it does not.
+    The use of the network makes of it what the card says of the outputs."""
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of what was not read; for `unread` where it is asked for."""
         if not self.left_out:
-            return []
+            return [*self.remarks]
         one = len(self.left_out) == 1
-        return [f"left out of the file {'is' if one else 'are'} {some(self.left_out)}"]
+        left_out = f"left out of the file {'is' if one else 'are'} {some(self.left_out)}"
+        return [*self.remarks, left_out]
 
 
 def backbone_alone(

@@ -6,6 +6,7 @@ Google's own checkpoints have: TensorFlow's padding, epsilon .001, 224 pixels.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from mobilenets.card import INCEPTION, Interpolation, ModelCard, Preprocessing
 from mobilenets.errors import WeightsError
 from mobilenets.models.geometry import BN_EPS
+from mobilenets.runtime.labels import imagenet_labels
 from mobilenets.weights.containers.arrays import Arrays, gather
 from mobilenets.weights.containers.beside import read_json
+from mobilenets.weights.containers.ends import classified
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.infer import infer
 from mobilenets.weights.uses import readers
@@ -29,6 +32,11 @@ RESAMPLE: dict[int, Interpolation] = {
 """Pillow's numbers, as preprocessor_config.json gives them."""
 LAST = "mobilenet_v2.conv_1x1."
 """V2's last convolution, stored but not used by some."""
+SCORES = {
+    "single_label_classification": "softmax",
+    "multi_label_classification": "sigmoid",
+}
+"""What a problem_type in config.json makes of the outputs."""
 MARGIN = 32
 """Google's conversions scale the short side to the crop plus this many pixels."""
 
@@ -41,7 +49,7 @@ def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
     )
 
 
-def convert(tensors: Arrays, path: Path) -> Foreign:
+def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
     """Our names and a card; WeightsError, with the reason, for what we cannot express."""
     config = read_json(path.parent / "config.json")
     kind = config.get("model_type")
@@ -49,30 +57,63 @@ def convert(tensors: Arrays, path: Path) -> Foreign:
         config = {}  # of something else
     elif not str(kind).startswith("mobilenet_v"):
         raise _wrong("model_type", "mobilenet_v1 or mobilenet_v2", kind)
+    v2 = any("conv_stem.first_conv." in name for name in tensors)
+    if not any(name.startswith("mobilenet_v") for name in tensors):  # a body saved alone
+        tensors = {f"mobilenet_v{1 + v2}.{name}": value for name, value in tensors.items()}
     heads = (reader.head(tensors) for reader in readers("transformers"))
     head = next(filter(None, heads), None)
-    if head is None:
-        raise WeightsError("a MobileNet of transformers without a classifier")
-    v2 = any(name.startswith("mobilenet_v2.") for name in tensors)
     units = list(_v2_units(tensors) if v2 else _v1_units(tensors))
+    knobs, preprocessing = _knobs(config), _preprocessing(config, path.parent)
+    source = f"Hugging Face: {config.get('_name_or_path') or path.name}"
+    if head is None or not head.units:
+        labels = head.labels if head else imagenet_labels
+        found = classified(
+            tensors,
+            units,
+            aside,
+            infer,
+            arguments=knobs,
+            preprocessing=preprocessing,
+            source=source,
+            labels=lambda classes: _labels(config, classes, labels),
+        )
+        if v2:
+            _check_first_block(found.tensors)
+        return replace(found, scores=_scores(config, found.card.arguments.get("classes", 0)))
     if not head.last:
         units = [unit for unit in units if unit[0] != "backbone.last"]
         tensors = {k: v for k, v in tensors.items() if not k.startswith(LAST)}
-    found = gather(tensors, [*units, *head.units], head.classifier)
+    gathered = gather(tensors, [*units, *head.units], head.classifier)
     if head.kernel:
-        found["classifier.weight"] = found["classifier.weight"][:, :, None, None]
-    name, arguments = infer(found)
-    if v2:
-        _check_first_block(found)
-    arguments |= {**head.arguments, **_knobs(config)}
+        gathered["classifier.weight"] = gathered["classifier.weight"][:, :, None, None]
+    name, arguments = infer(gathered)
+    _check_first_block(gathered)
+    arguments |= {**head.arguments, **knobs}
     card = ModelCard(
         name,
         arguments,
         labels=_labels(config, arguments["classes"], head.labels),
-        preprocessing=head.feed(_preprocessing(config, path.parent)),
-        source=f"Hugging Face: {config.get('_name_or_path') or path.name}",
+        preprocessing=head.feed(preprocessing),
+        source=source,
     )
-    return Foreign(card, found)
+    return Foreign(card, gathered)
+
+
+def _scores(config: Mapping[str, Any], classes: int) -> str:
+    """What transformers' pipelines do with the outputs of such a classifier.
+
+    One output without a problem_type is trained as a number, and read through a sigmoid.
+    """
+    kind = config.get("problem_type")
+    if kind not in (None, "regression", *SCORES):
+        known = ", ".join(("regression", *SCORES))
+        raise _wrong("problem_type", known, kind)
+    if kind == "regression":
+        raise WeightsError(
+            f"config.json: problem_type is regression: its {classes} outputs are numbers, not "
+            "scores of classes"
+        )
+    return "sigmoid" if classes == 1 else SCORES.get(str(kind), "")
 
 
 def _wrong(key: str, wanted: str, got: object) -> WeightsError:
@@ -126,8 +167,8 @@ def _check_first_block(found: Arrays) -> None:
 
 def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
     activation = config.get("hidden_act", "relu6")
-    if activation != "relu6":
-        raise _wrong("hidden_act", "relu6", activation)
+    if activation not in ("relu6", "relu"):
+        raise _wrong("hidden_act", "relu6 or relu", activation)
     epsilon, stride = config.get("layer_norm_eps", BN_EPS), config.get("output_stride", 32)
     if not isinstance(epsilon, (int, float)) or epsilon <= 0:
         raise _wrong("layer_norm_eps", "a positive number", epsilon)
@@ -137,6 +178,8 @@ def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
         "padding": "same" if config.get("tf_padding", True) else "symmetric",
         "norm_eps": float(epsilon),
     }
+    if activation != "relu6":
+        knobs["activation"] = activation
     return knobs if stride == 32 else knobs | {"output_stride": stride}
 
 

@@ -5,23 +5,24 @@ or V2 have; each is followed by its norm. So one reader takes `features.3.conv.0
 (tonylins, d-li14), `model.5.3.weight` (marvis), `layers.2.conv1.weight` (kuangliu, V1) and
 whatever else keeps that order. Padding is symmetric and epsilon 1e-5, torch's default.
 
-Names do tell of three ports that they use ReLU where the paper has ReLU6: see `lift`.
+Names tell of some ports that they activate with ReLU or LeakyReLU where the paper has ReLU6.
+What two ports call alike is told by the stem's width, and said in `Foreign.remarks`.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.card import TORCHVISION, ModelCard, Preprocessing
+from mobilenets.card import TORCHVISION, Preprocessing
 from mobilenets.errors import WeightsError
+from mobilenets.models.geometry import NEGATIVE_SLOPE, Rectifier
 from mobilenets.runtime.labels import imagenet_labels
-from mobilenets.weights.containers.arrays import Arrays, gather
+from mobilenets.weights.containers.arrays import Arrays
+from mobilenets.weights.containers.ends import classified
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.infer import infer
 
@@ -29,10 +30,9 @@ V1 = re.compile("(DP)+")
 V2 = re.compile("P?DPP?(PDPP?)*P")
 """Depthwise 3x3 and pointwise 1x1 after the stem, in order. The P? are what some ports have too
 much: an expansion in the first block, a convolution in a shortcut. They are refused by name."""
+V2_BLOCKS = re.compile("DP(PDP)*")
+"""V2 without its last convolution."""
 NORM_EPS = 1e-5
-CLIP = 6.0
-DEVIATIONS = 64.0
-"""How far out, in standard deviations of a norm's output, the clip of ReLU6 is moved."""
 CIFAR = Preprocessing(
     size=(32, 32),
     crop_fraction=1.0,
@@ -40,6 +40,13 @@ CIFAR = Preprocessing(
     std=(0.2023, 0.1994, 0.2010),
 )
 """Of kuangliu's training script."""
+CIFAR_100 = Preprocessing(
+    size=(32, 32),
+    crop_fraction=1.0,
+    mean=(0.50708, 0.48655, 0.44092),
+    std=(0.26733, 0.25644, 0.27615),
+)
+"""Of weiaicunzai's."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +56,55 @@ class Port:
     name: str
     names: str
     """A regular expression that one of its tensors' names matches from the start."""
-    relu: bool = False
-    """Activates with ReLU, not ReLU6."""
+    activation: Rectifier = "relu6"
+    negative_slope: float = NEGATIVE_SLOPE
     early_strides: tuple[int, int] = (2, 2)
     preprocessing: Preprocessing = TORCHVISION
+    stem: int | None = None
+    """Channels of the stem, where another port has the same names."""
+    remark: str = ""
+    """What was taken where two readings are possible."""
 
 
 PORTS = (
-    Port("marvis/pytorch-mobilenet", r"model\.1\.3\.weight", relu=True),
-    Port("mit-han-lab/amc-models", r"features\.1\.3\.weight", relu=True),
+    Port(
+        "marvis/pytorch-mobilenet or qfgaohao/pytorch-ssd",
+        r"(model\.)?1\.3\.weight",
+        activation="relu",
+    ),
+    Port("mit-han-lab/amc-models", r"features\.1\.3\.weight", activation="relu"),
     Port(
         "kuangliu/pytorch-cifar",
         r"layers\.0\.conv2\.weight",
-        relu=True,
+        activation="relu",
         early_strides=(1, 2),
         preprocessing=CIFAR,
     ),
+    Port(
+        "weiaicunzai/pytorch-cifar100",
+        r"conv1\.0\.depthwise\.0\.weight",
+        activation="relu",
+        early_strides=(1, 2),
+        preprocessing=CIFAR_100,
+    ),
+    Port(
+        "biubug6/Pytorch_Retinaface",
+        r"stage1\.0\.0\.weight",
+        activation="leaky_relu",
+        negative_slope=0.1,
+        stem=8,
+        remark="read as RetinaFace's MobileNetV1, with LeakyReLU of slope 0.1, by its names and "
+        "the 8 channels of its stem",
+    ),
+    Port(
+        "bubbliiiing/facenet-pytorch",
+        r"stage1\.0\.0\.weight",
+        remark="read with ReLU6, as bubbliiiing's ports have it; RetinaFace's, which has "
+        "LeakyReLU and the same names, has 8 channels in its stem",
+    ),
     Port("tonylins/pytorch-mobilenet-v2 or d-li14/mobilenetv2.pytorch", r"features\.1\.conv\.0\."),
-    Port("a PyTorch port", ""),
+    Port("open-mmlab/mmpretrain", r"(backbone\.)?layer1\.0\.conv\.0\.conv\.weight"),
+    Port("a PyTorch port", "", remark="a port that is not known by its names: read with ReLU6"),
 )
 """Tried in this order; the last fits all."""
 
@@ -94,64 +132,55 @@ def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
     return (
         len(layers) > 3
         and layers[0].shape[1:] == (3, 3, 3)
-        and (V1.fullmatch(kinds) or V2.fullmatch(kinds)) is not None
+        and any(order.fullmatch(kinds) for order in (V1, V2, V2_BLOCKS))
     )
 
 
-def convert(tensors: Arrays, path: Path) -> Foreign:
+def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
     """Our names and a card; WeightsError, with the reason, for what we cannot express."""
-    port = next(p for p in PORTS if any(re.match(p.names, name) for name in tensors))
     layers = _layers(tensors)
+    stem = layers[0].shape[0]
+    port = next(
+        p
+        for p in PORTS
+        if p.stem in (None, stem) and any(re.match(p.names, name) for name in tensors)
+    )
     if layers[1].kind == "P":
         raise WeightsError(
             f"{layers[1].conv} expands in the first block, where MobileNetV2 has t = 1 and no "
             "expansion"
         )
-    found = gather(tensors, _units(layers), _classifier(tensors))
-    name, arguments = infer(found)
-    arguments |= {"padding": "symmetric", "norm_eps": NORM_EPS}
+    arguments: dict[str, Any] = {"padding": "symmetric", "norm_eps": NORM_EPS}
+    if port.activation != "relu6":
+        arguments["activation"] = port.activation
+    if port.negative_slope != NEGATIVE_SLOPE:
+        arguments["negative_slope"] = port.negative_slope
     if port.early_strides != (2, 2):
         arguments["early_strides"] = list(port.early_strides)
-    card = ModelCard(
-        name,
-        arguments,
-        labels=imagenet_labels(arguments["classes"]),
+    found = classified(
+        tensors,
+        list(_units(layers)),
+        aside,
+        infer,
+        arguments=arguments,
         preprocessing=port.preprocessing,
         source=f"{port.name}: {path.name}",
+        labels=imagenet_labels,
     )
-    return Foreign(card, lift(found) if port.relu else found)
-
-
-def lift(tensors: Mapping[str, NDArray[Any]]) -> Arrays:
-    """MobileNetV1 with ReLU, as weights for ReLU6 that give the same outputs.
-
-    ReLU(s x) = s ReLU(x). Each norm is scaled down by a power of two, which is exact, until 6
-    lies `DEVIATIONS` beyond its mean, so the clip is never met; the next layer is scaled up by
-    the same. Fine-tuning starts from these scaled weights.
-    """
-    found = dict(tensors)
-    units = [name.removesuffix(".conv.weight") for name in found if name.endswith(".conv.weight")]
-    followers = [f"{unit}.conv.weight" for unit in units[1:]] + ["classifier.weight"]
-    for unit, follower in zip(units, followers, strict=True):
-        gamma, beta = found[f"{unit}.norm.weight"], found[f"{unit}.norm.bias"]
-        reach = float(np.max(np.abs(beta) + DEVIATIONS * np.abs(gamma), initial=0.0))
-        power = max(math.ceil(math.log2(reach / CLIP)), 0) if 0 < reach < math.inf else 0
-        found[f"{unit}.norm.weight"] = gamma * np.float32(0.5**power)
-        found[f"{unit}.norm.bias"] = beta * np.float32(0.5**power)
-        found[follower] = found[follower] * np.float32(2.0**power)
-    return found
+    return replace(found, remarks=(port.remark,)) if port.remark else found
 
 
 def _layers(tensors: Mapping[str, NDArray[Any]]) -> list[_PortLayer]:
     """Convolutions and their norms, paired in the order of the network."""
     names = sorted(tensors, key=_rank) if _sorted_by_name(tensors) else list(tensors)
-    head = _classifier(tensors)
+    norms = [name.removesuffix(".running_mean") for name in names if name.endswith("running_mean")]
     convs = [
         name.removesuffix(".weight")
         for name in names
-        if tensors[name].ndim == 4 and name.endswith(".weight") and name != f"{head}.weight"
+        if tensors[name].ndim == 4 and name.endswith(".weight")
     ]
-    norms = [name.removesuffix(".running_mean") for name in names if name.endswith("running_mean")]
+    if len(convs) > len(norms):  # a classifier, or the heads of a detector
+        convs = [conv for conv in convs if f"{conv}.bias" not in tensors] or convs
     if len(convs) != len(norms):
         raise WeightsError(f"{len(convs)} convolutions and {len(norms)} norms do not pair up")
     return [
@@ -168,28 +197,18 @@ def _sorted_by_name(tensors: Mapping[str, Any]) -> bool:
 def _rank(name: str) -> tuple[Any, ...]:
     """Sorts as the network runs: stem, numbered layers by number, last convolution, classifier.
 
-    A top-level `conv`, `conv_last` or `bn_last` without number follows the numbered layers.
+    A top-level `conv`, `conv2`, `conv_last` or `bn_last` follows the numbered layers.
     """
-    first = name.split(".")[0]
-    numbered = any(part.isdigit() for part in name.split(".")[1:])
-    stem = re.fullmatch(r"(conv|bn)_?1|stem|conv_stem|first.*", first) is not None
+    first, *rest = name.removeprefix("backbone.").split(".")
+    numbered = any(part.isdigit() for part in rest)
+    stem = re.fullmatch(r"stem|conv_stem|first.*", first) or (
+        re.fullmatch(r"(conv|bn)_?1", first) and not rest[0].isdigit()
+    )
     place = 0 if stem else 1 if numbered and first not in ("conv", "last", "head") else 2
-    parts = tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"[._]", name))
+    parts = tuple(
+        (0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"[._]|(?<=\D)(?=\d)", name)
+    )
     return (place, parts)
-
-
-def _classifier(tensors: Mapping[str, NDArray[Any]]) -> str:
-    """The layer with a bias as long as its weight, and no norm: the last of them."""
-    found = [
-        name.removesuffix(".weight")
-        for name, tensor in tensors.items()
-        if name.endswith(".weight")
-        and tensor.ndim in (2, 4)
-        and f"{name.removesuffix('.weight')}.bias" in tensors
-    ]
-    if not found:
-        raise WeightsError("not a classifier: no fully connected layer with a bias")
-    return found[-1]
 
 
 def _units(layers: list[_PortLayer]) -> Iterator[tuple[str, str, str]]:
@@ -201,10 +220,11 @@ def _units(layers: list[_PortLayer]) -> Iterator[tuple[str, str, str]]:
             part = "pointwise" if k % 2 else "depthwise"
             yield f"backbone.blocks.{k // 2}.{part}", layer.conv, layer.norm
         return
-    last = body.pop()
+    last = None if V2_BLOCKS.fullmatch("".join(layer.kind for layer in body)) else body.pop()
     parts = ["depthwise", "project", *["expand", "depthwise", "project"] * len(body)]
     block = 0
     for part, layer in zip(parts, body, strict=False):
         yield f"backbone.blocks.{block}.{part}", layer.conv, layer.norm
         block += part == "project"
-    yield "backbone.last", last.conv, last.norm
+    if last is not None:
+        yield "backbone.last", last.conv, last.norm

@@ -13,12 +13,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mobilenets.card import TORCHVISION, ModelCard, Preprocessing, ResizeRule
+from mobilenets.card import TORCHVISION, Preprocessing, ResizeRule
 from mobilenets.errors import WeightsError
 from mobilenets.models.bodies import V1
 from mobilenets.runtime.labels import imagenet_labels
-from mobilenets.weights.containers.arrays import Arrays, gather
+from mobilenets.weights.containers.arrays import Arrays, shape_of
 from mobilenets.weights.containers.beside import read_json
+from mobilenets.weights.containers.ends import classified
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.infer import infer
 
@@ -26,6 +27,12 @@ NORM_EPS = 1e-5
 TF_NORM_EPS = 1e-3
 RESIZE: dict[str, ResizeRule] = {"center": "torchvision", "squash": "squash", "border": "pad"}
 """timm's crop_mode in our words."""
+ACTIVATIONS: Mapping[str, Mapping[str, Any]] = {
+    "relu6": {},
+    "relu": {"activation": "relu"},
+    "leaky_relu": {"activation": "leaky_relu", "negative_slope": 0.01},
+}
+"""timm's names of activations, and our arguments."""
 HARMLESS = {"num_classes", "drop_rate", "drop_path_rate", "bn_momentum", "in_chans", "global_pool"}
 """Arguments of timm's constructors that the tensors show, or that inference does not feel."""
 
@@ -35,22 +42,30 @@ def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
     return {"conv_stem.weight", "bn1.weight", "blocks.0.0.conv_dw.weight"} <= tensors.keys()
 
 
-def convert(tensors: Arrays, path: Path) -> Foreign:
+def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
     """Our names and a card; WeightsError, with the reason, for a variant we cannot express."""
     config = read_json(path.parent / "config.json")
     if not str(config.get("architecture", "")).removeprefix("tf_").startswith("mobilenet"):
         config = {}  # of something else
     blocks = _blocks(tensors)
     _refuse(tensors, len(blocks))
-    found = gather(tensors, _units(tensors, blocks), "classifier")
-    name, arguments = infer(found)
-    arguments |= _knobs(config)
-    labels = _labels(config, arguments["classes"])
-    preprocessing = _preprocessing(config, name, arguments["width"])
-    source = f"timm: {config.get('architecture', path.name)}"
-    return Foreign(
-        ModelCard(name, arguments, labels=labels, preprocessing=preprocessing, source=source),
-        found,
+    stem = shape_of({k: v.shape for k, v in tensors.items()}, "conv_stem.weight")[0]
+    v1 = not any(".conv_pwl." in name for name in tensors)
+    try:
+        knobs = _knobs(config)
+        preprocessing = _preprocessing(config, v1=v1, width=stem / V1().stem)
+        names = _names(config)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise WeightsError(f"config.json: {error}") from error
+    return classified(
+        tensors,
+        list(_units(tensors, blocks)),
+        aside,
+        infer,
+        arguments=knobs,
+        preprocessing=preprocessing,
+        source=f"timm: {config.get('architecture', path.name)}",
+        labels=lambda classes: names if len(names) == classes else imagenet_labels(classes),
     )
 
 
@@ -102,42 +117,43 @@ def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
     if padding not in ("same", "symmetric"):
         raise WeightsError(f"config.json: pad_type must be '' or 'same', got {padding!r}")
     eps = given.pop("bn_eps", None) or (TF_NORM_EPS if tf else NORM_EPS)
-    knobs = {"padding": padding, "norm_eps": float(eps)}
+    knobs: dict[str, Any] = {"padding": padding, "norm_eps": float(eps)}
     stride = given.pop("output_stride", 32)
     if stride != 32:
         knobs["output_stride"] = stride
-    if given.pop("act_layer", "relu6") not in ("relu6", None):
-        raise WeightsError("config.json: act_layer must be relu6")
+    activation = given.pop("act_layer", "relu6") or "relu6"
+    if activation not in ACTIVATIONS:
+        known = " or ".join(ACTIVATIONS)
+        raise WeightsError(f"config.json: act_layer must be {known}, got {activation!r}")
+    knobs |= ACTIVATIONS[activation]
     other = sorted(set(given) - HARMLESS)
     if other or given.get("global_pool", "avg") not in ("avg", "fast"):
         raise WeightsError(f"config.json: cannot express model_args {other or ['global_pool']}")
     return knobs
 
 
-def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...]:
+def _names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the classes, in words where the config has such; () where it has none."""
     names = config.get("label_names") or []
     if isinstance(names, dict):
         names = [names[key] for key in sorted(names, key=int)]
+    if not isinstance(names, list):
+        raise ValueError(f"label_names must be a list of names, got {names!r:.80}")
     words = config.get("label_descriptions") or {}
-    labels = tuple(str(words.get(name, name)) for name in names)
-    return labels if len(labels) == classes else imagenet_labels(classes)
+    return tuple(str(words.get(str(name), name)) for name in names)
 
 
-def _preprocessing(config: Mapping[str, Any], name: str, width: float) -> Preprocessing:
+def _preprocessing(config: Mapping[str, Any], *, v1: bool, width: float) -> Preprocessing:
     """Of the config; without one, what timm's own configurations of these networks say."""
     given: Mapping[str, Any] = config.get("pretrained_cfg") or config
-    v1 = name == V1.name
     mean, std = ((0.5,) * 3, (0.5,) * 3) if v1 else (TORCHVISION.mean, TORCHVISION.std)
     _, height, side = given.get("input_size", (3, 224, 224))
     crop = float(given.get("crop_pct") or (0.9 if v1 and width == 1.25 else 0.875))
-    try:
-        return Preprocessing(
-            size=(height, side),
-            resize=RESIZE[given.get("crop_mode") or "center"],
-            crop_fraction=min(side, height) / math.floor(min(side, height) / crop),
-            interpolation=given.get("interpolation", "bicubic"),
-            mean=tuple(given.get("mean", mean)),
-            std=tuple(given.get("std", std)),
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise WeightsError(f"config.json: {error}") from error
+    return Preprocessing(
+        size=(height, side),
+        resize=RESIZE[given.get("crop_mode") or "center"],
+        crop_fraction=min(side, height) / max(math.floor(min(side, height) / crop), 1),
+        interpolation=given.get("interpolation", "bicubic"),
+        mean=tuple(given.get("mean", mean)),
+        std=tuple(given.get("std", std)),
+    )

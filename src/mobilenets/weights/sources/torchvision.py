@@ -7,9 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mobilenets.card import TORCHVISION, ModelCard
+from mobilenets.card import TORCHVISION
 from mobilenets.runtime.labels import imagenet_labels
-from mobilenets.weights.containers.arrays import Arrays, gather
+from mobilenets.weights.containers.arrays import Arrays
+from mobilenets.weights.containers.ends import classified
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.infer import infer
 
@@ -26,20 +27,19 @@ def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
     return {"features.0.0.weight", "features.1.conv.0.0.weight"} <= tensors.keys()
 
 
-def convert(tensors: Arrays, path: Path) -> Foreign:
+def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
     """Our names and a card; WeightsError for what `mobilenet_v2` cannot be."""
-    found = gather(tensors, _units(tensors), "classifier.1")
-    name, arguments = infer(found)
-    arguments |= {"padding": "symmetric", "norm_eps": NORM_EPS}
     resize = FIRST_RESIZE if FIRST_HASH in path.name else RESIZE
-    card = ModelCard(
-        name,
-        arguments,
-        labels=imagenet_labels(arguments["classes"]),
+    return classified(
+        tensors,
+        list(_units(tensors)),
+        aside,
+        infer,
+        arguments={"padding": "symmetric", "norm_eps": NORM_EPS},
         preprocessing=replace(TORCHVISION, crop_fraction=TORCHVISION.size[0] / resize),
         source=f"torchvision: {path.name}",
+        labels=imagenet_labels,
     )
-    return Foreign(card, found)
 
 
 def _units(tensors: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, str]]:
@@ -53,4 +53,5 @@ def _units(tensors: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, str]
         k = len(parts)
         yield f"{ours}.project", f"{theirs}.{k}", f"{theirs}.{k + 1}"
         index += 1
-    yield "backbone.last", f"features.{index}.0", f"features.{index}.1"
+    if f"features.{index}.0.weight" in tensors:
+        yield "backbone.last", f"features.{index}.0", f"features.{index}.1"

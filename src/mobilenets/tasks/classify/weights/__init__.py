@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mobilenets.card import ModelCard
 from mobilenets.models.bodies import V2
 from mobilenets.models.costs import Shape
+from mobilenets.tasks.classify.read import INDEPENDENT_LOGITS, LOGITS
 from mobilenets.weights.containers.arrays import shape_of
 
 
@@ -15,3 +17,15 @@ def recognise(
     if backbone == V2.name:
         shape_of(shapes, "backbone.last.conv.weight")
     return backbone, {**arguments, "classes": shape_of(shapes, "classifier.weight")[0]}
+
+
+def finish(card: ModelCard, scores: str) -> ModelCard:
+    """The card with what its outputs are: `scores` is what the file says is done with them.
+
+    After a sigmoid each is a score by itself; and so is one output alone, whatever it says, since
+    a softmax over it would be 1.
+    """
+    said = card.output.meaning != LOGITS[0].meaning
+    if said or not (scores == "sigmoid" or card.arguments.get("classes") == 1):
+        return card
+    return card.replace(outputs=INDEPENDENT_LOGITS)
