@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -164,27 +163,6 @@ def test_a_detector(device, detector, tmp_path):
     assert [len(one["predictions"]) > 0 for one in seen] == [True, True]
     assert {len(one["box"]) for one in seen[0]["predictions"]} == {4}
     assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["0.jpg", "1.jpg"]
-
-
-def test_what_measures_detectors_is_missed_before_the_first_image(device, detector, tmp_path):
-    """And what brings it is said; boxes need nothing of it."""
-    data = tmp_path / "data"
-    shutil.copytree(detector / "photos", data)
-    for index in range(2):
-        (data / f"{index}.txt").write_text("0 0.5 0.5 0.4 0.4\n")
-        image = data / f"{index}.png"
-        image.write_bytes(image.read_bytes()[:200])  # once they are read, they are the error
-    (data / "classes.txt").write_text("\n".join(ShapeObjects().classes))
-    model = detector / "model.onnx"
-    ran = device(
-        ("eval", model, data),
-        ("predict", model, detector / "photos", "--json"),
-        without="faster_coco_eval",
-    )
-    assert ran.statuses == [1, 0], ran.err
-    assert ran.err.strip().splitlines()[-1] == (
-        "error: faster_coco_eval is not installed; pip install 'mobilenets[runtime]' brings it"
-    )
 
 
 def test_what_a_data_set_holds(device):

@@ -48,7 +48,7 @@ app.command("demo")(demo.run)
 app.add_typer(data.app, name="data")
 
 
-RUNTIME = ("faster_coco_eval", "onnxruntime")
+RUNTIME = ("onnxruntime",)
 """What the extra of that name brings; all else comes with `train`."""
 UsageError: Any = typer.BadParameter.__base__
 """What the parser raises: an option that does not exist, a value that is no number."""

@@ -227,7 +227,77 @@ def test_the_figure_names_every_class(count, tmp_path):
     figure.savefig(tmp_path / "figure.png", dpi=40)
 
 
-def test_the_library_is_loaded_when_it_is_needed():
+def peers_figures(images, classes):
+    """faster-coco-eval's, which are pycocotools': by name, and AP of each class."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    common = {
+        "images": [{"id": i} for i in range(len(images))],
+        "categories": [{"id": k, "name": str(k)} for k in range(classes)],
+    }
+    there, found = [], []
+    for i, (seen, objects) in enumerate(images):
+        for box, label, crowd, hard, area in zip(*objects, strict=True):
+            size = 1e11 if hard else float(area)
+            there.append({**row(i, box, label), "area": size, "iscrowd": int(crowd)})
+        for box, score, label in zip(*seen, strict=True):
+            one = row(i, box, label)
+            found.append({**one, "area": one["bbox"][2] * one["bbox"][3], "score": float(score)})
+    for rows in (there, found):
+        for number, one in enumerate(rows, 1):
+            one["id"] = number
+    judge = COCOeval_faster(
+        *(COCO({**common, "annotations": rows}) for rows in (there, found)), "bbox"
+    )
+    judge.params.maxDets = [100]
+    judge.evaluate()
+    judge.accumulate()
+    return judge.eval["precision"][..., 0], judge.eval["recall"][..., 0]
+
+
+def row(image, box, label):
+    left, top, right, bottom = (float(v) for v in box)
+    return {
+        "image_id": image,
+        "category_id": int(label),
+        "bbox": [left, top, right - left, bottom - top],
+    }
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_every_figure_is_the_peers(seed):
+    """Equal scores and overlaps, crowds and difficult objects among them, 130 of a class."""
+    random = np.random.default_rng(seed)
+    images = scenes(60, seed)
+    seen, objects = images[0]
+    many = random.uniform(0, 150, (130, 4)) + np.array([0, 0, 150, 150])
+    crowded = both(seen, (many, np.round(random.random(130), 1), np.zeros(130, int)))
+    images[0] = (crowded, objects)
+    twice = Objects(*(np.concatenate([part, part]) for part in images[1][1]))
+    images[1] = (images[1][0], twice)
+    coco = measured(images).coco()
+    precision, recall = peers_figures(images, 4)
+    np.testing.assert_allclose(coco.precision, precision.mean(1), atol=1e-12)
+    np.testing.assert_allclose(coco.recall, recall, atol=1e-12)
+    np.testing.assert_allclose(coco.curves, precision[0, :, :, 0].T, atol=1e-7)
+
+
+def test_what_stays_of_an_image_does_not_grow_with_its_classes():
+    """5,000 images of 100 detections take 16 MB, and ten thousand classes no table of each pair."""
+    random = np.random.default_rng(1)
+    classes = 10_000
+    metrics = DetectionMetrics([str(k) for k in range(classes)], range(classes))
+    boxes = random.uniform(0, 99, (100, 4)) + np.array([0, 0, 100, 100])
+    for _ in range(20):
+        labels = random.integers(0, classes, 100)
+        metrics.add([(boxes, random.random(100), labels)], [Objects.of(boxes[:5], labels[:5])])
+    assert len(pickle.dumps(metrics._pairings)) < 20 * 100 * 40
+    figures = metrics.coco()
+    assert sum(part.nbytes for part in figures) < 15e6
+    assert dict(metrics.results())["ap"] > 0.9
+
+
+def test_nothing_is_loaded_before_it_is_needed():
     late = {"faster_coco_eval", "matplotlib", "torch"}
     code = f"import sys, mobilenets.tasks.detect.measure.metrics; print({late} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

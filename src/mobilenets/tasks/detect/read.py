@@ -125,7 +125,7 @@ def suppress(
         best = candidates[_falling(scores[candidates], considered)]
         classes, anchors = np.divmod(best, len(decoded))
         kept = nms(decoded[anchors, :4], scores[best], iou, classes)
-        kept = kept[_rank(classes[kept]) < per_class][:most]
+        kept = kept[rank(classes[kept]) < per_class][:most]
         if len(kept) == most or len(best) == len(candidates):
             return Located(decoded[anchors[kept], :4], scores[best[kept]], classes[kept])
         considered *= 4
@@ -203,7 +203,7 @@ def _falling(scores: Array, most: int) -> NDArray[np.int64]:
     return places[np.argsort(-scores[places], kind="stable")]
 
 
-def _rank(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+def rank(classes: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many of the same class come before each."""
     order = np.argsort(classes, kind="stable")
     together = classes[order]

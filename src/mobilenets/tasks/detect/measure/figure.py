@@ -16,7 +16,7 @@ CURVES = 8
 def detection_figure(
     ap: Mapping[str, tuple[float, float]],
     recalls: NDArray[np.float64],
-    curves: NDArray[np.float64],
+    curves: NDArray[np.floating],
 ) -> Figure:
     """Average precision by class, the best on top, beside precision at the `recalls`.
 

@@ -9,28 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.tasks.detect.formats.objects import Objects
-from mobilenets.tasks.detect.read import Located, box_iou
+from mobilenets.tasks.detect.measure.matching import (
+    AREAS,
+    NOTHING,
+    OVERLAPS,
+    Pairing,
+    count_objects,
+    pair,
+)
+from mobilenets.tasks.detect.read import Located
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST = 100
-"""Detections that COCO counts in an image, of each class."""
 RECALLS = np.linspace(0, 1, 101)
 """Where COCO reads its precision."""
 SIZES = ("small", "medium", "large")
 """COCO's: up to 32 x 32 pixels, up to 96 x 96, above."""
-_NOT_COUNTED = 1e11
-"""An area outside all of COCO's ranges: such an object is neither missed nor wrong when found."""
 
 
 class Coco(NamedTuple):
     """COCO's figures; -1 where a class has no objects of a size."""
 
     precision: NDArray[np.float64]
-    """(IoU .5, .55, ... .95; 101 recalls; classes; all, small, medium, large)."""
+    """(IoU .5, .55, ... .95; classes; all, small, medium, large): the mean over the recalls."""
     recall: NDArray[np.float64]
     """(IoU; classes; sizes) with 100 detections in an image."""
+    curves: NDArray[np.float32]
+    """(classes, 101 recalls): precision at IoU .5, objects of all sizes."""
 
 
 class DetectionMetrics:
@@ -44,19 +50,23 @@ class DetectionMetrics:
     difficult is not counted either: COCO's protocol pairs it with one detection at most, as it
     does with an object of another size than asked for; VOC's forgives any number of them.
 
-    ImportError at once, not after the last image, where faster-coco-eval is not installed.
+    An image is done with when it was added: of 100 detections 3 KB stay, whatever their number of
+    classes.
     """
 
     def __init__(self, classes: Sequence[str], outputs_of: Sequence[int]) -> None:
-        import faster_coco_eval  # noqa: F401
-
         self.classes = tuple(classes)
         self._class_of = np.full(max(outputs_of, default=-1) + 2, -1)  # the last: none of them
         for index, output in enumerate(outputs_of):
             if output >= 0:
                 self._class_of[output] = index
-        self._seen: list[Located] = []
-        self._objects: list[Objects] = []
+        self._pairings: list[Pairing] = []
+        self._passed: list[NDArray[np.bool_]] = []
+        """Of each image's objects, which VOC does not count."""
+        self._wanted = np.zeros((len(classes), len(AREAS)), np.int64)
+        self._wanted_voc = np.zeros(len(classes), np.int64)
+        self._objects = 0
+        self._images = 0
         self._coco: Coco | None = None
 
     def add(
@@ -73,14 +83,27 @@ class DetectionMetrics:
         for (boxes, scores, outputs), true in zip(detections, objects, strict=True):
             classes = self._class_of[np.minimum(outputs, len(self._class_of) - 1)]
             known = classes >= 0
-            self._seen.append(Located(boxes[known], scores[known], classes[known]))
-            self._objects.append(true)
+            found = pair(Located(boxes[known], scores[known], classes[known]), true)
+            first = np.where(found.objects < 0, 0, self._objects)
+            self._pairings.append(found._replace(objects=found.objects + first))
+            passed = true.difficult | true.crowd
+            self._passed.append(passed)
+            self._wanted += count_objects(true, len(self.classes))
+            self._wanted_voc += np.bincount(true.labels[~passed], minlength=len(self.classes))
+            self._objects += len(true.labels)
+            self._images += 1
 
     def merge(self, other: DetectionMetrics) -> None:
         """Add what another process has counted."""
         self._coco = None
-        self._seen += other._seen
+        for one in other._pairings:
+            first = np.where(one.objects < 0, 0, self._objects)
+            self._pairings.append(one._replace(objects=one.objects + first))
+        self._passed += other._passed
+        self._wanted += other._wanted
+        self._wanted_voc += other._wanted_voc
         self._objects += other._objects
+        self._images += other._images
 
     def results(self) -> Iterator[tuple[str, float]]:
         """COCO's `ap`, `ap50`, `ap75`, by size, `ar100`; VOC 2007's `ap50_voc07`; and `images`.
@@ -88,7 +111,7 @@ class DetectionMetrics:
         A name is left out where there is nothing to measure it on: no object of that size, or no
         object at all.
         """
-        precision, recall = self.coco()
+        precision, recall, _ = self.coco()
         figures = {"ap": precision[..., 0], "ap50": precision[0, ..., 0]}
         figures["ap75"] = precision[5, ..., 0]
         for i, size in enumerate(SIZES, 1):
@@ -98,60 +121,52 @@ class DetectionMetrics:
         for name, values in figures.items():
             if (values >= 0).any():
                 yield name, float(values[values >= 0].mean())
-        yield "images", len(self._seen)
+        yield "images", self._images
 
     def by_class(self) -> dict[str, tuple[float, float]]:
         """COCO's (AP, AP at IoU .5) of each class that has objects."""
-        precision = self.coco().precision[..., 0]  # (IoU, recall, classes)
+        precision = self.coco().precision[..., 0]  # (IoU, classes)
         return {
-            name: (float(precision[:, :, k].mean()), float(precision[0, :, k].mean()))
+            name: (float(precision[:, k].mean()), float(precision[0, k]))
             for k, name in enumerate(self.classes)
-            if precision[0, 0, k] >= 0
+            if precision[0, k] >= 0
         }
 
     def figure(self) -> Figure:
         """AP by class, and precision against recall at IoU .5."""
         from mobilenets.tasks.detect.measure.figure import detection_figure
 
-        curves = self.coco().precision[0, :, :, 0].T  # (classes, recalls)
+        curves = self.coco().curves
         return detection_figure(self.by_class(), RECALLS, curves[curves[:, 0] >= 0])
 
     def coco(self) -> Coco:
-        """All of COCO's figures, by faster-coco-eval; computed once."""
+        """All of COCO's figures; computed once."""
         if self._coco is None:
             self._coco = self._measured()
         return self._coco
 
     def _measured(self) -> Coco:
-        from faster_coco_eval import COCO, COCOeval_faster
+        shape = (len(OVERLAPS), len(self.classes), len(AREAS))
+        precision, recall = np.full(shape, -1.0), np.full(shape, -1.0)
+        curves = np.full((len(self.classes), len(RECALLS)), -1, np.float32)
+        seen = self._joined()
+        rows = np.flatnonzero(seen.looked_at())
+        for k, mine in _by_class(rows, seen.classes[rows]):
+            if self._wanted[k].any():
+                ranked = seen.take(mine[np.argsort(-seen.scores[mine], kind="stable")])
+                for area in np.flatnonzero(self._wanted[k]).tolist():
+                    found = _curves(*ranked.of_area(area), int(self._wanted[k, area]))
+                    precision[:, k, area], recall[:, k, area] = found[0].mean(1), found[1]
+                    if area == 0:
+                        curves[k] = found[0][0]
+        unseen = (recall[0] < 0) & (self._wanted > 0)  # (classes, areas): all were missed
+        precision[:, unseen] = recall[:, unseen] = 0
+        curves[unseen[:, 0]] = 0
+        return Coco(precision, recall, curves)
 
-        if not any(len(true.labels) for true in self._objects):
-            nothing = np.full((10, len(RECALLS), len(self.classes), 4), -1.0)
-            return Coco(nothing, nothing[:, 0])
-        common = {
-            "images": [{"id": image} for image in range(len(self._objects))],
-            "categories": [{"id": k, "name": name} for k, name in enumerate(self.classes)],
-        }
-        true, seen = (
-            COCO({**common, "annotations": rows}) for rows in (self._true_rows(), self._seen_rows())
-        )
-        evaluation = COCOeval_faster(true, seen, "bbox")
-        evaluation.params.maxDets = [MOST]
-        evaluation.evaluate()
-        evaluation.accumulate()
-        return Coco(evaluation.eval["precision"][..., 0], evaluation.eval["recall"][..., 0])
-
-    def _true_rows(self) -> list[dict[str, Any]]:
-        true = self._objects
-        areas = np.concatenate([np.where(o.difficult, _NOT_COUNTED, o.areas) for o in true])
-        crowd = np.concatenate([o.crowd for o in true])
-        return _rows([(o.boxes, o.labels) for o in true], area=areas, iscrowd=crowd.astype(int))
-
-    def _seen_rows(self) -> list[dict[str, Any]]:
-        boxes = np.concatenate([seen.boxes for seen in self._seen])
-        scores = np.concatenate([seen.scores for seen in self._seen])
-        areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-        return _rows([(s.boxes, s.classes) for s in self._seen], area=areas, score=scores)
+    def _joined(self) -> Pairing:
+        columns: Any = zip(NOTHING, *self._pairings, strict=True)
+        return Pairing(*(np.concatenate(column) for column in columns))
 
     def _voc07(self) -> list[float]:
         """VOC 2007's AP of each class that has objects to be found.
@@ -159,24 +174,43 @@ class DetectionMetrics:
         Boxes are edges, so the area is width times height: VOC's files number pixels, both ends
         included, and its own program adds the 1 that makes widths of them.
         """
-        paired = [_paired(seen, true) for seen, true in zip(self._seen, self._objects, strict=True)]
-        if not paired:
-            return []
-        starts = np.cumsum([0, *(len(true.labels) for true in self._objects)])
-        of = np.concatenate(
-            [np.where(p < 0, -1, p + n) for p, n in zip(paired, starts, strict=False)]
-        )
-        scores = np.concatenate([seen.scores for seen in self._seen])
-        classes = np.concatenate([seen.classes for seen in self._seen])
-        labels = np.concatenate([true.labels for true in self._objects])
-        passed = np.concatenate([true.difficult | true.crowd for true in self._objects])
-        order = np.argsort(-scores, kind="stable")
+        seen = self._joined()
+        passed = np.concatenate([np.zeros(0, bool), *self._passed])
+        order = np.argsort(-seen.scores, kind="stable")
+        of = seen.objects
         order = order[~((of >= 0) & passed[of])[order]] if len(passed) else order
-        wanted = np.bincount(labels[~passed], minlength=len(self.classes))
+        found = dict(_by_class(order, seen.classes[order]))
         return [
-            eleven_points(_first(of[order[classes[order] == k]]), int(wanted[k]))
-            for k in np.flatnonzero(wanted)
+            eleven_points(_first(of[found.get(k, order[:0])]), int(self._wanted_voc[k]))
+            for k in np.flatnonzero(self._wanted_voc).tolist()
         ]
+
+
+def _by_class(
+    rows: NDArray[np.int64], classes: NDArray[np.int32]
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each class of some rows, and its rows in their order."""
+    order = np.argsort(classes, kind="stable")
+    names, starts = np.unique(classes[order], return_index=True)
+    if len(names):
+        yield from zip(names.tolist(), np.split(rows[order], starts[1:]), strict=True)
+
+
+def _curves(
+    right: NDArray[np.bool_], wrong: NDArray[np.bool_], objects: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(IoU, 101) best precision from each recall on, and (IoU,) the recall of all.
+
+    `right` and `wrong` are (IoU, n) of detections by falling score; `objects` are to be found.
+    """
+    found = np.cumsum(right, 1).astype(np.float64)
+    recall = found / objects
+    precision = found / (found + np.cumsum(wrong, 1) + np.spacing(1))
+    best = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+    best = np.concatenate([best, np.zeros((len(best), 1))], 1)  # a recall that is not reached
+    places = [np.searchsorted(row, RECALLS) for row in recall]
+    read = np.stack([row[place] for row, place in zip(best, places, strict=True)])
+    return read, recall[:, -1] if recall.shape[1] else np.zeros(len(recall))
 
 
 def eleven_points(right: NDArray[np.bool_], objects: int) -> float:
@@ -196,30 +230,3 @@ def _first(objects: NDArray[np.int64]) -> NDArray[np.bool_]:
     first = np.zeros(len(objects), bool)
     first[np.unique(objects, return_index=True)[1]] = True
     return first & (objects >= 0)
-
-
-def _paired(seen: Located, true: Objects) -> NDArray[np.int64]:
-    """The object of its class that each detection overlaps most, by half or more; else -1."""
-    if not len(true.labels):
-        return np.full(len(seen.classes), -1)
-    overlaps = box_iou(seen.boxes, true.boxes)
-    overlaps[seen.classes[:, None] != true.labels] = -1
-    best = overlaps.argmax(1)
-    return np.where(overlaps.max(1) >= 0.5, best, -1)
-
-
-def _rows(
-    images: Sequence[tuple[NDArray[Any], NDArray[np.int64]]], **columns: NDArray[Any]
-) -> list[dict[str, Any]]:
-    """COCO's annotations: one dictionary for each box of each image."""
-    boxes = np.concatenate([boxes for boxes, _ in images]).astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
-    values = {
-        "id": np.arange(1, len(boxes) + 1),  # 0 means unmatched there
-        "image_id": np.repeat(np.arange(len(images)), [len(labels) for _, labels in images]),
-        "category_id": np.concatenate([labels for _, labels in images]),
-        "bbox": boxes,
-        **columns,
-    }
-    rows = zip(*(column.tolist() for column in values.values()), strict=True)
-    return [dict(zip(values, row, strict=True)) for row in rows]
