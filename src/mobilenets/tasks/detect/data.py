@@ -1,4 +1,4 @@
-"""Images with boxes on disk: COCO JSON, VOC XML, YOLO text; and the built-in shapes."""
+"""Images with boxes on disk, as COCO, VOC, YOLO and other tools have them; the built-in shapes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from mobilenets.tasks.detect.formats.coco import read_coco
 from mobilenets.tasks.detect.formats.layouts import has_objects, read_folder
 from mobilenets.tasks.detect.formats.objects import Objects
 from mobilenets.tasks.detect.formats.shapes import ShapeObjects
+from mobilenets.tasks.detect.formats.tools.find import kind_of, read_tools
 from mobilenets.tasks.detect.formats.yolo import read_yolo
 
 
@@ -46,6 +47,7 @@ def open_detection(
     - COCO JSON: a `.json` file, or a folder as `find_coco` knows them;
     - VOC XML: `Annotations/`, `JPEGImages/`, `ImageSets/Main/`, or XML files beside images;
     - YOLO text: `images/` and `labels/`, a `data.yaml`, or text files beside images;
+    - files of CVAT, CreateML, Label Studio, LabelMe, Supervisely, VIA; CSV tables; JSON lines;
     - the word `shapes`: the built-in data set.
 
     Where the data does not say which images are for validation, `val_fraction` of those for
@@ -91,15 +93,26 @@ def _shapes(split: str, seed: int) -> ShapeObjects:
 
 def _read(path: Path) -> Annotations:
     if path.is_file():
-        if path.suffix.lower() == ".json":
-            inner = path.parent.name.casefold() in ("annotations", "annotation", "labels")
-            return read_coco(path.parent.parent if inner else path.parent, [("", path)])
-        if path.suffix.lower() in (".yaml", ".yml"):
-            return read_yolo(path.parent, path)
-        raise DataError(f"{path}: data is a folder, a COCO .json, a data.yaml or `{BUILT_IN}`")
+        return _read_file(path)
     if not path.is_dir():
         raise DataError(f"{path}: no such data folder or file")
     found = read_folder(path)
     if any(found.parts):  # images beside those of a part are for training
         found.parts = [part or "train" for part in found.parts]
     return found
+
+
+def _read_file(path: Path) -> Annotations:
+    inner = path.parent.name.casefold() in ("annotations", "annotation", "labels")
+    root = path.parent.parent if inner else path.parent
+    kind = kind_of(path)
+    if kind:
+        return read_tools(root, kind, [path])
+    if path.suffix.lower() == ".json":
+        return read_coco(root, [("", path)])
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return read_yolo(path.parent, path)
+    raise DataError(
+        f"{path}: data is a folder, a COCO .json, a data.yaml or `{BUILT_IN}`, or one file of "
+        "CVAT, CreateML, Label Studio or VIA, a CSV table or JSON lines with boxes"
+    )

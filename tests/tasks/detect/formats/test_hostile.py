@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from mobilenets.tasks.detect.data import open_detection
 from tests.data.labelled import opened
 from tests.tasks.detect.formats.files import coco, put, voc, write
+from tests.tasks.detect.formats.makers import TABLES, TOOLS
 
 MANY = settings(
     max_examples=150,
@@ -101,10 +103,25 @@ def yaml_file(root: Path) -> Path:
     return write(root / "data.yaml", "train: images\nval: [images]\nnames: {0: cat, 1: 'dog'}\n")
 
 
+def tool_file(make: Callable[[Path], Any]) -> Callable[[Path], Path]:
+    def written(root: Path) -> Path:
+        put(root, "images/a.jpg", "images/b.jpg")
+        make(root)
+        files = [path for path in sorted(root.rglob("*")) if path.suffix in SUFFIXES]
+        return files[0]
+
+    return written
+
+
+SUFFIXES = {".json", ".jsonl", ".xml", ".csv"}
+OURS = [coco_file, voc_file, yolo_file, yaml_file] * 4
+OTHERS = [tool_file(make) for make in (*TOOLS, *TABLES.values())]
+
+
 @MANY
 @given(
-    st.sampled_from([coco_file, voc_file, yolo_file, yaml_file]),
-    st.integers(0, 400),
+    st.sampled_from([*OURS, *OTHERS]),
+    st.integers(0, 900),
     st.binary(max_size=3),
     st.integers(0, 3),
 )

@@ -12,6 +12,7 @@ from mobilenets.runtime.kinds import is_hidden
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.coco import read_coco
 from mobilenets.tasks.detect.formats.coco.find import find_coco
+from mobilenets.tasks.detect.formats.tools.find import find_tools, read_tools
 from mobilenets.tasks.detect.formats.voc import find_voc, read_voc
 from mobilenets.tasks.detect.formats.yolo import find_yolo, read_yolo
 
@@ -59,7 +60,7 @@ LAYOUTS: dict[str, Callable[[Path], Guess]] = {
     "VOC XML": _look_voc,
     "YOLO text": _look_yolo,
 }
-"""In the order in which they are tried."""
+"""In the order in which they are tried; files of other tools come behind."""
 
 
 def has_objects(folder: Path) -> bool:
@@ -85,7 +86,11 @@ def read_folder(folder: Path) -> Annotations:
 
 
 def _looks(folder: Path) -> list[tuple[str, Guess]]:
-    return [(name, _look(look, folder)) for name, look in LAYOUTS.items()]
+    tools = [
+        (kind, Guess(partial(read_tools, folder, kind, files)))
+        for kind, files in find_tools(folder).items()
+    ]
+    return [*((name, _look(look, folder)) for name, look in LAYOUTS.items()), *tools]
 
 
 def _look(look: Callable[[Path], Guess], folder: Path) -> Guess:

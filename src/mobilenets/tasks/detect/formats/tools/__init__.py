@@ -1,0 +1,1 @@
+"""Files of boxes that annotation tools write in forms of their own."""
