@@ -148,3 +148,16 @@ def test_the_ends_of_the_range_are_exact():
 def test_only_rgb_is_taken():
     with pytest.raises(ValueError, match="image must have mode RGB, got L"):
         preprocess(Image.new("L", (4, 4)), INCEPTION)
+
+
+@pytest.mark.parametrize("resize", ["crop", "torchvision", "squash", "pad"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [(90, 70), (70, 90), (400, 300), (31, 200)])
+def test_in_one_go_or_in_steps_the_bits_are_the_same(monkeypatch, resize, interpolation, size):
+    """The engine's code beside Pillow and numpy, on whatever pictures it takes."""
+    pixels = np.random.default_rng(3).integers(0, 256, (*size[::-1], 3)).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    pre = Preprocessing((40, 48), resize, 0.8, interpolation, order="BGR")
+    found = preprocess(image, pre)
+    monkeypatch.setattr("mobilenets.runtime.preprocess.pixels_of", lambda image: None)
+    assert np.array_equal(found, preprocess(image, pre))

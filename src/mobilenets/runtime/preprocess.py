@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.card import Preprocessing
+from mobilenets.engine import Cut, scale
+from mobilenets.runtime.pixels import pixels_of
+
+Array = NDArray[np.float32]
 
 _RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
@@ -52,27 +56,73 @@ class Picture(NamedTuple):
 
 def prepare(picture: Picture, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """As `preprocess`, of a picture that may have been decoded smaller."""
+    if picture.image.mode != "RGB":
+        raise ValueError(f"image must have mode RGB, got {picture.image.mode}")
+    w, h, left, top = _placed(picture.size, preprocessing)
+    width, height = _kept((w, h), preprocessing)
+    values: NDArray[np.float32] = np.zeros((3, *preprocessing.size), np.float32)
+    place = values[:, :height, :width]
+    if not _in_one_go(picture, preprocessing, (w, h, left, top), place):
+        place[:] = _by_pillow(picture, preprocessing, (w, h, left, top))
+    return values
+
+
+def _in_one_go(
+    picture: Picture, pre: Preprocessing, scaled: tuple[int, int, int, int], out: Array
+) -> bool:
+    """Scale, cut and normalise by the engine's own code, which gives Pillow's and numpy's bits.
+
+    False, and nothing done, for what that does not take.
+    """
+    w, h, left, top = scaled
+    how = pre.interpolation
+    pixels = None if how == "nearest" or w * h > _MOST_PIXELS else pixels_of(picture.image)
+    if pixels is None or how == "nearest":
+        return False
+    x0, y0, x1, y1 = picture.box or (0, 0, *picture.image.size)
+    return scale(
+        pixels,
+        Cut(x0, x1, w, left, out.shape[2]),
+        Cut(y0, y1, h, top, out.shape[1]),
+        how,
+        np.asarray(pre.mean, np.float32),
+        np.asarray(pre.std, np.float32),
+        out,
+        bgr=pre.order == "BGR",
+    )
+
+
+def _by_pillow(picture: Picture, pre: Preprocessing, scaled: tuple[int, int, int, int]) -> Array:
+    """The same in steps: the slow twin, and what takes any picture."""
     image, size, box = picture
-    if image.mode != "RGB":
-        raise ValueError(f"image must have mode RGB, got {image.mode}")
-    height, width = preprocessing.size
-    resample = _RESAMPLE[preprocessing.interpolation]
-    if preprocessing.resize in ("crop", "torchvision"):
-        return _normalise(_crop(picture, preprocessing, resample), preprocessing)
-    scaled = image.resize(fitted(size, preprocessing), resample, box=box)
-    values = _normalise(scaled, preprocessing)
-    if preprocessing.resize == "squash":
-        return values
-    canvas = np.zeros((3, height, width), np.float32)
-    canvas[:, : values.shape[1], : values.shape[2]] = values
-    return canvas
+    w, h, left, top = scaled
+    width, height = _kept((w, h), pre)
+    how = _RESAMPLE[pre.interpolation]
+    if w * h <= _MOST_PIXELS or (width, height) == (w, h):
+        part = image.resize((w, h), how, box=box).crop((left, top, left + width, top + height))
+        return _normalise(part, pre)
+    # A strip of a few pixels by thousands would become gigabytes: scale only the part we keep.
+    # The same picture but for rounding: Pillow then orders its two passes by the part's shape.
+    # No picture was decoded smaller to become larger: it is whole.
+    return _normalise(image.resize((width, height), how, box=shown(size, pre)), pre)
+
+
+def _placed(image: tuple[int, int], pre: Preprocessing) -> tuple[int, int, int, int]:
+    """(width, height) that an image is scaled to, and (left, top) of what is kept of that."""
+    if pre.resize in ("crop", "torchvision"):
+        return _centre(image, pre)
+    return *fitted(image, pre), 0, 0
+
+
+def _kept(scaled: tuple[int, int], pre: Preprocessing) -> tuple[int, int]:
+    """(width, height) of the scaled image that the input shows."""
+    height, width = pre.size
+    return min(scaled[0], width), min(scaled[1], height)
 
 
 def scaled_size(image: tuple[int, int], pre: Preprocessing) -> tuple[int, int]:
     """(width, height) that an image of (width, height) is scaled to, before it is cut."""
-    if pre.resize in ("crop", "torchvision"):
-        return _centre(image, pre)[:2]
-    return fitted(image, pre)
+    return _placed(image, pre)[:2]
 
 
 def shown(image: tuple[int, int], pre: Preprocessing) -> tuple[float, float, float, float]:
@@ -128,18 +178,6 @@ def scaled_mask(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
     scaled: NDArray[Any] = mask[rows].take(columns, 1)
     return scaled
-
-
-def _crop(picture: Picture, pre: Preprocessing, resample: Image.Resampling) -> Image.Image:
-    height, width = pre.size
-    w, h, left, top = _centre(picture.size, pre)
-    if w * h <= _MOST_PIXELS:
-        resized = picture.image.resize((w, h), resample, box=picture.box)
-        return resized.crop((left, top, left + width, top + height))
-    # A strip of a few pixels by thousands would become gigabytes: scale only the part we keep.
-    # The same picture but for rounding: Pillow then orders its two passes by the part's shape.
-    # No picture was decoded smaller to become larger: it is whole.
-    return picture.image.resize((width, height), resample, box=shown(picture.size, pre))
 
 
 def _centre(image: tuple[int, int], pre: Preprocessing) -> tuple[int, int, int, int]:
