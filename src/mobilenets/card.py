@@ -40,6 +40,10 @@ def one_output(meaning: str, shape: str = "") -> tuple[Output, ...]:
     return (Output(meaning, meaning, shape),)
 
 
+INDEPENDENT = (Output("logits", "independent logits", "(N, classes)"),)
+"""Of a network whose outputs are scores each by itself, once a sigmoid has made them so."""
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How an image becomes a model's input: (3, height, width), (pixel / 255 - mean) / std.

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.card import ModelCard, Output, one_output
+from mobilenets.card import INDEPENDENT, ModelCard, Output, one_output
 from mobilenets.errors import WeightsError
 from mobilenets.runtime.numbers import sigmoid, softmax
 from mobilenets.tasks.values import Arrays, Size, first_output
 
 LOGITS = one_output("logits", "(N, classes)")
 PROBABILITIES = one_output("probabilities", "(N, classes)")
-INDEPENDENT_LOGITS = (Output("logits", "independent logits", "(N, classes)"),)
+INDEPENDENT_LOGITS = INDEPENDENT
 """A sigmoid makes a score of each output by itself; a softmax over them would be wrong."""
 INDEPENDENT_PROBABILITIES = (Output("probabilities", "independent probabilities", "(N, classes)"),)
 """Such scores. One alone stands for two classes: its score is that of the second."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.card import INDEPENDENT, ModelCard, Preprocessing, one_output
 from mobilenets.errors import WeightsError
 from mobilenets.models.geometry import BN_EPS
 from mobilenets.models.listing import NORM
@@ -93,6 +93,8 @@ def unit(name: str, layer: StoredLayer, eps: float = BN_EPS) -> dict[str, FloatA
     `eps` is the epsilon that a norm will have that is folded in the file.
     """
     norm = layer.norm or _folded(layer, eps)
+    if layer.norm is not None and layer.bias is not None:  # what a norm gets is shifted by it
+        norm = norm[0], norm[1], norm[2] - layer.bias, norm[3]
     return {
         f"{name}.conv.weight": layer.weight,
         **{f"{name}.norm.{part}": v for part, v in zip(NORM, norm, strict=True)},
@@ -131,12 +133,14 @@ def foreign(
     preprocessing: Preprocessing,
     source: str,
     labels: tuple[str, ...] = (),
+    independent: bool = False,
     unread: str = "",
 ) -> Foreign:
     """Layers in order of execution as our tensors and their card.
 
     `arguments` are those of the body that no shape tells. Without `labels`, ImageNet's are taken
-    for 1000 and 1001 outputs. Where the `head` is not one classifier, or `unread` says that it is
+    for 1000 and 1001 outputs. `independent`: a sigmoid makes a score of each output, as it does
+    where there is one. Where the `head` is not one classifier, or `unread` says that it is
     none we have, the backbone alone. Raises WeightsError for another network.
     """
     tensors = backbone_tensors(body)
@@ -164,11 +168,13 @@ def foreign(
         }
     )
     architecture, inferred = infer(tensors)
+    alone = independent or outputs == 1
     card = ModelCard(
         architecture=architecture,
         arguments={**inferred, **arguments},
         labels=labels or imagenet_labels(inferred["classes"]),
         preprocessing=preprocessing,
+        outputs=INDEPENDENT if alone else one_output("logits"),
         source=source,
     )
     return Foreign(card, tensors)

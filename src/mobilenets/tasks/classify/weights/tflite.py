@@ -1,9 +1,6 @@
 """TFLite files of classifiers: one path of operators from the image to the scores."""
 
-from dataclasses import replace
-
 from mobilenets.errors import WeightsError
-from mobilenets.tasks.classify.read import INDEPENDENT_LOGITS
 from mobilenets.weights.containers.foreign import Foreign, Infer
 from mobilenets.weights.containers.stored import StoredLayer, foreign, module_names
 from mobilenets.weights.containers.tflite.chain import Chain, check_pool
@@ -43,7 +40,7 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
     ceiling = trunk.steps[-1].ceiling or 6.0
     heads = [from_ceiling(layer, ceiling) for layer in trunk.heads]
     try:
-        found = foreign(
+        return foreign(
             to_relu6(trunk.steps, names),
             heads,
             infer,
@@ -51,13 +48,11 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
             preprocessing=file.preprocessing,
             source=f"TFLite, {trunk.steps[-1].stored.lower()}",
             labels=file.labels(heads[-1].weight.shape[0]) if heads else (),
+            independent=trunk.sigmoid,
             unread=_unread(trunk),
         )
     except WeightsError as error:
         raise trunk.reason or error from error
-    if found.unread or not (trunk.sigmoid or found.card.arguments["classes"] == 1):
-        return found
-    return replace(found, card=found.card.replace(outputs=INDEPENDENT_LOGITS))
 
 
 def _unread(trunk: "Trunk") -> str:

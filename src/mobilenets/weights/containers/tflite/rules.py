@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 
@@ -16,7 +16,14 @@ from mobilenets.models.geometry import (
     v2_blocks,
 )
 from mobilenets.weights.containers.stored import StoredLayer
-from mobilenets.weights.containers.tflite.chain import Chain, TflitePads, TfliteStep
+from mobilenets.weights.containers.tflite.chain import TflitePads, TfliteStep
+
+
+class Walked(Protocol):
+    """Convolutions in a row, as `Chain` has them."""
+
+    steps: list[TfliteStep]
+    shortcuts: dict[int, int]
 
 
 def padding_of(steps: Sequence[TfliteStep], others: Sequence[TfliteStep] = ()) -> Padding:
@@ -85,7 +92,7 @@ def strides_of(steps: Sequence[TfliteStep], names: Sequence[str]) -> dict[str, A
     raise WeightsError(f"not a MobileNet's strides: {[stride[0] for stride, _ in found]}")
 
 
-def shortcut_of(chain: Chain, names: Sequence[str]) -> dict[str, str]:
+def shortcut_of(chain: Walked, names: Sequence[str]) -> dict[str, str]:
     """Check that V2's shortcuts are where the paper has them, or nowhere."""
     expected = {}
     for last, name in enumerate(names):

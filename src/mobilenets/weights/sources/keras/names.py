@@ -1,29 +1,11 @@
-"""Keras applications' MobileNet and MobileNetV2, as Keras writes them.
-
-Read are the published whole-weights files (`mobilenet_1_0_224_tf.h5`, `mobilenet_v2_weights_
-tf_dim_ordering_tf_kernels_1.0_224.h5`), Keras 3's `.weights.h5`, and models saved whole as `.h5`
-or `.keras`; every alpha, and a model of one's own that puts a pool and one dense layer on such a
-backbone. Of a `no_top` file, and of one with another head, the backbone is read. Weights alone do
-not say whether V2 was built for one size or for any; one size is assumed (it matters for odd ones
-only).
-"""
+"""The layers of a Keras file that holds weights alone, told by names, counters and shapes."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-from mobilenets.card import Preprocessing
 from mobilenets.errors import WeightsError
-from mobilenets.weights.containers import tfjs
-from mobilenets.weights.containers.foreign import Foreign
-from mobilenets.weights.containers.hdf5 import DAMAGE, Variables, read_variables
-from mobilenets.weights.containers.stored import FloatArray, StoredLayer, foreign, is_v1
-from mobilenets.weights.infer import infer
-
-PUBLISHED_SIZES = (96, 128, 160, 192, 224)
-MOMENTUM_V1, MOMENTUM_V2 = 0.01, 0.001
-"""Of the batch normalisations, as torch counts it: V1 keeps Keras' own .99, V2 has .999."""
+from mobilenets.weights.containers.hdf5 import Variables
+from mobilenets.weights.containers.stored import FloatArray, StoredLayer
 
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 _ROLES = {
@@ -35,55 +17,6 @@ _ROLES = {
 """What Keras 3 numbers 0, 1, ... in a layer of this class."""
 
 
-def read(path: Path) -> Foreign:
-    """The network in a Keras file.
-
-    Raises WeightsError, naming `path`, for a damaged file, for one without a classifier and for
-    another network.
-    """
-    try:
-        variables, config = read_variables(path)
-    except DAMAGE as error:
-        raise WeightsError(f"{path}: damaged, or not written by Keras ({error})") from error
-    return assemble(path, variables, config, "Keras")
-
-
-def read_tfjs(path: Path) -> Foreign:
-    """The network in a TensorFlow.js layers model, which is one of Keras applications.
-
-    Raises WeightsError, naming the file, for a damaged model, a shard that is missing or too
-    short, a graph model and another network.
-    """
-    variables, config = tfjs.read_variables(path)
-    return assemble(path, variables, config, "TensorFlow.js")
-
-
-def assemble(path: Path, variables: Variables, config: Any, source: str) -> Foreign:
-    """Name and check the variables of a Keras model, however they were stored.
-
-    `config` is the model's configuration as JSON, None where the file has none.
-    """
-    try:
-        body, head = parted(keras_layers(variables))
-        sides = input_size(config)
-        known = published_size(path)
-        height, width = sides or (known, known)
-        # V1 pads its strided depthwise convolutions by one at the bottom and the right, always;
-        # V2 only where it was built without an input size, else its padding is TensorFlow's SAME.
-        v1 = is_v1(body)
-        padding = "keras" if v1 or None in (height, width) else "same"
-        return foreign(
-            body,
-            head,
-            infer,
-            arguments={"padding": padding, "norm_momentum": MOMENTUM_V1 if v1 else MOMENTUM_V2},
-            preprocessing=Preprocessing(size=(height or known, width or known)),
-            source=source,
-        )
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-
-
 def parted(layers: Sequence[StoredLayer]) -> tuple[list[StoredLayer], list[StoredLayer]]:
     """The convolutions of a body, and the layers on it: from the first dense one on.
 
@@ -93,32 +26,6 @@ def parted(layers: Sequence[StoredLayer]) -> tuple[list[StoredLayer], list[Store
     if ends == len(layers) and layers and layers[-1].norm is None and not layers[-1].depthwise:
         ends -= 1
     return list(layers[:ends]), list(layers[ends:])
-
-
-def published_size(path: Path) -> int:
-    """The resolution in the name of a published file, `..._1.0_192.h5`; 224 where there is none."""
-    found = [int(digits) for digits in re.findall(r"_(\d+)(?=[_.])", path.name)]
-    return next((size for size in reversed(found) if size in PUBLISHED_SIZES), 224)
-
-
-def input_size(config: Any) -> tuple[int | None, int | None] | None:
-    """(height, width) in a Keras model's configuration; a side that it leaves open is None.
-
-    None where the configuration says nothing.
-    """
-    pending = [config]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Mapping):
-            for key in ("batch_shape", "batch_input_shape", "batchInputShape"):
-                shape = node.get(key)
-                if isinstance(shape, (list, tuple)) and len(shape) == 4:
-                    sides = [s if isinstance(s, int) and s > 0 else None for s in shape[1:3]]
-                    return sides[0], sides[1]
-            pending.extend(reversed(list(node.values())))
-        elif isinstance(node, (list, tuple)):
-            pending.extend(reversed(node))
-    return None
 
 
 def keras_layers(variables: Variables) -> list[StoredLayer]:
