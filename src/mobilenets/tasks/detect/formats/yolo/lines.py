@@ -3,8 +3,9 @@
 import re
 from array import array
 from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from mobilenets.tasks.detect.formats.boxes import Boxes
 
 TEXT = 2**40
 """Class numbers from here on are words that stand in the lines themselves."""
+_CHUNK = 10_000
+"""Lines that are split at once."""
 _FEW = 3
 """With fewer lines of a length, key points are not told from outlines by where they lie."""
 _KITTI = re.compile(r"\S*[A-Za-z]\S*( -?[\d.]+){14,15}$")
@@ -61,13 +64,9 @@ class LabelLines:
         before = len(self._values), len(self._lengths)
         try:
             text = decoded(path.read_bytes())
-            for place, line in enumerate(text.splitlines(), 1):
-                values = self._numbers(line, place)
-                if values:
-                    self._values.extend(values)
-                    self._lengths.append(len(values))
-                    self._file.append(number)
-                    self._line.append(place)
+            lines = text.splitlines()
+            for start in range(0, len(lines), _CHUNK):
+                self._take(lines[start : start + _CHUNK], number, start + 1)
         except (OSError, ValueError) as error:
             del self._values[before[0] :]
             for column in (self._lengths, self._file, self._line):
@@ -75,10 +74,22 @@ class LabelLines:
             why = error.strerror if isinstance(error, OSError) else str(error)
             self.broken[number] = one_line(str(why))
 
-    def _numbers(self, line: str, place: int) -> list[float]:
-        words = line.split()
+    def _take(self, lines: Sequence[str], file: int, first: int) -> None:
+        rows: list[list[Any]] = [line.split() for line in lines]
         try:
-            return list(map(float, words))
+            values = array("d", map(float, chain.from_iterable(rows)))
+        except ValueError:  # not plain numbers: a line at a time
+            rows = [self._numbers(line, place) for place, line in enumerate(lines, first)]
+            values = array("d", chain.from_iterable(rows))
+        self._values.extend(values)
+        self._lengths.extend(map(len, filter(None, rows)))
+        places = [place for place, row in enumerate(rows, first) if row]
+        self._line.extend(places)
+        self._file.extend(repeat(file, len(places)))
+
+    def _numbers(self, line: str, place: int) -> list[float]:
+        try:
+            return list(map(float, line.split()))
         except ValueError:
             pass
         words = _separated(line)
