@@ -93,9 +93,8 @@ class Tree:
     def _as_said(self, raw: str, plain: str, folders: Sequence[str]) -> str | None:
         if raw.startswith("/") and self.has(raw):
             return Path(os.path.relpath(raw, self.root)).as_posix()
-        places = (
-            _joined(folder, path) for path in dict.fromkeys((raw, plain)) for folder in folders
-        )
+        forms = dict.fromkeys((raw, plain, unquote(plain)))
+        places = (_joined(folder, path) for path in forms for folder in folders)
         return next((place for place in places if self.has(place)), None)
 
     def has(self, place: str) -> bool:
@@ -117,6 +116,8 @@ class Tree:
         several = []
         for i, path in paths.items():
             length, choices = self._longest(path, part)
+            if not choices and "%" in path:
+                length, choices = self._longest(unquote(path), part)
             for folder in folders if len(choices) > 1 else ():
                 choices = [c for c in choices if _is_below(c, folder)] or choices
             if len(choices) == 1:

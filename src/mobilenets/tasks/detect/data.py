@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from mobilenets.data.dataset import AnnotatedDataset
+from mobilenets.data.listing import one_line
 from mobilenets.data.shapes import BUILT_IN, is_built_in, shape_split
 from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.errors import DataError
@@ -72,11 +73,19 @@ def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:
     if is_built_in(path):
         return {part: _shapes(part, seed) for part in ("train", "val")}
     found = _read(Path(path))
-    every = range(len(found.files))
-    return {
-        part or "all": gather(found, [i for i in every if found.parts[i] == part], part or "all")
-        for part in present(found.parts)
-    }
+    parts: dict[str, ObjectDataset] = {}
+    lost: list[DataError] = []
+    for part in present(found.parts):
+        chosen = [i for i, one in enumerate(found.parts) if one == part]
+        try:
+            parts[part or "all"] = gather(found, chosen, part or "all")
+        except DataError as error:
+            lost.append(error)
+    if lost and not parts:
+        raise lost[0]
+    for one in parts.values():
+        one.notes.extend(one_line(str(error).removeprefix(f"{found.root}: ")) for error in lost)
+    return parts
 
 
 def has_boxes(path: str | Path) -> bool:

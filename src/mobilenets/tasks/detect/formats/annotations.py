@@ -109,7 +109,12 @@ def gather(found: Annotations, images: Sequence[int], split: str) -> AnnotatedIm
     objects = np.bincount(table.image, minlength=len(files))
     problems.add("no objects", [files[i] for i in np.flatnonzero(objects == 0).tolist()])
     every = [*found.problems.list(), *problems.list()]
-    notes = [*found.notes, *_absent(found.classes, table, split), *(p.sentence for p in every)]
+    notes = [
+        *found.notes,
+        *_alike(found.classes),
+        *_absent(found.classes, table, split),
+        *(p.sentence for p in every),
+    ]
     return AnnotatedImages(
         found.kind,
         found.root,
@@ -185,6 +190,15 @@ def turn_boxes(boxes: Boxes, sizes: Sizes, turn: Image.Transpose) -> Boxes:
     if turn in (Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE):
         left, right = width - right, width - left
     return np.stack([top, left, bottom, right], 1)
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """A note on classes that differ in capitals only: a slip of the pen, mostly."""
+    forms: dict[str, list[str]] = {}
+    for name in classes:
+        forms.setdefault(name.casefold(), []).append(name)
+    alike = [" and ".join(names) for names in forms.values() if len(names) > 1]
+    return [f"classes that differ in capitals only: {few(alike)}"] if alike else []
 
 
 def _absent(classes: Sequence[str], table: BoxTable, split: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from mobilenets.data.listing import count, few, one_line
 from mobilenets.data.paths import is_file
 from mobilenets.errors import DataError
+from mobilenets.runtime.images import walk
 from mobilenets.runtime.kinds import is_hidden
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.coco import read_coco
@@ -78,11 +79,39 @@ def read_folder(folder: Path) -> Annotations:
         looks = _looks(place)
         if any(look.read for _, look in looks):
             return _first(place, looks)
-    told = "".join(f"; {look.why}" for _, look in _looks(folder) if look.why)
+    told = "".join(f"; {look.why}" for _, look in _looks(folder) if look.why) + _others(folder)
     raise DataError(
         f"{folder}: no boxes found; expected COCO (annotations/instances_*.json), "
-        f"VOC (Annotations/*.xml) or YOLO (images/ and labels/*.txt){told}"
+        f"VOC (Annotations/*.xml) or YOLO (images/ and labels/*.txt), or a labelling tool's{told}"
     )
+
+
+_NOT_READ = {
+    ".tfrecord": "TFRecord",
+    ".tfrecords": "TFRecord",
+    ".record": "TFRecord",
+    ".parquet": "Parquet",
+    ".mat": "MATLAB's",
+    ".zip": "an archive; unpack it",
+    ".tar": "an archive; unpack it",
+    ".gz": "an archive; unpack it",
+    ".7z": "an archive; unpack it",
+}
+_KITTI = ("label_2", "label_02")
+
+
+def _others(folder: Path) -> str:
+    """Files of boxes that are known, but not read."""
+    for place, names in walk(folder):
+        for name in sorted(names):
+            what = _NOT_READ.get(Path(name).suffix.casefold())
+            if place.name in _KITTI and name.endswith(".txt"):
+                what = "KITTI's"
+            if what:
+                return (
+                    f"; {(place / name).relative_to(folder).as_posix()} is not read: it is {what}"
+                )
+    return ""
 
 
 def _looks(folder: Path) -> list[tuple[str, Guess]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mobilenets.data.listing import Part, part_named
+from mobilenets.data.listing import Part
+from mobilenets.tasks.detect.formats.folders import folder_part, part_in
 
 _WHOLE = 2**18
 """Bytes of a file that is read whole to see what it is; of a larger one, both ends."""
@@ -52,10 +53,10 @@ def find_coco(folder: Path) -> JsonFiles:
             if why:
                 others[file] = why
             else:
-                found.append((part or _part_in(file.stem), file))
+                found.append((part or part_in(file.stem), file))
     if not found:  # what is damaged is said when it is read
         damaged = [file for file, why in others.items() if why.startswith("not JSON")]
-        found = [(_part_in(file.stem), file) for file in damaged]
+        found = [(part_in(file.stem), file) for file in damaged]
     return JsonFiles(found, others)
 
 
@@ -69,17 +70,12 @@ def _places(folder: Path) -> Iterator[tuple[Part, Path]]:
         for child in (
             children if base == folder else sorted(c for c in base.iterdir() if c.is_dir())
         ):
-            part = part_named(child.name.rstrip("0123456789"))
+            part = folder_part(child.name)
             if part:
                 yield part, child
                 for deeper in (child / "annotations", child / "Annotations"):
                     if deeper.is_dir():
                         yield part, deeper
-
-
-def _part_in(stem: str) -> Part:
-    parts = [part for word in re.split(r"[\W_\d]+", stem) if (part := part_named(word))]
-    return parts[0] if parts else ""
 
 
 def unlike_coco(path: Path) -> str:
@@ -113,11 +109,18 @@ def _unlike(data: bytes, text: str) -> str:
         why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         return f"not JSON, or cut short: {why}"
     if not isinstance(content, dict):
-        return "not COCO's JSON, which is an object with images and more"
+        entry: Any = next(iter(content), {}) if isinstance(content, list) else {}
+        keys = set(entry) if isinstance(entry, dict) else set()
+        told = ""
+        if {"image_id", "bbox"} <= keys:
+            told = ": these are COCO's results, which a detector found, without images"
+        elif {"file_name", "annotations"} <= keys:
+            told = ": these are Detectron2's dicts, which are not read; write COCO's JSON"
+        return f"not COCO's JSON, which is an object with images and more{told}"
     if isinstance(content.get("images"), list) and isinstance(content.get("annotations"), list):
         first: Any = next((one for one in content["annotations"] if isinstance(one, dict)), {})
-        told = [key for key in ("segments_info", "caption") if key in first and "bbox" not in first]
-        return _OTHERS[told[0]] if told else ""
+        others = [k for k in ("segments_info", "caption") if k in first and "bbox" not in first]
+        return _OTHERS[others[0]] if others else ""
     return _told(list(content))
 
 

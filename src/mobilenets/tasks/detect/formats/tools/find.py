@@ -52,9 +52,13 @@ def kind_of(path: Path) -> str:
         return ""
     try:
         with path.open("rb") as file:
-            head = decoded(_whole_characters(file.read(_HEAD)))
-    except (OSError, UnicodeDecodeError):
+            data = _whole_characters(file.read(_HEAD))
+    except OSError:
         return ""
+    try:
+        head = decoded(data)
+    except UnicodeDecodeError:  # said when it is read
+        head = data.decode("latin-1")
     if suffix == ".xml":
         return CVAT if re.search(r"<annotations[\s>]", head) and "<annotation>" not in head else ""
     if suffix in (".csv", ".tsv"):

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mobilenets.data.listing import Part, one_line, part_named
+from mobilenets.data.listing import Part, one_line
 from mobilenets.data.paths import Tree, clean_path
 from mobilenets.data.problems import Problems
 from mobilenets.runtime.images import SUFFIXES, walk_images
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.boxes import BoxTable
+from mobilenets.tasks.detect.formats.folders import part_in, path_part
 
 _BESIDE = ("images", "img", "image", "imgs", "JPEGImages", "data")
 """Folders of images, in the folder of a file of boxes or beside it."""
@@ -84,9 +85,7 @@ def side(value: Any) -> int:
 def part_of(source: str) -> Part:
     """What a file's folders say, else the words of its name."""
     path = PurePosixPath(source)
-    words = [*path.parts[:-1], *path.stem.replace("-", "_").replace(".", "_").split("_")]
-    named = [part for word in words if (part := part_named(word.rstrip("0123456789")))]
-    return named[0] if named else ""
+    return path_part(path.parts[:-1]) or part_in(path.stem)
 
 
 def joined(

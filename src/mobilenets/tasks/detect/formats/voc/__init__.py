@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from mobilenets.data.image_sets import read_image_sets
-from mobilenets.data.listing import Part, few, one_line, part_named
+from mobilenets.data.listing import Part, few, one_line
 from mobilenets.data.paths import clean_path
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key, walk_images
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.boxes import BoxTable, join
+from mobilenets.tasks.detect.formats.folders import folder_part, path_part
 from mobilenets.tasks.detect.formats.problems import KINDS
 from mobilenets.tasks.detect.formats.voc.file import VocFile, first_tag, parse
 
@@ -38,7 +39,7 @@ def find_voc(folder: Path) -> Path | None:
         raise DataError(f"{folder}: it holds several data sets, give one of them: {names}")
     if found:
         return found[0]
-    near = [f for f in below if part_named(f.name) or f.name.casefold() in _FOLDERS]
+    near = [f for f in below if folder_part(f.name) or f.name.casefold() in _FOLDERS]
     return folder if any(map(_has_xml, [folder, *near])) else None
 
 
@@ -115,8 +116,7 @@ def _parts(root: Path, files: dict[str, str], problems: Problems) -> dict[str, P
 
 
 def _folder_part(path: str) -> Part:
-    named = [part for name in PurePosixPath(path).parts[:-1] if (part := part_named(name))]
-    return named[0] if named else ""
+    return path_part(PurePosixPath(path).parts[:-1])
 
 
 def _read(root: Path, path: str, part: Part, problems: Problems) -> VocFile | None:

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.data.listing import count, few, one_line, part_named
+from mobilenets.data.listing import count, few, one_line
 from mobilenets.data.paths import Tree, is_file
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import is_image, natural_key, walk_images
 from mobilenets.tasks.detect.formats.annotations import Annotations
 from mobilenets.tasks.detect.formats.boxes import BoxTable
+from mobilenets.tasks.detect.formats.folders import folder_part
 from mobilenets.tasks.detect.formats.problems import KINDS
-from mobilenets.tasks.detect.formats.yolo.beside import Labels
+from mobilenets.tasks.detect.formats.yolo.beside import Labels, labels_alone
 from mobilenets.tasks.detect.formats.yolo.lines import TEXT, LabelLines, Read
 from mobilenets.tasks.detect.formats.yolo.names import (
     Value,
@@ -50,7 +51,7 @@ def find_yolo(folder: Path) -> bool:
     labels = [f for f in labels if f.is_dir()]
     if find_yaml(folder)[0] or any(next(walk_images(f), None) is None for f in labels):
         return True
-    near = [f for f in parts if part_named(f.name) or f.name in ("images", "obj_train_data")]
+    near = [f for f in parts if folder_part(f.name) or f.name.casefold() == "images"]
     images = (image for f in [folder, *near] for image in f.iterdir() if is_image(image))
     if any(image.with_suffix(".txt").is_file() for image in islice(images, _LOOK)):
         return True
@@ -73,7 +74,7 @@ def read_yolo(root: Path, yaml: Path | None = None) -> Annotations:
     images = said.images(problems)
     parts, notes = images.parts, [*said.notes, *images.notes]
     if not parts:
-        raise DataError(f"{root}: no images{said.why}")
+        raise DataError(f"{root}: no images{said.why or labels_alone(root)}")
     order = sorted(parts, key=natural_key)
     labels = Labels(tree, order)
     notes += labels.notes

@@ -1,9 +1,10 @@
 """Which label file belongs to which image."""
 
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from mobilenets.data.listing import count
+from mobilenets.data.listing import count, few
 from mobilenets.data.paths import Tree
 from mobilenets.runtime.images import natural_key, walk
 
@@ -36,9 +37,15 @@ class Labels:
                 self.read.append(label)
             else:
                 self.without.append(image)
+        twice = [label for label, times in Counter(self.read).items() if times > 1]
+        if twice:
+            what = count(len(twice), "label file is", "label files are")
+            self.notes.append(f"{what} taken for several images of the same name: {few(twice)}")
 
     def _beside(self, image: str) -> str | None:
-        return next((place for place in places(image) if self._tree.has(place)), None)
+        every = places(image)
+        capitals = (f"{place[:-4]}.TXT" for place in every)
+        return next((place for place in (*every, *capitals) if self._tree.has(place)), None)
 
     def _elsewhere(self, images: Sequence[str]) -> dict[str, str | None]:
         stems = {PurePosixPath(image).stem: image for image in images}
@@ -69,6 +76,17 @@ class Labels:
             if file.name != "classes.txt"
         ]
         return sorted(set(found) - set(self.read), key=natural_key)
+
+
+def labels_alone(root: Path) -> str:
+    """What to say of label files without images, as Label Studio may export them."""
+    found = [file for folder in _LABELS for file in (root / folder).glob("**/*.txt")]
+    found = [file for file in found if file.name != "classes.txt"]
+    if not found:
+        return ""
+    what = count(len(found), "label file", "label files")
+    first = min(found).relative_to(root).as_posix()
+    return f" for its {what}, such as {first}; put them into images/"
 
 
 def places(image: str) -> list[str]:

@@ -9,7 +9,8 @@ from mobilenets.data.files import read_text
 from mobilenets.data.listing import Part, count, one_line, part_named
 from mobilenets.data.paths import Tree
 from mobilenets.data.problems import Problems
-from mobilenets.runtime.images import walk_images
+from mobilenets.runtime.images import walk, walk_images
+from mobilenets.tasks.detect.formats.folders import path_part
 from mobilenets.tasks.detect.formats.yolo.names import Value
 
 _PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -34,24 +35,30 @@ def found_images(root: Path) -> Images:
     """
     paths = [PurePosixPath(image.relative_to(root).as_posix()) for image in walk_images(root)]
     inner = [path for path in paths if _is_images(path.parts[:-1])]
-    parts = {path.as_posix(): _part_of(path.parts[:-1]) for path in inner or paths}
+    parts = {path.as_posix(): path_part(path.parts[:-1]) for path in inner or paths}
+    notes = _empty_parts(root, {part for part in parts.values() if part})
     if inner:
-        return Images(parts, [], [], {".": "outside images/"})
+        return Images(parts, notes, [], {".": "outside images/"})
     if not any(parts.values()):
-        return Images(parts, [], [], {})
+        return Images(parts, notes, [], {})
     for image in [image for image, part in parts.items() if not part]:
         del parts[image]
-    return Images(parts, [], [], {".": "outside the folders of parts"})
+    return Images(parts, notes, [], {".": "outside the folders of parts"})
+
+
+def _empty_parts(root: Path, there: set[Part]) -> list[str]:
+    """Notes on parts whose folders have no images."""
+    empty: dict[Part, str] = {}
+    for folder, _ in walk(root):
+        inside = folder.relative_to(root).parts
+        part = path_part(inside)
+        if part and part not in there and "labels" not in inside and len(inside) <= 3:
+            empty.setdefault(part, "/".join(inside))
+    return [f"{folder} has no images: there is no part {part}" for part, folder in empty.items()]
 
 
 def _is_images(folders: Iterable[str]) -> bool:
     return any(folder.casefold() == "images" for folder in folders)
-
-
-def _part_of(folders: Iterable[str]) -> Part:
-    """`train2017` is train."""
-    named = [part for name in folders if (part := part_named(name.rstrip("0123456789")))]
-    return named[0] if named else ""
 
 
 def declared_images(
@@ -92,6 +99,8 @@ def declared_images(
             notes.append(f"{part} is the {what} in the folders of that name")
             said[part] += own
     if not said["train"]:
+        if not content.get("train"):
+            notes.append(f"{name} does not say which images are for training: folders' names count")
         return Images({}, notes, lists, {})
     if said["val"] and set(said["val"]) <= set(said["train"]):
         notes.append(f"{name} names images of train as val: that is no part of its own")
