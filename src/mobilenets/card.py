@@ -18,6 +18,9 @@ VERSION = 3
 """Of the format. Version 1 had one word for the outputs, and before 3 a card did not know the
 images that a network was trained on; both are still read."""
 
+MAX_SIDE = 8192
+"""Pixels of an input's side: a damaged card must not ask for all the memory."""
+
 ResizeRule = Literal["crop", "torchvision", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 ColourOrder = Literal["RGB", "BGR"]
@@ -63,8 +66,9 @@ class Preprocessing:
     order: ColourOrder = "RGB"
 
     def __post_init__(self) -> None:
-        if len(self.size) != 2 or not all(isinstance(s, int) and s > 0 for s in self.size):
-            raise ValueError(f"size must be two positive integers, got {self.size!r}")
+        fits = [isinstance(side, int) and 0 < side <= MAX_SIDE for side in self.size]
+        if len(fits) != 2 or not all(fits):
+            raise ValueError(f"size must be two integers from 1 to {MAX_SIDE}, got {self.size!r}")
         if self.resize not in get_args(ResizeRule):
             raise ValueError(f"resize must be one of {get_args(ResizeRule)}, got {self.resize!r}")
         if not 0 < self.crop_fraction <= 1:

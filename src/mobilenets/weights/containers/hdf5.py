@@ -9,11 +9,16 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mobilenets.errors import WeightsError
 from mobilenets.weights.containers.stored import FloatArray
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-MAX_BYTES = 1 << 30
+MAX_BYTES = 256 << 20
 """More than any MobileNet weighs: a damaged header must not ask for all the memory."""
+MAX_CONFIG = 16 << 20
+"""Bytes of a configuration; a MobileNet's has about 100 thousand."""
+HOPS = 16
+"""Soft links in a row that are followed."""
 
 Variables = dict[str, FloatArray]
 """Keras' path of a variable, such as `conv1_bn/gamma:0` or `layers/conv2d_3/vars/0` -> values."""
@@ -48,7 +53,8 @@ def is_hdf5(path: Path) -> bool:
 def read_variables(path: Path) -> tuple[Variables, Any]:
     """The variables, and the model's configuration as JSON, None where the file has none.
 
-    Raises one of DAMAGE for a file that is damaged or that Keras did not write.
+    Raises one of DAMAGE for a file that is damaged or that Keras did not write, and WeightsError
+    for one whose numbers are in other files: these are never opened.
     """
     return _archive(path) if zipfile.is_zipfile(path) else _hdf5(path)
 
@@ -56,58 +62,93 @@ def read_variables(path: Path) -> tuple[Variables, Any]:
 def _archive(path: Path) -> tuple[Variables, Any]:
     """A `.keras` file: a zip with the weights as HDF5 and the configuration as JSON."""
     with zipfile.ZipFile(path) as archive:
-        for member in ("config.json", "model.weights.h5"):
-            if archive.getinfo(member).file_size > MAX_BYTES:
-                raise ValueError(f"{member} claims more than {MAX_BYTES} bytes")
+        for member, most in (("config.json", MAX_CONFIG), ("model.weights.h5", MAX_BYTES)):
+            if archive.getinfo(member).file_size > most:
+                raise ValueError(f"{member} claims more than {most} bytes")
         config = json.loads(archive.read("config.json"))
         with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
-            return _numbered(file), config
+            return _numbered(path, file), config
 
 
 def _hdf5(path: Path) -> tuple[Variables, Any]:
     with h5py.File(path, "r") as file:
         text = file.attrs.get("model_config")
         config = None if text is None else json.loads(text)
-        root = file.get("model_weights", file)
-        return (_named(root) if "layer_names" in root.attrs else _numbered(file)), config
+        root = _follow(path, file, "model_weights") if "model_weights" in file else file
+        named = "layer_names" in root.attrs
+        return (_named(path, root) if named else _numbered(path, file)), config
 
 
-def _named(root: Any) -> Variables:
+def _named(path: Path, root: Any) -> Variables:
     """A file with `layer_names` and, in every layer, `weight_names`: Keras 1 and 2, 3's `.h5`."""
     variables: Variables = {}
     budget = MAX_BYTES
     for layer in map(_text, root.attrs["layer_names"]):
-        group = root[layer]
+        group = _follow(path, root, layer)
         for weight in map(_text, group.attrs["weight_names"]):
-            budget -= group[weight].nbytes
+            dataset = _follow(path, group, weight)
+            budget -= dataset.nbytes
             # Some versions leave the layer out of the variable's name.
-            variables[weight if "/" in weight else f"{layer}/{weight}"] = _values(
-                group[weight], budget
-            )
+            name = weight if "/" in weight else f"{layer}/{weight}"
+            variables[name] = _values(path, dataset, budget)
     return variables
 
 
-def _numbered(root: Any) -> Variables:
-    """Keras 3's `.weights.h5`: every layer a group with its variables in `vars/0`, `vars/1`."""
+def _numbered(path: Path, root: Any) -> Variables:
+    """Keras 3's `.weights.h5`: every layer a group with its variables in `vars/0`, `vars/1`.
+
+    A group is read once, however many links lead to it.
+    """
     variables: Variables = {}
-    pending = [("", root)]
+    pending, seen = [("", root)], {_place(root)}
     budget = MAX_BYTES
     while pending:
         prefix, node = pending.pop()
-        for name, child in node.items():
+        for name in node:
+            child = _follow(path, node, name)
             if isinstance(child, h5py.Group):
-                pending.append((f"{prefix}{name}/", child))
+                if _place(child) not in seen:
+                    seen.add(_place(child))
+                    pending.append((f"{prefix}{name}/", child))
             elif prefix.endswith("vars/"):
                 budget -= child.nbytes
-                variables[prefix + name] = _values(child, budget)
+                variables[prefix + name] = _values(path, child, budget)
     if not variables:
         raise ValueError("there are no weights of layers in it")
     return variables
 
 
-def _values(dataset: Any, budget: int) -> FloatArray:
+def _place(node: Any) -> int:
+    """Where an object lies in its file; links to it have the same."""
+    place: int = h5py.h5o.get_info(node.id).addr
+    return place
+
+
+def _follow(path: Path, node: Any, name: str, hops: int = HOPS) -> Any:
+    """The object of that name, over links within the file; WeightsError for one to another file."""
+    for part in filter(None, name.split("/")):
+        link = node.get(part, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise WeightsError(
+                f"{path}: {part!r:.80} is a link to another file, {link.filename!r:.80}, which is "
+                "not followed"
+            )
+        if isinstance(link, h5py.SoftLink):
+            if not hops:
+                raise ValueError(f"{part!r:.80} is a link to a link to a link, and so on")
+            node = _follow(path, node.file if link.path[0] == "/" else node, link.path, hops - 1)
+        else:
+            node = node[part]
+    return node
+
+
+def _values(path: Path, dataset: Any, budget: int) -> FloatArray:
     if budget < 0:
         raise ValueError(f"its weights claim more than {MAX_BYTES} bytes")
+    if dataset.external or dataset.is_virtual:
+        raise WeightsError(
+            f"{path}: the numbers of {dataset.name!r:.80} are in another file, which is not read"
+        )
     with np.errstate(over="ignore"):  # an infinity is refused with the finished tensor
         return np.asarray(dataset[()], dtype=np.float32)
 

@@ -128,7 +128,10 @@ def _by_counters(names: Sequence[str]) -> list[str]:
     """Interleave Keras 3's counted layers; how tells V1 from V2 by the number of convolutions."""
     of_class: dict[str, list[str]] = {kind: [] for kind in _ROLES}
     for name in sorted(names, key=lambda n: (n.rsplit("/", 1)[0], _class_and_number(n)[1])):
-        of_class[_class_and_number(name)[0]].append(name)
+        kind = _class_and_number(name)[0]
+        if kind not in of_class:
+            raise WeightsError(f"not a MobileNet of Keras applications: layer {name!r:.80}")
+        of_class[kind].append(name)
     convs, depthwise = of_class["conv2d"], of_class["depthwise_conv2d"]
     count = len(depthwise)
     if count and len(convs) in (count + 1, count + 2):

@@ -172,6 +172,8 @@ def _meaning(
     `lengths` are those of all lines of the data, the class with them.
     """
     n = numbers.shape[1]
+    if not n:
+        return "there is nothing behind the class"
     alone = set(lengths) <= {5, n + 1}
     if n == 4:
         return _Meaning(_first)
