@@ -1,4 +1,6 @@
+import weakref
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from mobilenets.evaluation import evaluate, spread
 from mobilenets.export import export_onnx
 from mobilenets.inference import TorchSession, open_model, open_session, predict
 from mobilenets.tasks.registry import build, tasks
+from mobilenets.tasks.values import Defaults
 from mobilenets.weights.sources.own import save
 from tests.quick import quick_export
 
@@ -184,3 +187,32 @@ def test_options_of_weights_are_honoured_or_refused(tmp_path):
         open_model(tmp_path / "m.safetensors", output_stride=0)
     with pytest.raises(ValueError, match="option must be one of"):
         export_onnx(model, tmp_path / "m.onnx", foo=False)
+
+
+class Big:
+    """A use whose answers are large, as masks are, and counts how many of them are kept."""
+
+    name = "big"
+    defaults = Defaults(batch=2)
+    alive: ClassVar[weakref.WeakSet] = weakref.WeakSet()
+
+    class read:  # noqa: N801
+        @staticmethod
+        def decode(outputs, card, sizes, **options):
+            found = [Answer(size) for size in sizes]
+            Big.alive.update(found)
+            return found
+
+
+class Answer:
+    def __init__(self, size):
+        self.size = size
+
+
+def test_answers_are_not_kept(painted):
+    """`predict` of thousands of masks takes the memory of a batch or two."""
+    most = 0
+    for one in predict(Painted(), sorted(painted.glob("*/*.png")), Big):
+        assert one.decoded.size == (40, 36)
+        most = max(most, len(Big.alive))
+    assert most <= 2

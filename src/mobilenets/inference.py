@@ -230,6 +230,7 @@ def predict(
 
     for batch in read_batches(files, read, batch_size or task.defaults.batch):
         seen = {path: Predicted(path, error=why) for path, why in batch.failures}
+        decoded: list[Any] = []
         if len(batch.items):
             decoded = task.read.decode(
                 session(batch.inputs),
@@ -246,7 +247,9 @@ def predict(
                     saved = save_picture(drawn, path, save_dir, used, mask)
                 seen[path] = Predicted(path, one, saved=saved)
         progress(len(seen))
-        yield from (seen[path] for path in sorted(seen, key=place.__getitem__))
+        for path in sorted(seen, key=place.__getitem__):
+            yield seen.pop(path)  # masks of large images are not kept
+        decoded = []
 
 
 def check_apart(files: Sequence[Path], folder: Path) -> None:

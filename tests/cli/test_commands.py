@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobilenets.cli.console import JsonList
 from mobilenets.data.shapes import Shapes
 from tests.quick import quick_export
 
@@ -46,6 +47,17 @@ def test_a_broken_image_is_named_and_does_not_end_the_run(call, checkpoint, phot
     assert done.status == 0
     assert "broken.jpg" in done.err
     assert "1 of 4 images could not be read" in done.out
+
+
+def test_answers_for_programs_are_printed_as_they_come(call, checkpoint, photos, monkeypatch):
+    """The same list as if it were printed at once, but nothing is kept until the end."""
+    printed = []
+    plain = JsonList.add
+    monkeypatch.setattr(JsonList, "add", lambda self, one: (printed.append(one), plain(self, one)))
+    done = call("predict", checkpoint, photos, "--json")
+    assert done.out == json.dumps(printed, indent=2) + "\n"
+    assert ["error" in one for one in printed] == [False, False, False, True]
+    assert "broken.jpg" in done.err
 
 
 def test_names_with_brackets_are_told_as_they_are(call, checkpoint, photos, tmp_path):
@@ -89,7 +101,7 @@ def test_broken_images_of_a_data_set_are_left_out_and_named(call, checkpoint, tm
         (tmp_path / name).mkdir()
         Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / name / "a.png")
     (tmp_path / "heart" / "b.png").write_bytes(b"nothing")
-    done = call("eval", checkpoint, tmp_path, "--json")
+    done = call("eval", checkpoint, tmp_path, "--split", "all", "--json")
     found = json.loads(done.out)
     assert found["images"] == 8
     assert [failure["image"] for failure in found["failures"]] == ["heart/b.png"]

@@ -32,9 +32,33 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))  # noqa: T201
 
 
+class JsonList:
+    """A list for programs that is printed item by item, as `print_json` would print the whole.
+
+    So that an answer on many images is not kept. An error in between leaves a list without an end.
+    """
+
+    def __init__(self) -> None:
+        self.lead = "["
+
+    def add(self, value: Any) -> None:
+        """The next item."""
+        text = json.dumps(value, indent=2).replace("\n", "\n  ")
+        sys.stdout.write(f"{self.lead}\n  {text}")
+        self.lead = ","
+
+    def end(self) -> None:
+        """There are no more."""
+        print("[]" if self.lead == "[" else "\n]")  # noqa: T201
+
+
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error; call what it gives with the number of things just done."""
-    with Progress(console=err, transient=True) as bar:
+def progress(title: str, total: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error; call what it gives with the number of things just done.
+
+    What is printed meanwhile goes where it belongs: where that is the same terminal, and much,
+    the bar is better not `shown`.
+    """
+    with Progress(console=err, transient=True, redirect_stdout=False, disable=not shown) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done: bar.advance(task, done)

@@ -1,12 +1,14 @@
 """`mobilenets predict`: what is in these images."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mobilenets.cli.additions import by_use, extended
-from mobilenets.cli.console import out, print_json, progress, say
+from mobilenets.cli.console import JsonList, out, progress, say
 from mobilenets.cli.options import (
     DEFAULTS,
     AsJson,
@@ -16,6 +18,15 @@ from mobilenets.cli.options import (
     Threads,
     Weights,
 )
+
+if TYPE_CHECKING:
+    from mobilenets.inference import Predicted
+    from mobilenets.tasks.task import Task
+
+PAGE = 500
+"""Images in one table: a table of many takes memory, and a row 2 KB."""
+Row = tuple[str, str, str]
+"""Image, label, score."""
 
 
 @extended("predict", before="threads")
@@ -64,52 +75,61 @@ def run(
     if session.note:
         say(f"note: {session.note}")
     task = task_of(session.card)
-    with progress("predicting", len(files)) as advance:
-        seen = list(
-            predict(
-                session,
-                files,
-                task,
-                top=top,
-                threshold=threshold,
-                batch_size=batch_size,
-                save_dir=save_dir,
-                exact=exact,
-                progress=advance,
-            )
-        )
-    broken = [one for one in seen if one.error]
-    for one in broken:
-        say(f"left out: {one.error}")
-    if json:
-        print_json(
-            [
-                {"image": str(one.path), "error": one.error}
-                if one.error
-                else {
-                    "image": str(one.path),
-                    "predictions": task.show.to_json(one.decoded),
-                    **({"saved": [str(path) for path in one.saved]} if one.saved else {}),
-                }
-                for one in seen
-            ]
-        )
+    names = Counter(path.name for path in files)
+    broken = 0
+    rows: list[list[Row]] = []
+    answers = JsonList() if json else None
+    with progress("predicting", len(files), shown=not (json and out.is_terminal)) as advance:
+        for one in predict(
+            session,
+            files,
+            task,
+            top=top,
+            threshold=threshold,
+            batch_size=batch_size,
+            save_dir=save_dir,
+            exact=exact,
+            progress=advance,
+        ):
+            if one.error:
+                broken += 1
+                say(f"left out: {one.error}")
+            if answers is not None:
+                answers.add(answer(one, task))
+            elif not one.error:
+                name = one.path.name if names[one.path.name] == 1 else str(one.path)
+                rows.append(rows_of(name, task.show.describe(one.decoded)))
+    if answers is not None:
+        answers.end()
     else:
-        from rich.markup import escape
-        from rich.table import Table
-
-        names = [one.path.name for one in seen]
-        table = Table("image", "label", "score")
-        for one in seen:
-            name = one.path.name if names.count(one.path.name) == 1 else str(one.path)
-            rows = [] if one.error else task.show.describe(one.decoded)
-            for row, (label, score) in enumerate(rows):
-                table.add_row(escape(name) if row == 0 else "", escape(label), f"{score:.3f}")
-            if not rows and not one.error:
-                table.add_row(escape(name), "nothing", "")
-        if len(broken) < len(seen):
-            out.print(table)
+        for first in range(0, len(rows), PAGE):
+            show(rows[first : first + PAGE])
         if broken:
-            out.print(f"{len(broken)} of {len(seen)} images could not be read")
-    if len(broken) == len(seen):
+            out.print(f"{broken} of {len(files)} images could not be read")
+    if broken == len(files):
         raise typer.Exit(1)
+
+
+def answer(one: "Predicted", task: "Task") -> dict[str, Any]:
+    """What is seen in an image, or why it was not read, for programs."""
+    if one.error:
+        return {"image": str(one.path), "error": one.error}
+    saved = {"saved": [str(path) for path in one.saved]} if one.saved else {}
+    return {"image": str(one.path), "predictions": task.show.to_json(one.decoded), **saved}
+
+
+def rows_of(name: str, described: Sequence[tuple[str, float]]) -> list[Row]:
+    """An image's rows of the table; its name stands in the first."""
+    found = [(label, f"{score:.3f}") for label, score in described] or [("nothing", "")]
+    return [(name if row == 0 else "", *cells) for row, cells in enumerate(found)]
+
+
+def show(rows: Sequence[list[Row]]) -> None:
+    """Print the rows of some images."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("image", "label", "score")
+    for name, label, score in (row for one in rows for row in one):
+        table.add_row(escape(name), escape(label), score)
+    out.print(table)

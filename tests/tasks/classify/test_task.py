@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from sklearn.metrics import confusion_matrix, log_loss, recall_score, top_k_accu
 from mobilenets.card import ModelCard, Preprocessing, card_of
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
+from mobilenets.tasks.classify.confusion import Confusion
 from mobilenets.tasks.classify.measure import Accuracy
 from mobilenets.tasks.classify.read import PROBABILITIES
 from mobilenets.tasks.classify.recipes.settings import ClassificationAugmentation
@@ -81,6 +84,34 @@ def test_data_with_some_of_the_classes_is_measured_on_all_outputs():
     found = dict(accuracy.results())
     assert found["top1"] == pytest.approx(1 / 3)
     np.testing.assert_array_equal(accuracy.confusion, [[1, 0, 0], [1, 0, 1]])
+
+
+def test_twenty_thousand_classes_take_no_table_of_every_pair(outputs, tmp_path):
+    classes = 20_000
+    random = np.random.default_rng(3)
+    true, seen = random.integers(0, classes, (2, 5000))
+    seen[:1000] = true[:1000]
+    seen[1000:1003] = classes  # none of them
+    found = Accuracy([f"c{i}" for i in range(classes)], range(classes))
+    halves = [Confusion(classes), Confusion(classes)]
+    for part, half in zip((slice(0, 2500), slice(2500, None)), halves, strict=True):
+        half.add(true[part], seen[part])
+        found.counts.merge(half)
+    assert len(pickle.dumps(found.counts)) < 200_000
+    right = int((true == seen).sum())
+    assert dict(found.results())["top1"] == right / 5000
+    images = np.bincount(true, minlength=classes)
+    assert found.by_class()[f"c{true[0]}"]["images"] == images[true[0]]
+    shares = found.counts.shares(10)  # neighbours share a cell, each class counts once
+    assert shares.shape == (10, 11)
+    np.testing.assert_allclose(shares.sum(1), 1)
+    expected = np.mean([(seen[true == k] == classes).mean() for k in np.unique(true[true < 2000])])
+    assert shares[0, 10] == pytest.approx(expected)
+    found.figure().savefig(tmp_path / "figure.png", dpi=30)
+    logits, targets = outputs  # of few classes the table is whole
+    few = counted(logits, targets)
+    table = few.confusion / few.confusion.sum(1, keepdims=True)
+    np.testing.assert_allclose(few.counts.shares(9), table[:, :9])
 
 
 def test_images_without_a_result_do_not_divide_by_zero():

@@ -10,6 +10,7 @@ from mobilenets.tasks.registry import tasks
 from mobilenets.tasks.segment.formats.masks import VOID
 from mobilenets.tasks.segment.learn.loss import SegmentationLoss
 from mobilenets.tasks.segment.measure import Overlap, match_mask_classes
+from mobilenets.tasks.segment.measure import metrics as counting
 from mobilenets.tasks.segment.measure.metrics import SegmentationMetrics
 from mobilenets.tasks.segment.read import CLASSES
 from mobilenets.tasks.segment.recipes.settings import (
@@ -73,7 +74,7 @@ def slow_iou(pairs: list[tuple[np.ndarray, np.ndarray]], classes: int) -> list[f
     return found
 
 
-def test_overlap_is_what_a_slow_count_says():
+def test_overlap_is_what_a_slow_count_says(monkeypatch):
     rng = np.random.default_rng(0)
     pairs = []
     for _ in range(3):
@@ -101,6 +102,12 @@ def test_overlap_is_what_a_slow_count_says():
     assert [row["iou"] for row in by_class.values()] == pytest.approx(expected[:4])
     assert sum(row["share"] for row in by_class.values()) == pytest.approx(1)
     metrics.figure()
+    # Counted a row at a time, as large images are.
+    monkeypatch.setattr(counting, "PIXELS", 20)
+    again = SegmentationMetrics("abcde", range(5))
+    for seen, truth in pairs:
+        again.add(seen, truth)
+    np.testing.assert_array_equal(again.confusion, metrics.confusion)
 
 
 def test_outputs_are_the_datas_classes_by_place_and_others_are_wrong():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
 from mobilenets.runtime.labels import match_classes
+from mobilenets.tasks.classify.confusion import Confusion
 from mobilenets.tasks.classify.read import are_independent, check_meaning, labels_of, scores_of
 from mobilenets.tasks.values import Arrays, Metric, Size
 
@@ -43,9 +44,11 @@ class Accuracy:
         self, classes: Sequence[str], outputs_of: Sequence[int], card: ModelCard = _PLAIN
     ) -> None:
         self.classes = tuple(classes)
-        self.outputs_of = np.asarray(outputs_of)
+        self.outputs_of = np.asarray(outputs_of, np.int64)
         self.card = card
-        self.confusion = np.zeros((len(classes), len(classes) + 1), np.int64)  # last: none of them
+        self._class_of = np.full(max(outputs_of, default=-1) + 2, len(classes))
+        self._class_of[self.outputs_of] = np.arange(len(classes))  # the last: none of them
+        self.counts = Confusion(len(classes))
         self.notes: list[str] = []
         self.top5 = 0
         self.loss = 0.0
@@ -62,9 +65,8 @@ class Accuracy:
         wanted = self.outputs_of[np.asarray(targets)]
         best = np.argsort(-outputs, axis=1, kind="stable")[:, :5]  # (N, 5)
         self.top5 += int((best == wanted[:, None]).any(1).sum())
-        class_of = {output: index for index, output in enumerate(self.outputs_of.tolist())}
-        for target, output in zip(targets, best[:, 0].tolist(), strict=True):
-            self.confusion[target, class_of.get(output, -1)] += 1
+        seen = self._class_of[np.minimum(best[:, 0], len(self._class_of) - 1)]
+        self.counts.add(np.asarray(targets, np.int64), seen)
         rows = np.arange(len(wanted))
         if are_independent(self.card):
             right = 1 - outputs
@@ -77,24 +79,29 @@ class Accuracy:
             total = np.log(np.exp(outputs - top[:, None]).sum(1)) + top
             self.loss += float((total - outputs[rows, wanted]).sum())
 
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """(classes, classes + 1) counts, the last column for none of them; for few classes."""
+        return self.counts.table()
+
     def merge(self, other: Accuracy) -> None:
         """Add what another process has counted."""
-        self.confusion += other.confusion
+        self.counts.merge(other.counts)
         self.top5 += other.top5
         self.loss += other.loss
 
     def results(self) -> Iterator[tuple[str, float]]:
         """`top1` and `top5` as shares, the mean cross entropy, and the number of images."""
-        images = int(self.confusion.sum())
-        yield "top1", float(np.trace(self.confusion)) / max(images, 1)
+        by_class, right = self.counts.by_class()
+        images = int(by_class.sum())
+        yield "top1", float(right.sum()) / max(images, 1)
         yield "top5", self.top5 / max(images, 1)
         yield "loss", self.loss / max(images, 1)
         yield "images", images
 
     def by_class(self) -> dict[str, dict[str, float]]:
         """`top1`, the share that was recognised, and `images`, of each class that has any."""
-        images = self.confusion.sum(1).tolist()
-        right = self.confusion.diagonal().tolist()
+        images, right = (counts.tolist() for counts in self.counts.by_class())
         return {
             name: {"top1": right[k] / images[k], "images": images[k]}
             for k, name in enumerate(self.classes)
@@ -105,4 +112,4 @@ class Accuracy:
         """The confusion matrix, each row as shares of its true class."""
         from mobilenets.tasks.classify.figure import confusion_figure
 
-        return confusion_figure(self.confusion, self.classes)
+        return confusion_figure(self.counts, self.classes)
