@@ -42,13 +42,13 @@ class JsonList:
         self.lead = "["
 
     def add(self, value: Any) -> None:
-        """The next item."""
+        """Print the next item, a comma before it where it is not the first."""
         text = json.dumps(value, indent=2).replace("\n", "\n  ")
         sys.stdout.write(f"{self.lead}\n  {text}")
         self.lead = ","
 
     def end(self) -> None:
-        """There are no more."""
+        """Close the list: nothing comes after this."""
         print("[]" if self.lead == "[" else "\n]")  # noqa: T201
 
 
