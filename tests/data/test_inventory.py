@@ -4,7 +4,9 @@ import pytest
 from PIL import Image
 
 from mobilenets.data.folders import open_classification
-from mobilenets.data.inventory import Account, take_account
+from mobilenets.data.inventory import Account, passed_over, take_account
+from mobilenets.errors import DataError
+from mobilenets.runtime.images import find_images
 from mobilenets.tasks.segment.data import open_parts
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
@@ -129,3 +131,22 @@ def test_images_with_masks(tmp_path):
     beside = "in a folder that is neither taken for the images nor for the masks"
     assert counts(found) == {beside: 4, "whose mask cannot be used": 1, "no mask": 1}
     assert found.images + found.labels + sum(counts(found).values()) == files_below(tmp_path)
+
+
+def test_what_predict_passes_over_in_folders_and_patterns_is_named(photos, monkeypatch):
+    monkeypatch.setattr("mobilenets.data.inventory.can_read", {"PNG", "JPEG"}.__contains__)
+    monkeypatch.setattr("mobilenets.runtime.images.can_read", {"PNG", "JPEG"}.__contains__)
+    files = find_images([photos])
+    line = passed_over([str(photos)], files)
+    assert line.startswith("2 of 9 images left out: 1 HEIC image, which needs `pip install mob")
+    assert f"1 Photoshop image, which is not read: {photos}/a/4.psd" in line
+    pattern = f"{photos}/a/*"
+    assert passed_over([pattern], find_images([pattern])).startswith("2 of 4 images left out")
+    one = str(photos / "a" / "1.jpg")
+    assert passed_over([one], find_images([one])) == ""
+    (photos / "a" / "4.psd").unlink()
+    only = photos / "only"
+    only.mkdir()
+    (photos / "a" / "3.HEIC").rename(only / "3.HEIC")
+    with pytest.raises(DataError, match=r"no images in .*only; 1 HEIC: `pip install mob"):
+        find_images([only])

@@ -65,11 +65,15 @@ def run(
 
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
+    from mobilenets.data.inventory import passed_over
     from mobilenets.inference import open_model, predict
     from mobilenets.runtime.images import find_images
     from mobilenets.tasks.registry import task_of
 
     files = find_images(images)
+    left = passed_over(images, files)
+    if left:
+        say(left)
     many = len(files) > 1
     session = open_model(weights, threads=threads, runtime=runtime, many=many, **options)
     if session.note:

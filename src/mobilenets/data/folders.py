@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mobilenets.data.classes.columns import NoListError
 from mobilenets.data.classes.folders import list_folders
 from mobilenets.data.classes.layout import has_parts
+from mobilenets.data.classes.tables import find_tables, list_tables
 from mobilenets.data.contents.hashes import short_hash
-from mobilenets.data.csv_list import find_csv, list_csv
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import (
@@ -86,7 +87,7 @@ def open_classification(
     - `train/`, `val/` (also valid, validation) and `test/`, each a folder of class folders, also
       with these words within longer names and one in another (`classes.layout.find_layout`);
     - one folder of class folders;
-    - a CSV list (see `csv_list.list_csv`), or a folder with a `data.csv` or only one CSV file;
+    - a CSV list (see `classes.tables.list_tables`), or a folder with such lists;
     - the word `shapes`: the built-in data set.
 
     Where the data does not say which images are for validation, `val_fraction` of each class is
@@ -121,11 +122,25 @@ def list_images(path: Path, *, need: Part = "") -> Listing:
     if path.is_file():
         if path.suffix.lower() != ".csv":
             raise DataError(f"{path}: data is a folder, a .csv list or `{BUILT_IN}`")
-        return list_csv(path)
+        return list_tables(path.parent, {path: ""})
     if not path.is_dir():
         raise DataError(f"{path}: no such data folder or CSV file")
-    table = None if has_parts(path) else find_csv(path)
-    return list_csv(table) if table else list_folders(path, need=need)
+    tables = find_tables(path)
+    if not tables or (has_parts(path) and "" in tables.values()):
+        return list_folders(path, need=need)
+    try:
+        return list_tables(path, tables)
+    except NoListError as error:
+        why = str(error)
+    try:
+        listing = list_folders(path, need=need)
+    except DataError as error:
+        raise DataError(f"{why}; and {str(error).removeprefix(f'{path}: ')}") from None
+    if len(listing.classes) < 2:
+        raise DataError(f"{why}; and there is only one folder with images, {listing.classes[0]}")
+    name = ", ".join(file.name for file in tables)
+    listing.notes.append(f"{name} is no list of images and classes, class folders are taken")
+    return listing
 
 
 def _checked(listing: Listing, split: Split) -> Listing:

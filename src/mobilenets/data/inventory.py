@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,19 +119,49 @@ def take_account(path: str | Path, parts: Iterable[Any]) -> Account | None:
     images -= reasons.keys() | left.keys()
     labels = {_full(one.root, name) for one in taken for name in one.labels} - images
     top = Path(path) if Path(path).is_dir() else Path(path).parent
+    others = (
+        (file, reasons.get(full) or _why(file, top, left))
+        for file in _files(Path(path), images)
+        if (full := os.path.abspath(file)) not in images and full not in labels  # noqa: PTH100
+    )
+    return Account(len(images), len(labels), _rows(others, top))
+
+
+def passed_over(given: Iterable[str], files: Iterable[Path]) -> str:
+    """What a folder or a pattern has of images besides the `files` that were found; '' if nothing.
+
+    Named by kind, as `Account.line` does: HEIC without its decoder, camera raw and the like.
+    """
+    used = {os.path.abspath(file) for file in files}  # noqa: PTH100
+    there = [file for path in given for file in _all_of(path)]
+    others = [file for file in there if os.path.abspath(file) not in used]  # noqa: PTH100
+    rows = _rows(((file, _why(file, file.parent, {})) for file in others), None)
+    return Account(len(used), 0, rows).line
+
+
+def _all_of(given: str) -> Iterator[Path]:
+    """The files of a folder, or of all folders and files that a pattern fits."""
+    path = Path(given)
+    matches = [path] if path.exists() else map(Path, glob(given, recursive=True))  # noqa: PTH207
+    for match in matches:
+        if match.is_dir():
+            yield from (parent / name for parent, names in walk(match) for name in names)
+        elif match != path:
+            yield match
+
+
+def _rows(files: Iterable[tuple[Path, Reason]], top: Path | None) -> tuple[LeftOut, ...]:
+    """Files with their reasons, by reason: images first, then by number."""
     names: dict[Reason, list[str]] = {}
     sizes: Counter[Reason] = Counter()
-    for file in _files(Path(path), images):
-        full = os.path.abspath(file)  # noqa: PTH100 (links stay as they are)
-        if full in images or full in labels:
-            continue
-        why = reasons.get(full) or _why(file, top, left)
+    for file, why in files:
         sizes[why] += 1
         if sizes[why] <= NAMES:
-            names.setdefault(why, []).append(file.relative_to(top).as_posix())
+            name = file.relative_to(top) if top is not None else file
+            names.setdefault(why, []).append(name.as_posix())
     rows = [LeftOut(*why, sizes[why], tuple(some)) for why, some in names.items()]
     rows.sort(key=lambda row: (not row.images, -row.number, row.kind))
-    return Account(len(images), len(labels), tuple(rows))
+    return tuple(rows)
 
 
 def _full(root: Path, name: str) -> str:

@@ -4,6 +4,7 @@ import errno
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,8 +140,16 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found = {file for path in given for file in _expand(path)}
     if not found:
         named = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "")
-        raise DataError(f"no images in {named or 'an empty list of paths'}")
+        raise DataError(f"no images in {named or 'an empty list of paths'}{_unread(given)}")
     return sorted(found, key=natural_key)
+
+
+def _unread(given: Iterable[str]) -> str:
+    """What images there are in folders that need a decoder which is not here, in words; or ''."""
+    folders = (found for path in given for found in walk(Path(path)))
+    files = (parent / name for parent, names in folders for name in names)
+    kinds = Counter(kind_by_name(file.name) or kind_of(file) for file in files)
+    return "".join(f"; {kinds[kind]} {kind}: `{NEED[kind]}`" for kind in NEED if kinds[kind])
 
 
 def natural_key(path: Path | str) -> list[tuple[int, int, str]]:

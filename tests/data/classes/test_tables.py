@@ -117,7 +117,7 @@ def test_lists_that_cannot_be_used_say_why_in_one_line(folder, lines, message):
 
 def test_a_file_that_is_not_text_is_an_error(folder):
     (folder / "data.csv").write_bytes(bytes(range(256)))
-    with pytest.raises(DataError, match="not a CSV file in UTF-8"):
+    with pytest.raises(DataError, match="not text in UTF-8"):
         open_classification(folder / "data.csv", "all")
 
 
@@ -130,3 +130,79 @@ def test_among_several_lists_only_data_csv_is_taken(folder):
         open_classification(folder, "all")
     write(folder, "image,label", *rows, "images/4.png,b")
     assert len(open_classification(folder, "all")) == 4
+
+
+def test_a_column_for_each_class(folder):
+    """Roboflow's list of a part, and Kaggle's of ids without suffix."""
+    rows = ["images/1.png, 1, 0", "images/2.png, 0, 1", "images/3.png, 0, 0"]
+    data = open_classification(write(folder, "filename, cat, dog", *rows), "all")
+    assert pairs(data) == [("images/1.png", "cat"), ("images/2.png", "dog")]
+    assert "data.csv: a column for each class" in data.notes
+    assert "1 row of data.csv without a class, left out" in data.notes
+    several = write(folder, "image_id,healthy,rust", "1,1,0", "2,1,1")
+    with pytest.raises(DataError, match=r"line 3 has several classes \(healthy, rust\)"):
+        open_classification(several, "all")
+
+
+def test_roboflows_lists_in_part_folders(tmp_path):
+    for part, name in (("train", "a"), ("train", "b"), ("valid", "c")):
+        (tmp_path / part).mkdir(exist_ok=True)
+        Image.new("RGB", (2, 2)).save(tmp_path / part / f"{name}.jpg")
+    rows = ("filename, cat, dog", "a.jpg, 1, 0", "b.jpg, 0, 1")
+    write(tmp_path / "train", *rows, name="_classes.csv")
+    write(tmp_path / "valid", "filename, cat, dog", "c.jpg, 0, 1", name="_classes.csv")
+    assert pairs(open_classification(tmp_path, "train")) == [
+        ("train/a.jpg", "cat"),
+        ("train/b.jpg", "dog"),
+    ]
+    assert pairs(open_classification(tmp_path, "val")) == [("valid/c.jpg", "dog")]
+
+
+def test_kaggles_lists_of_parts_and_names_without_suffix(folder):
+    write(folder, "id,breed", "1,hound", "2,poodle", "9,poodle", name="train.csv")
+    write(folder, "id", "3", name="test.csv")
+    write(folder, "id,hound,poodle", "3,.5,.5", name="sample_submission.csv")
+    data = open_classification(folder, "all")
+    assert pairs(data) == [("images/1.png", "hound"), ("images/2.png", "poodle")]
+    assert "1 image of train.csv not found, left out: 9" in data.notes
+    assert any(note.startswith("test.csv is not used: needs a column") for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    "written", [r"D:\photos\images\{}.png", "/home/me/photos/images/{}.png", "photos/images/{}.png"]
+)
+def test_paths_of_another_machine(folder, written):
+    rows = [f"{written.format(i)},{label}" for i, label in ((1, "a"), (2, "b"))]
+    data = open_classification(write(folder, "image,label", *rows), "all")
+    assert pairs(data) == [("images/1.png", "a"), ("images/2.png", "b")]
+    assert any("found by the end" in note for note in data.notes)
+
+
+def test_the_one_other_column_is_the_class_and_that_is_said(folder):
+    path = write(folder, "photo,mood", "images/1.png,sad", "images/2.png,glad")
+    data = open_classification(path, "all")
+    assert pairs(data) == [("images/1.png", "sad"), ("images/2.png", "glad")]
+    assert "data.csv: the classes are those in the column mood" in data.notes
+
+
+def test_a_list_of_boxes_is_refused(folder):
+    head = "filename,width,height,class,xmin,ymin,xmax,ymax"
+    path = write(folder, head, "images/1.png,2,2,cat,0,0,1,1")
+    with pytest.raises(DataError, match=r"it has boxes \(columns xmin, xmax\)"):
+        open_classification(path, "all")
+
+
+def test_a_table_of_other_things_beside_class_folders_gives_way(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (2, 2)).save(tmp_path / name / "1.png")
+    write(tmp_path, "name,r,g,b", "a,0,0,0", name="class_dict.csv")
+    data = open_classification(tmp_path, "all")
+    assert data.classes == ("a", "b")
+    said = "class_dict.csv is no list of images and classes, class folders are taken"
+    assert said in data.notes
+    (tmp_path / "b" / "1.png").unlink()
+    (tmp_path / "a" / "1.png").unlink()
+    (tmp_path / "class_dict.csv").write_text("name,r,g,b\na,0,1,0\n")
+    with pytest.raises(DataError, match=r"class_dict.csv: .*exist: a; and no images in"):
+        open_classification(tmp_path, "all")

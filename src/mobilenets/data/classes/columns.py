@@ -1,0 +1,108 @@
+"""Which columns of a table say what: the image, its class, its part."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mobilenets.data.listing import few
+from mobilenets.errors import DataError
+from mobilenets.runtime.images import SUFFIXES
+from mobilenets.runtime.kinds import suffix_of
+
+IMAGE_COLUMNS = (
+    *("image", "path", "filename", "file", "image_path", "filepath", "file_path", "file_name"),
+    *("image_name", "img_path", "img", "fname", "image_id", "imageid", "images", "name", "id"),
+)
+LABEL_COLUMNS = (
+    *("label", "class", "class_name", "category", "target", "labels", "classname", "label_name"),
+    *("breed", "species", "diagnosis", "class_id", "classid", "label_id", "category_id"),
+)
+SPLIT_COLUMNS = ("split", "subset", "set", "data set", "dataset", "partition")
+_BOX_COLUMNS = ("xmin", "x_min", "xmax", "x1", "bbox", "x_center", "region_shape_attributes")
+_ASIDE = ("width", "height", "index", "unnamed: 0", "")
+"""Columns that are no class, whatever they hold."""
+_MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+Row = Mapping[str, str]
+
+
+class NoListError(DataError):
+    """A table is about other things than one class for each image."""
+
+
+class Columns(NamedTuple):
+    """What the columns of a table are."""
+
+    image: str
+    label: str
+    """'' where each class has a column."""
+    classes: tuple[str, ...]
+    """Those columns, of 0 and 1."""
+    split: str
+    """'' where there is none."""
+    notes: tuple[str, ...]
+
+    @property
+    def guessed(self) -> bool:
+        """Whether no column is called after classes."""
+        return bool(self.notes)
+
+
+def find_columns(path: Path, heads: Sequence[str], rows: Sequence[Row]) -> Columns:
+    """By their names, else by what they hold; NoListError for a table of other things."""
+    boxes = [head for head in heads if head.strip().casefold() in _BOX_COLUMNS]
+    if boxes:
+        raise NoListError(
+            f"{path}: it has boxes (columns {few(boxes)}): one class for an image is needed"
+        )
+    split = _by_name(heads, SPLIT_COLUMNS)
+    label = _by_name(heads, LABEL_COLUMNS)
+    image = _by_name([head for head in heads if head != label], IMAGE_COLUMNS)
+    if not image:
+        image = next((one for one in heads if one != label and _names_images(one, rows)), "")
+    if not image:
+        raise _missing(path, heads, IMAGE_COLUMNS)
+    if label:
+        return Columns(image, label, (), split, ())
+    aside = (image, split, *(head for head in heads if head.strip().casefold() in _ASIDE))
+    others = [head for head in heads if head not in aside]
+    marked = [head for head in others if all(_is_mark(row[head]) for row in rows)]
+    if len(others) > 1 and marked == others and rows:
+        return Columns(image, "", tuple(others), split, (f"{path.name}: a column for each class",))
+    if len(others) == 1 and not marked and not _are_numbers(others[0], rows):
+        note = f"{path.name}: the classes are those in the column {others[0].strip()}"
+        return Columns(image, others[0], (), split, (note,))
+    raise _missing(path, heads, LABEL_COLUMNS)
+
+
+def marked_class(path: Path, line: int, row: Row, columns: Columns) -> str:
+    """The one class whose column has a 1; '' where none has. DataError for several."""
+    found = [head.strip() for head in columns.classes if _MARKS[row[head].strip().casefold()]]
+    if len(found) > 1:
+        raise DataError(
+            f"{path}: line {line} has several classes ({few(found)}): one for an image is needed"
+        )
+    return found[0] if found else ""
+
+
+def _by_name(heads: Sequence[str], names: Sequence[str]) -> str:
+    by_name = {head.strip().casefold(): head for head in reversed(heads)}
+    return next((by_name[name] for name in names if name in by_name), "")
+
+
+def _names_images(head: str, rows: Sequence[Row]) -> bool:
+    return bool(rows) and all(suffix_of(row[head].strip()) in SUFFIXES for row in rows)
+
+
+def _is_mark(value: str) -> bool:
+    return value.strip().casefold() in _MARKS
+
+
+def _are_numbers(head: str, rows: Sequence[Row]) -> bool:
+    """Whether a column holds numbers, which could be ages or scores as well as classes."""
+    return all(row[head].strip().replace(".", "", 1).lstrip("-").isdecimal() for row in rows)
+
+
+def _missing(path: Path, heads: Sequence[str], names: Sequence[str]) -> NoListError:
+    has = f"it has {few(heads, 8)}" if heads else "it is empty"
+    return NoListError(f"{path}: needs a column {' or '.join(names[:3])}; {has}")
