@@ -253,6 +253,8 @@ class Checking(Protocol):
     """What the labels are, in a word: `boxes`."""
     EXPECTED: str
     """What the data can look like, in words."""
+    LAST: bool
+    """Whether other uses' labels are looked at instead, where there are any."""
 
     def claims(self, path: str) -> bool:
         """Whether there is such data."""

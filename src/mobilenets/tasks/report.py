@@ -14,6 +14,8 @@ from mobilenets.data.dataset import AnnotatedDataset
 MOST_CLASSES = 40
 """Rows of the table of classes; JSON has all."""
 
+REFUSED = "refused"
+"""The kind of a problem for which training would end at once."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """(title, how much there is to do, 0 if nobody knows) -> a context that gives a function to call

@@ -11,6 +11,7 @@ from mobilenets.cli.additions import additions, extended
 from mobilenets.cli.console import err, print_json, progress
 from mobilenets.cli.data.findings import (
     findings,
+    problems_of,
     save_samples,
     say,
     show_account,
@@ -57,6 +58,8 @@ def run(
     from mobilenets.data.inventory import take_account
     from mobilenets.errors import DataError
     from mobilenets.inference import check_apart
+    from mobilenets.tasks.alike import find_alike
+    from mobilenets.tasks.report import REFUSED
 
     chosen, notes = kinds_of_labels(data, task)
     first, *others = chosen
@@ -74,17 +77,21 @@ def run(
         check_apart(report.files, save_dir)
         drawn = save_samples(report, save_dir, samples)
     account = take_account(data, report.parts.values())
+    problems, more = find_alike(report.parts, bar)
+    notes += more
     if json:
         files = account.to_json() if account else None
-        found = {"files": files, **findings(report.parts, notes)}
+        found = {"files": files, **findings(report.parts, notes, problems)}
         print_json({**report.answer, **found, "drawn": [str(path) for path in drawn]})
-        return
-    show_content(report.content)
-    if account:
-        show_account(account)
-    show_findings(report.parts, notes)
-    if drawn:
-        say(f"{len(drawn)} images drawn in {save_dir}")
+    else:
+        show_content(report.content)
+        if account:
+            show_account(account)
+        show_findings(report.parts, notes, problems)
+        if drawn:
+            say(f"{len(drawn)} images drawn in {save_dir}")
+    if any(one.kind == REFUSED for one in problems_of(report.parts)):
+        raise typer.Exit(1)
 
 
 def kinds_of_labels(data: str, asked: str | None) -> tuple[list[Task], list[str]]:
@@ -96,12 +103,21 @@ def kinds_of_labels(data: str, asked: str | None) -> tuple[list[Task], list[str]
     if asked is not None:
         return [task for task in able if task.name == asked], []
     there = [task for task in able if task.check.claims(data)]
+    there = [task for task in there if not task.check.LAST] or there
     if len(there) > 1 and is_built_in(data):
         return there[:1], []
     if not there and Path(data).is_dir():
-        none = " and ".join(f"no {task.check.THINGS}" for task in able)
-        expected = ", or ".join(task.check.EXPECTED for task in able)
-        raise DataError(f"{data}: {none} found; expected {expected} (docs/data.md)")
+        tried = []
+        for task in able:
+            try:
+                task.data.open_data(data, "all")
+            except DataError as error:
+                tried.append(f"no {task.check.THINGS}: {str(error).removeprefix(f'{data}: ')}")
+            else:
+                if not task.check.LAST:
+                    return [task], []
+                tried.append(f"--task {task.name} would take its folders as {task.check.THINGS}")
+        raise DataError(f"{data}: {'; '.join(tried)} (docs/data.md)")
     notes = [
         f"there are {task.check.THINGS} too: --task {task.name} looks at them" for task in there[1:]
     ]

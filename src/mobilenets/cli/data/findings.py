@@ -45,20 +45,20 @@ def notes_of(parts: Parts) -> list[str]:
     return [note for note in notes if note not in told]
 
 
-def findings(parts: Parts, notes: list[str]) -> dict[str, Any]:
-    """Problems and notes, for programs; `notes` are more of them."""
+def findings(parts: Parts, notes: list[str], problems: "Sequence[Problem]") -> dict[str, Any]:
+    """Problems and notes, for programs; `notes` and `problems` are more than the parts have."""
     return {
         "problems": [
             {"kind": one.kind, "count": one.count, "text": one.sentence, "names": one.names}
-            for one in problems_of(parts)
+            for one in [*problems_of(parts), *problems]
         ],
         "notes": [*notes, *notes_of(parts)],
     }
 
 
-def show_findings(parts: Parts, notes: list[str]) -> None:
-    """Problems and notes, for a person."""
-    problems = problems_of(parts)
+def show_findings(parts: Parts, notes: list[str], more: "Sequence[Problem]") -> None:
+    """Problems and notes, for a person; `notes` and `more` are not the parts' own."""
+    problems = [*problems_of(parts), *more]
     for note in [*notes, *notes_of(parts)]:
         say(f"note: {note}")
     for problem in problems:

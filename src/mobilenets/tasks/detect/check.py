@@ -27,6 +27,7 @@ from mobilenets.tasks.report import Progress, Report, Table, class_table
 
 THINGS = "boxes"
 EXPECTED = "COCO, VOC or YOLO files, or those of a labelling tool"
+LAST = False
 
 Parts = Mapping[str, ObjectDataset]
 Surveys = Mapping[str, Survey]

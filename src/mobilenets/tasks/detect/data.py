@@ -91,7 +91,7 @@ def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:
 def has_boxes(path: str | Path) -> bool:
     """Whether files with boxes lie there; the built-in shapes have boxes."""
     folder = Path(path)
-    if is_built_in(path) or folder.is_file():
+    if is_built_in(path) or (folder.is_file() and folder.suffix.lower() != ".csv"):
         return True
     return folder.is_dir() and has_objects(folder)
 

@@ -16,6 +16,7 @@ from mobilenets.tasks.segment.survey import MaskSurvey, survey_masks
 
 THINGS = "masks"
 EXPECTED = "images/ and masks/ with PNG files of the same names"
+LAST = False
 
 Parts = Mapping[str, MaskDataset]
 Surveys = Mapping[str, MaskSurvey]

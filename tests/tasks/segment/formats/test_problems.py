@@ -101,7 +101,7 @@ def huge(root: Path) -> None:
         (lambda root: save(root, "masks/0.png", Image.new("L", (4, 3)), format="JPEG"), "a JPEG"),
         (lambda root: write(root / "masks/0.png", b""), "empty"),
         (lambda root: write(root / "masks/0.png", b"hello"), "not an image"),
-        (huge, "cannot be decoded"),
+        (huge, "decompression bomb"),
         (
             lambda root: write(root / "masks/0.png", (root / "masks/1.png").read_bytes()[:50]),
             "cannot be decoded",

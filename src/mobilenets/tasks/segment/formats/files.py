@@ -153,11 +153,22 @@ def _choose(root: Path, groups: dict[str, Group]) -> _Couple | None:
             for mask in masks
             for image in groups
             if image != mask and image not in plain
+            if masks is plain or _says_masks(image, mask)
             if matched(groups[image], groups[mask], exact=masks is plain)
         ]
         if found:
             return max(found)
     return None
+
+
+def _says_masks(image: str, mask: str) -> bool:
+    """Whether a group is called after masks by more than it shares with that of the images."""
+    if "|" in mask:
+        return True
+    there = {found[0] for folder in image.lower().split("/") for found in MASKS.finditer(folder)}
+    own = [folder for folder in mask.split("/") if folder not in image.split("/")]
+    words = {found[0] for folder in own for found in MASKS.finditer(folder.lower())}
+    return bool(words - there)
 
 
 def _rank(image: str, mask: str, groups: dict[str, Group], called: Sequence[str]) -> Rank:

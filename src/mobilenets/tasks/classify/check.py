@@ -1,0 +1,254 @@
+"""`data check` of images in a class each: how many images of each, and what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from PIL import Image
+
+from mobilenets.data.files import ImagesOnDisk
+from mobilenets.data.folders import list_images, open_classification
+from mobilenets.data.inventory import Taken
+from mobilenets.data.listing import Entry, Listing
+from mobilenets.data.problems import Problem, Problems
+from mobilenets.data.shapes import Shapes, is_built_in, shape_split
+from mobilenets.data.splits import Split, present
+from mobilenets.errors import DataError
+from mobilenets.runtime.images import read_header
+from mobilenets.tasks.classify.problems import KINDS
+from mobilenets.tasks.classify.read import Prediction
+from mobilenets.tasks.classify.show import annotate
+from mobilenets.tasks.report import REFUSED, Progress, Report, Table, class_table
+
+THINGS = "classes"
+EXPECTED = "a folder for each class, or a CSV list"
+LAST = True
+_NO_CLASS = re.compile(r"(jpeg)?images?|imgs?|photos?|masks?|labels?|annotations?", re.IGNORECASE)
+"""Folders that are not called after a class."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifiedImages(ImagesOnDisk):
+    """Images on disk with a class each, opened to be looked at."""
+
+    targets: tuple[int, ...]
+
+    def target(self, i: int) -> int:
+        """The class, as its place in `classes`."""
+        return self.targets[i]
+
+    def label(self, i: int) -> str:
+        """The class in words."""
+        return self.classes[self.targets[i]]
+
+
+@dataclass(frozen=True)
+class ShapeClasses(Shapes):
+    """The built-in shapes, one in a picture, as data to be looked at."""
+
+    kind: ClassVar[str] = "built-in shapes"
+    named: ClassVar[bool] = True
+
+    @property
+    def problems(self) -> list[Problem]:
+        """None: nothing was found wrong."""
+        return []
+
+    def image_size(self, i: int) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.size, self.size
+
+
+Parts = Mapping[str, ClassifiedImages | ShapeClasses]
+"""By name."""
+Counts = Mapping[str, Sequence[int]]
+"""Class -> its images in each part."""
+
+
+def claims(path: str) -> bool:
+    """Whether images lie in folders that could be classes, or a CSV list says theirs."""
+    if is_built_in(path):
+        return True
+    try:
+        names = list_images(Path(path)).classes
+    except DataError:
+        return False
+    return len(names) > 1 and not all(_NO_CLASS.fullmatch(name) for name in names)
+
+
+def look(path: str, split: str | None, progress: Progress) -> Report:
+    """What every part on disk holds, or one split as training would open it."""
+    parts = _shapes(split) if is_built_in(path) else _open_parts(Path(path), split, progress)
+    first = next(iter(parts.values()))
+    counts = {
+        name: np.bincount(
+            [part.target(i) for i in range(len(part))], minlength=len(first.classes)
+        ).tolist()
+        for name, part in parts.items()
+    }
+    rows = {label: [one[i] for one in counts.values()] for i, label in enumerate(first.classes)}
+    content = [
+        f"{path}: {first.kind}, {len(first.classes)} classes",
+        parts_table(parts, counts),
+        *class_table(("class", *parts), {name: tuple(row) for name, row in rows.items()}),
+        *balance(rows),
+    ]
+    files = [
+        part.root / file
+        for part in parts.values()
+        if isinstance(part, ClassifiedImages)
+        for file in part.files
+    ]
+    return Report(parts, to_json(parts, counts, rows), content, draw, files)
+
+
+def draw(part: ClassifiedImages | ShapeClasses, image: Image.Image, i: int) -> Image.Image:
+    """An image over a band with its class."""
+    label = part.target(i)
+    return annotate(image, [Prediction(part.classes[label], label, 1.0)])
+
+
+def parts_table(parts: Parts, counts: Counts) -> Table:
+    """Images, classes and sizes of each part."""
+    rows: dict[str, tuple[Any, ...]] = {}
+    for name, part in parts.items():
+        sides = [min(part.image_size(i)) for i in range(len(part))]
+        there = sum(number > 0 for number in counts[name])
+        rows[name] = (len(part), there, *(int(v) for v in np.quantile(sides, [0, 0.5, 1])))
+    titles = ("part", "images", "classes", "least short side", "median", "greatest")
+    return Table(titles, rows)
+
+
+def balance(rows: Counts) -> list[str]:
+    """How much larger the largest class of the first part is than the smallest."""
+    first = {name: row[0] for name, row in rows.items() if row[0]}
+    if len(first) < 2:
+        return []
+    most, least = max(first, key=first.__getitem__), min(first, key=first.__getitem__)
+    ratio = first[most] / first[least]
+    if ratio == 1:
+        return [f"every class has as many images: {first[most]:,}"]
+    return [
+        f"the largest class, {most}, has {first[most]:,} images, the smallest, {least}, "
+        f"{first[least]:,}: {ratio:.1f} times as many"
+    ]
+
+
+def to_json(parts: Parts, counts: Counts, rows: Counts) -> dict[str, Any]:
+    """All figures of all parts as JSON values, for `--json`."""
+    first = next(iter(parts.values()))
+    of_first = [row[0] for row in rows.values() if row[0]]
+    return {
+        "task": "classify",
+        "kind": first.kind,
+        "classes": list(first.classes),
+        "parts": {
+            name: {
+                "images": len(part),
+                "by_class": dict(zip(first.classes, counts[name], strict=True)),
+            }
+            for name, part in parts.items()
+        },
+        "imbalance": max(of_first) / min(of_first),
+    }
+
+
+def _shapes(split: str | None) -> Parts:
+    chosen = ["train", "val"] if split is None else [split]
+    return {name: ShapeClasses(split=shape_split(name)) for name in chosen}
+
+
+def _open_parts(path: Path, split: str | None, progress: Progress) -> Parts:
+    with progress("reading", 0):
+        listing = list_images(path)
+    problems = Problems(KINDS)
+    chosen: dict[str, Sequence[Entry]]
+    if split is None:
+        chosen = {part or "all": listing.parts[part] for part in present(list(listing.parts))}
+        _tell(listing, path, problems)
+    else:
+        data = cast(Any, open_classification(path, cast(Split, split)))
+        listing.notes = data.notes
+        chosen = {
+            split: [Entry(data.name(i), data.classes[data.target(i)]) for i in range(len(data))]
+        }
+    labels = {entry.label for entries in chosen.values() for entry in entries}
+    classes = (*listing.classes, *sorted(labels - {*listing.classes}))
+    number = {name: i for i, name in enumerate(classes)}
+    taken = Taken(
+        listing.root,
+        frozenset(entry.path for entries in listing.parts.values() for entry in entries),
+        frozenset(listing.lists),
+        listing.left,
+    )
+    kept = {
+        name: _open(listing.root, entries, progress, problems) for name, entries in chosen.items()
+    }
+    if not any(kept.values()):
+        raise DataError(f"{path}: none of its images can be opened")
+    return {
+        name: ClassifiedImages(
+            "CSV list" if listing.lists else "class folders",
+            listing.root,
+            classes,
+            True,
+            tuple(entry.path for entry in entries),
+            np.array(list(entries.values()), np.int64).reshape(-1, 2),
+            listing.notes,
+            problems.list(),
+            tuple(number[entry.label] for entry in entries),
+            taken=taken,
+        )
+        for name, entries in kept.items()
+        if entries
+    }
+
+
+def _open(
+    root: Path, entries: Sequence[Entry], progress: Progress, problems: Problems
+) -> dict[Entry, tuple[int, int]]:
+    """The images that can be opened, with their sizes; the others are named."""
+
+    def one(entry: Entry) -> tuple[int, int] | None:
+        try:
+            return read_header(root / entry.path).size
+        except DataError:
+            return None
+
+    kept: dict[Entry, tuple[int, int]] = {}
+    with progress("opening", len(entries)) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for entry, size in zip(entries, pool.map(one, entries), strict=True):
+            advance(1)
+            if size is None:
+                problems.add("unreadable", [entry.path])
+            else:
+                kept[entry] = size
+                problems.add("narrow", [entry.path] if min(size) < 2 else [])
+    return kept
+
+
+def _tell(listing: Listing, path: Path, problems: Problems) -> None:
+    """What is odd about classes and parts, and what would keep training from it."""
+    problems.add("empty class", [f"{name} ({why})" for name, why in listing.empty.items()])
+    own = {*listing.classes}
+    for part, entries in listing.parts.items():
+        labels = {entry.label for entry in entries}
+        problems.add("strange class", [f"{one} ({part})" for one in sorted(labels - own)])
+        if part in ("val", "test"):
+            absent = [name for name in listing.classes if name not in labels]
+            problems.add("absent class", [f"{name} ({part})" for name in absent])
+    every = [entry.label for entries in listing.parts.values() for entry in entries]
+    sizes = Counter(every)
+    problems.add("one image", [name for name in listing.classes if sizes[name] == 1])
+    try:
+        open_classification(path, "train")
+    except DataError as error:
+        problems.add(REFUSED, [str(error).removeprefix(f"{path}: ")])
