@@ -20,7 +20,7 @@ LABEL_COLUMNS = (
 SPLIT_COLUMNS = ("split", "subset", "set", "data set", "dataset", "partition")
 _BOX_COLUMNS = ("xmin", "x_min", "xmax", "x1", "bbox", "x_center", "region_shape_attributes")
 _ASIDE = ("width", "height", "index", "unnamed: 0", "")
-"""Columns that are no class, whatever they hold."""
+"""ListColumns that are no class, whatever they hold."""
 _MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 Row = Mapping[str, str]
@@ -30,7 +30,7 @@ class NoListError(DataError):
     """A table is about other things than one class for each image."""
 
 
-class Columns(NamedTuple):
+class ListColumns(NamedTuple):
     """What the columns of a table are."""
 
     image: str
@@ -48,7 +48,7 @@ class Columns(NamedTuple):
         return bool(self.notes)
 
 
-def find_columns(path: Path, heads: Sequence[str], rows: Sequence[Row]) -> Columns:
+def find_columns(path: Path, heads: Sequence[str], rows: Sequence[Row]) -> ListColumns:
     """By their names, else by what they hold; NoListError for a table of other things."""
     boxes = [head for head in heads if head.strip().casefold() in _BOX_COLUMNS]
     if boxes:
@@ -63,19 +63,20 @@ def find_columns(path: Path, heads: Sequence[str], rows: Sequence[Row]) -> Colum
     if not image:
         raise _missing(path, heads, IMAGE_COLUMNS)
     if label:
-        return Columns(image, label, (), split, ())
+        return ListColumns(image, label, (), split, ())
     aside = (image, split, *(head for head in heads if head.strip().casefold() in _ASIDE))
     others = [head for head in heads if head not in aside]
     marked = [head for head in others if all(_is_mark(row[head]) for row in rows)]
     if len(others) > 1 and marked == others and rows:
-        return Columns(image, "", tuple(others), split, (f"{path.name}: a column for each class",))
+        note = f"{path.name}: a column for each class"
+        return ListColumns(image, "", tuple(others), split, (note,))
     if len(others) == 1 and not marked and not _are_numbers(others[0], rows):
         note = f"{path.name}: the classes are those in the column {others[0].strip()}"
-        return Columns(image, others[0], (), split, (note,))
+        return ListColumns(image, others[0], (), split, (note,))
     raise _missing(path, heads, LABEL_COLUMNS)
 
 
-def marked_class(path: Path, line: int, row: Row, columns: Columns) -> str:
+def marked_class(path: Path, line: int, row: Row, columns: ListColumns) -> str:
     """The one class whose column has a 1; '' where none has. DataError for several."""
     found = [head.strip() for head in columns.classes if _MARKS[row[head].strip().casefold()]]
     if len(found) > 1:

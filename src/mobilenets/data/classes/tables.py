@@ -5,7 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from mobilenets.data.classes.columns import Columns, NoListError, Row, find_columns, marked_class
+from mobilenets.data.classes.columns import (
+    ListColumns,
+    NoListError,
+    Row,
+    find_columns,
+    marked_class,
+)
 from mobilenets.data.files import read_text
 from mobilenets.data.listing import Entry, Listing, Part, count, few, part_named
 from mobilenets.data.paths import Tree, is_file
@@ -22,9 +28,9 @@ class _Line(NamedTuple):
     file: Path
 
 
-class _Table(NamedTuple):
+class _ListFile(NamedTuple):
     file: Path
-    columns: Columns
+    columns: ListColumns
     rows: Sequence[tuple[int, Row]]
     """With their lines."""
 
@@ -96,7 +102,7 @@ def _sorted_classes(labels: set[str]) -> list[str]:
     return sorted(labels)
 
 
-def _read(path: Path) -> _Table:
+def _read(path: Path) -> _ListFile:
     text = read_text(path)
     try:
         header = text.partition("\n")[0]
@@ -106,10 +112,10 @@ def _read(path: Path) -> _Table:
         rows = [(reader.line_num, {head: row[head] or "" for head in heads}) for row in reader]
     except csv.Error as error:
         raise NoListError(f"{path}: not a CSV file ({error})") from error
-    return _Table(path, find_columns(path, heads, [row for _, row in rows]), rows)
+    return _ListFile(path, find_columns(path, heads, [row for _, row in rows]), rows)
 
 
-def _lines(table: _Table, part: Part, notes: list[str]) -> Iterator[_Line]:
+def _lines(table: _ListFile, part: Part, notes: list[str]) -> Iterator[_Line]:
     path, columns, rows = table
     nameless = 0
     for line, row in rows:
