@@ -13,7 +13,7 @@ from mobilenets.data.shapes import BUILT_IN, is_built_in, shape_split
 from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.errors import DataError
 from mobilenets.tasks.segment.formats.files import Pairs, find_pairs, unpaired
-from mobilenets.tasks.segment.formats.images import gather, look_at, usable
+from mobilenets.tasks.segment.formats.images import MaskedImages, gather, look_at, usable
 from mobilenets.tasks.segment.formats.known import colours_for
 from mobilenets.tasks.segment.formats.names import Naming, name_ids
 from mobilenets.tasks.segment.formats.problems import KINDS
@@ -75,16 +75,32 @@ def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, MaskDataset]:
         return {part: _shapes(part, seed) for part in ("train", "val")}
     found = _find(Path(path))
     naming = _name(found)
-    parts: dict[str, MaskDataset] = {}
+    parts: dict[str, MaskedImages] = {}
+    lost = Problems(KINDS)
+    left: dict[str, str] = {}
     for part in present(found.parts):
         chosen = [i for i, one in enumerate(found.parts) if one == part]
-        parts[part or "all"] = gather(found, chosen, look_at(found, chosen), naming, part or "all")
-    return parts
+        name = part or "all"
+        try:
+            parts[name] = gather(found, chosen, look_at(found, chosen), naming, name)
+        except DataError as error:
+            failure = error
+            why = str(error).removeprefix(f"{found.root}: ")
+            lost.add("lost part", [f"{name} ({why})"])
+            left |= {found.files[i]: f"in {name}, which has no usable mask" for i in chosen}
+    if not parts:
+        raise failure
+    return {name: part.without(left, lost.list()) for name, part in parts.items()}
 
 
 def has_masks(path: str | Path) -> bool:
     """Whether a folder has images with masks; the built-in shapes have."""
-    return is_built_in(path) or (Path(path).is_dir() and find_pairs(Path(path)) is not None)
+    if is_built_in(path):
+        return True
+    try:
+        return Path(path).is_dir() and find_pairs(Path(path)) is not None
+    except DataError:  # masks that are not read: who opens them is told why
+        return False
 
 
 def _shapes(split: str, seed: int) -> ShapeMasks:

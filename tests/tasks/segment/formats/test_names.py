@@ -396,8 +396,12 @@ def city(root, kinds, cities=("bonn", "ulm")):
         (("instanceIds", "color"), "color"),
     ],
 )
-def test_cityscapes(tmp_path, kinds, taken):
+@pytest.mark.parametrize("around", [False, True])
+def test_cityscapes(tmp_path, kinds, taken, around):
     city(tmp_path, kinds)
+    if around:  # as some archives have it
+        (tmp_path / "imgsFine").mkdir()
+        (tmp_path / "leftImg8bit").rename(tmp_path / "imgsFine" / "leftImg8bit")
     data = open_segmentation(tmp_path, "train")
     assert len(data) == 2
     assert len(open_segmentation(tmp_path, "val")) == 1
@@ -411,3 +415,13 @@ def test_cityscapes(tmp_path, kinds, taken):
         assert said in data.notes
     left = [note for note in data.notes if "left out: " in note]
     assert all(kind in left[0] for kind in kinds if kind != taken)
+
+
+def test_masks_of_one_class_and_void_are_nothing_to_train_on(tmp_path):
+    photo(tmp_path, "images/a.jpg")
+    grey(tmp_path, "masks/a.png", [[0, 255, 255, 0]] * 3)
+    write(tmp_path / "classes.txt", "background\npolyp\ntool\n")
+    with pytest.raises(DataError, match=r"is background or void \(50%\); the classes are"):
+        open_segmentation(tmp_path, "train")
+    data = open_segmentation(tmp_path, "all")
+    assert "2 classes have no pixels in all: polyp, tool" in data.notes

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mobilenets.data.inventory import take_account
 from mobilenets.errors import DataError
 from mobilenets.tasks.segment.data import open_parts, open_segmentation
 from mobilenets.tasks.segment.formats.masks import VOID
@@ -128,15 +129,19 @@ def test_a_link_to_nowhere_is_a_mask_that_cannot_be_used(roads):
 
 def test_images_that_cannot_be_used_are_left_out(roads):
     write(roads / "images/0.jpg", b"hello")
+    assert left(roads) == [f"images/{i}.jpg" for i in range(1, 5)]
+    assert problems(open_segmentation(roads, "all")) == {"unreadable": ("images/0.jpg",)}
+
+
+def test_narrow_images_are_used_and_named(roads):
     photo(roads, "images/1.jpg", (1, 1))
     grey(roads, "masks/1.png", [[1]])
     photo(roads, "images/2.jpg", (4, 1))
-    grey(roads, "masks/2.png", [[1, 1, 1, 1]])
-    assert left(roads) == ["images/3.jpg", "images/4.jpg"]
-    assert problems(open_segmentation(roads, "all")) == {
-        "unreadable": ("images/0.jpg",),
-        "narrow": ("images/1.jpg", "images/2.jpg"),
-    }
+    grey(roads, "masks/2.png", [[1, 2, 1, 0]])
+    assert len(left(roads)) == 5
+    data = open_segmentation(roads, "all")
+    assert problems(data) == {"narrow": ("images/1.jpg", "images/2.jpg")}
+    assert data.target(2).tolist() == [[1, 2, 1, 0]]
 
 
 def test_pairs_that_are_not_whole_are_named_both_ways(roads):
@@ -288,3 +293,39 @@ def test_files_with_some_bytes_changed(tmp_path_factory, kind, at, new, cut):
         assert ((target < len(data.classes)) | (target == VOID)).all()
         assert (target != VOID).any()
         assert data.pixels_of(i).sum() == target.size
+
+
+def test_a_part_of_which_nothing_can_be_used_is_named_and_the_others_are_opened(tmp_path):
+    for part, ids in (("train", IDS), ("val", np.full((3, 4), 255))):
+        photo(tmp_path, f"images/{part}/a.jpg")
+        grey(tmp_path, f"masks/{part}/a.png", ids)
+    parts = open_parts(tmp_path)
+    assert list(parts) == ["train"]
+    [name] = problems(parts["train"])["lost part"]
+    assert name.startswith("val (no images for val that can be used: 1 mask is void everywhere")
+    account = take_account(tmp_path, parts.values())
+    assert account is not None
+    said = "1 of 2 images left out: 1 image in val, which has no usable mask"
+    assert account.line.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["masks/cat/{0}.png", "masks/dog/{0}.png"], r"a folder for each class \(cat, dog\)"),
+        (["masks/{0}/1.png", "masks/{0}/2.png"], r"a folder for each image \(a0, a1\)"),
+        (["arrays/{0}.npy"], r"2 files of arrays \(arrays/a0.npy\), which are not read as masks"),
+        (["outlines/{0}.json"], "2 files of JSON, perhaps with outlines"),
+    ],
+)
+def test_masks_that_are_written_otherwise_are_called_so(tmp_path, files, said):
+    for i in range(2):
+        photo(tmp_path, f"images/a{i}.jpg")
+        for file in files:
+            path = file.format(f"a{i}")
+            if path.endswith(".png"):
+                grey(tmp_path, path, IDS)
+            else:
+                write(tmp_path / path, b"x")
+    with pytest.raises(DataError, match=said):
+        open_segmentation(tmp_path, "train")

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mobilenets.data.image_sets import read_image_sets
 from mobilenets.data.listing import Part, count, few
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
-from mobilenets.runtime.images import natural_key, opened, walk_images
+from mobilenets.runtime.images import natural_key, opened, walk, walk_images
 from mobilenets.tasks.segment.formats.colours import ColourMap
 from mobilenets.tasks.segment.formats.places import (
     IMAGES,
@@ -30,6 +30,10 @@ _SINGLE = re.compile(r"object|instance|boundar|panoptic(_\*)?$")
 """Masks whose values are single objects, or their edges."""
 _SHOWN = re.compile(r"colou?r|overlay|preview|visual|human")
 """Masks that are for looking at."""
+_FOR_EACH_CLASS = (
+    "{} has a folder for each class ({}), so several masks for an image; expected one, with a "
+    "number for each class"
+)
 
 
 @dataclass
@@ -99,6 +103,7 @@ def find_pairs(path: Path) -> Pairs | None:
         return None
     best = max(found, key=lambda one: one.rank)  # the first of those
     (_, image, mask), groups, twice = best[1:]
+    _check_one_for_all(root, groups, image, mask)
     problems = Problems(KINDS)
     second = [path for group in (image, mask) for path in twice.get(group, [])]
     beside = f"{image}|png"  # not the masks: images that others have the name of
@@ -108,17 +113,59 @@ def find_pairs(path: Path) -> Pairs | None:
     return _pair(root, groups, image, mask, problems)
 
 
+def _check_one_for_all(root: Path, groups: dict[str, Group], image: str, mask: str) -> None:
+    """DataError where folders beside the masks' have masks of the same images: one for a class."""
+    parent, _, name = mask.rpartition("/")
+    if not MASKS.search(parent.lower()) or _says_kind(name):
+        return
+    others = [group.rpartition("/") for group in groups if group not in (image, mask)]
+    beside = [leaf for folder, _, leaf in others if folder == parent and not _says_kind(leaf)]
+    pairs = len(matched(groups[image], groups[mask]))
+    same = [leaf for leaf in beside if groups[f"{parent}/{leaf}"].keys() & groups[mask].keys()]
+    if same and pairs:
+        raise DataError(f"{root}: {_FOR_EACH_CLASS.format(parent, few(sorted([name, *same]), 3))}")
+
+
+def _says_kind(folder: str) -> bool:
+    """Whether a folder's name says how masks are stored, rather than of what they are."""
+    low = folder.lower()
+    return any(words.search(low) for words in (MASKS, _SINGLE, _SHOWN)) or "|" in folder
+
+
 def unpaired(path: Path) -> str:
-    """Why `find_pairs` found none, where folders called after masks and others are there; or ''."""
-    _, paths = _images_below(path)
+    """Why `find_pairs` found none, where something looks like masks all the same; or ''."""
+    root, paths = _images_below(path)
     groups = groups_of(paths, {}, "first")
     called = {name: len(files) for name, files in groups.items() if MASKS.search(name.lower())}
     others = {name: len(files) for name, files in groups.items() if name not in called}
     if not called or not others:
-        return ""
+        return _other_masks(root)
     image, mask = (max(sizes, key=lambda name: sizes[name]) for sizes in (others, called))
     first, second = (next(iter(groups[name].values())) for name in (image, mask))
+    images = {PurePosixPath(name).name for _, name in groups[image]}
+    below = [PurePosixPath(name) for _, name in groups[mask]]
+    folders = sorted({name.parts[-2] for name in below if len(name.parts) > 1})
+    if folders and sum(name.name in images for name in below) > len(below) // 2:
+        return _FOR_EACH_CLASS.format(mask, few(folders, 3))
+    if folders and any(folder in images for folder in folders):
+        return (
+            f"{mask} has a folder for each image ({few(folders, 2)}), with a file for each object; "
+            "expected one mask for an image, with a number for each class"
+        )
     return f"no image and mask have a name in common, such as {first} and {second}"
+
+
+def _other_masks(root: Path) -> str:
+    """What there is that masks could be made of, in words; '' where there is nothing."""
+    files = sorted(parent / name for parent, names in walk(root) for name in names)
+    arrays = [file for file in files if file.suffix.lower() in (".npy", ".npz", ".mat")]
+    outlines = [file for file in files if file.suffix.lower() == ".json"]
+    for found, what in ((arrays, "arrays"), (outlines, "JSON, perhaps with outlines")):
+        if found:
+            first = found[0].relative_to(root).as_posix()
+            number = count(len(found), "file", "files")
+            return f"no masks found, but {number} of {what} ({first}), which are not read as masks"
+    return ""
 
 
 def _images_below(path: Path) -> tuple[Path, list[str]]:

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from mobilenets.data.contents.hashes import short_hash
 from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import count, few
-from mobilenets.data.problems import Problems
+from mobilenets.data.problems import Problem, Problems
 from mobilenets.errors import DataError
 from mobilenets.processors import processors
 from mobilenets.runtime.images import SIDEWAYS, Header, read_header
@@ -68,6 +68,17 @@ class MaskedImages(ImagesOnDisk):
     """Of each mask, a hash of its ids."""
     colours: ColourMap | None = None
     """The classes' colours, where masks are read by them."""
+
+    def without(self, left: Mapping[str, str], problems: Sequence[Problem]) -> "MaskedImages":
+        """The same, where other parts' images are left out for a reason, and problems of theirs."""
+        if not left or self.taken is None:
+            return self
+        return replace(
+            self,
+            taken=replace(self.taken, left={**self.taken.left, **left}),
+            problems=[*self.problems, *problems],
+            notes=[*self.notes, *(problem.sentence for problem in problems)],
+        )
 
     def target(self, i: int) -> NDArray[np.uint8]:
         """(H, W) of the upright picture: the class of each pixel, 255 for void."""
@@ -125,8 +136,6 @@ def _looked(
         header = read_header(image)
     except DataError:
         return Look("unreadable")
-    if min(header.size) < 2:
-        return Look("narrow")
     try:
         return _read(header, mask, colours)
     except DataError as error:
@@ -195,6 +204,7 @@ def gather(
     if not kept:
         raise _nothing_left(found, problems, split)
     counted = np.stack([counts[i] for i in kept])
+    _check_several(found, naming, counted, split)
     every = [*found.problems.list(), *problems.list()]
     absent = _absent(naming.classes, counted, split)
     return MaskedImages(
@@ -224,6 +234,17 @@ def gather(
     )
 
 
+def _check_several(found: Pairs, naming: Naming, counted: NDArray[np.int64], split: str) -> None:
+    """DataError where masks for training have pixels of one class alone: nothing can be learned."""
+    there = np.flatnonzero(counted.sum(0)[:-1])
+    if split == "train" and len(there) == 1:
+        share = counted[:, -1].sum() / counted.sum()
+        raise DataError(
+            f"{found.root}: every pixel of the masks for training is {naming.classes[there[0]]} or "
+            f"void ({share:.0%}); the classes are {few(naming.classes)}"
+        )
+
+
 def _by_class(look: Look, naming: Naming) -> NDArray[np.int64]:
     """(classes + 1,): pixels of each class, the last of void."""
     classes = len(naming.classes)
@@ -244,6 +265,8 @@ def _tell(found: Pairs, kept: Mapping[int, Look], naming: Naming, problems: Prob
             problems.add("out of range", [f"{found.masks[i]} ({what})"])
         if look.storage != usual:
             problems.add("storage", [f"{found.masks[i]} ({look.storage}, not {usual})"])
+        if min(look.size) < 2:
+            problems.add("narrow", [found.files[i]])
         if look.turn is not None:
             problems.add("mask turned", [found.masks[i]])
         if look.unsure:

@@ -40,8 +40,8 @@ Key = tuple[Part, str]
 Group = dict[Key, str]
 """Key -> path, of the files that a kind of folder holds."""
 Reading = Literal["first", "whole", "role"]
-"""What names a group of files: the first folder that says no part; all of them; or the folder that
-is called after masks or images, wherever it is."""
+"""What names a group of files: the first folder that says no part; all of them; or the last folder
+that is called after masks or images, wherever it is."""
 READINGS: tuple[Reading, ...] = get_args(Reading)
 
 
@@ -72,8 +72,10 @@ def place(path: str, reading: Reading) -> MaskPlace:
         else:
             words = [folder]
         for word in words:
-            if reading == "whole" or (not group and (reading == "first" or says_what(word))):
+            if reading == "whole" or (reading == "first" and not group):
                 group.append(word)
+            elif reading == "role" and says_what(word):
+                group = [word]
             else:
                 rest.append(word)
     stem, variant = _stem(name)

@@ -3,7 +3,9 @@
 from mobilenets.data.problems import Kinds, shared
 
 KINDS: Kinds = {
-    **shared("missing", "unreadable", "narrow", "unlisted", "overlap"),
+    **shared("missing", "unreadable", "unlisted", "overlap"),
+    "narrow": ("image is one pixel wide or high", "images are one pixel wide or high"),
+    "lost part": ("part has nothing that can be used", "parts have nothing that can be used"),
     "same name": (
         "image has the name of another, from which its mask cannot be told, left out",
         "images have the names of others, from which their masks cannot be told, left out",
