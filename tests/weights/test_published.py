@@ -1,5 +1,6 @@
 import hashlib
 import http.server
+import importlib
 import json
 import re
 import subprocess
@@ -354,3 +355,28 @@ def test_every_published_name_is_a_network_we_build():
         assert p.url.startswith("https://")
         assert p.top1 is None or 0.4 < p.top1 < 0.78
         assert expected_shapes(p.architecture, {"width": p.width})
+
+
+def test_stopped_between_a_file_and_its_hash_leaves_no_hash_alone(server, tmp_path, monkeypatch):
+    """A hash without its file would refuse what the server has the next time."""
+    calls = []
+
+    def stop(path, write):
+        calls.append(path.name)
+        raise KeyboardInterrupt
+
+    fetching = importlib.import_module("mobilenets.weights.fetch")
+    with monkeypatch.context() as patched:
+        patched.setattr(fetching, "replace_file", stop)
+        with pytest.raises(KeyboardInterrupt):
+            identify("test")
+    assert calls == ["w.pth.sha256"]
+    assert cached(tmp_path) == ["w.pth"]
+    identify("test")
+
+
+@pytest.mark.parametrize("half", ["", "0123"])
+def test_half_a_hash_is_none(server, tmp_path, half):
+    identify("test")
+    (tmp_path / "cache/test/w.pth.sha256").write_text(half)
+    identify("test")

@@ -1,5 +1,7 @@
 """An entry of the cache is of the files that were read, whatever becomes of them meanwhile."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +147,20 @@ def test_a_session_reads_its_file_once(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", counted)
     open_session(path, threads=1)
     assert reads.count(path) == 1
+
+
+COMPILE = """
+import sys, mobilenets, numpy as np
+with mobilenets.compile(sys.argv[1], threads=1) as net:
+    print(float(net(np.full((1, 3, 4, 5), 9, np.float32)).max()))
+"""
+
+
+def test_processes_that_compile_at_once_share_one_entry(tmp_path, cache):
+    path = write(tmp_path / "m.onnx", clip(6), beside=True)
+    ones = [
+        subprocess.Popen([sys.executable, "-c", COMPILE, path], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [one.communicate()[0].strip() for one in ones] == ["6.0"] * 3
+    assert [file.suffix for file in cache.iterdir()] == [".net"]
