@@ -165,16 +165,17 @@ def open_session(
     runtime: Runtime = "auto",
     many: bool = False,
 ) -> Session:
-    """Open an .onnx file on the CPU; `threads` None: all processors.
+    """Open an .onnx file on the CPU; `threads` None: all processors that this process may use.
 
     `many`: many images will come, so each thread of the engine has images of its own. Otherwise
     all threads work on one, except in calls with at least four images for each thread.
 
     `runtime`: "mobilenets" is this package's engine, "onnxruntime" the other; "auto" takes the
-    engine, and ONNX Runtime (where it is installed) for files with operators the engine lacks.
-    A file that another program wrote has no card: one is made from what comes out of it. Its
-    channels may come last; preprocessing is then taken to be Google's, else torchvision's, and
-    `card.source` says that this is a guess. WeightsError for a file that is damaged, or whose
+    engine, and ONNX Runtime (where it is installed) for files with operators the engine lacks, or
+    that mix the images of a batch, and on systems that let nobody make code; `note` says so.
+    A file that another program wrote has no card: one is made from what comes out of it, from the
+    arithmetic that its graph begins with, and from its metadata; `card.source` and `note` say how
+    its input was taken. WeightsError for a file that is damaged, or whose
     outputs no use recognises and that has no card; InputError where ONNX Runtime is needed and
     not installed.
     """

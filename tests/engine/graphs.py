@@ -88,7 +88,7 @@ def onnx_runtime(data: bytes | str, x: np.ndarray, optimize: bool = True) -> lis
     """All outputs, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

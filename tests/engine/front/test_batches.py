@@ -158,3 +158,24 @@ def test_a_constant_for_each_image_of_a_fixed_batch_is_refused(batch):
     proto = model([node("Add", "x a", "y")], (batch, 3), {"a": array(batch, 3)})
     with pytest.raises(WeightsError, match="mixes the images of a batch"):
         read_graph(proto.SerializeToString())
+
+
+FITS_SOME = {
+    "a constant for two images": [node("Add", "x pair", "y")],
+    "expanded to two images": [node("Expand", "x two", "y")],
+    "a slice that is empty for many": [node("Slice", "x last two zero", "y")],
+    "another rank for one image": [node("Squeeze", "x", "s"), node("Concat", "s s", "y", axis=1)],
+}
+
+
+@pytest.mark.parametrize("nodes", FITS_SOME.values(), ids=FITS_SOME)
+def test_what_fits_some_numbers_of_images_is_refused(nodes):
+    weights = {"pair": array(2, 3, 1, 1), "two": ints(2), "last": ints(-1), "zero": ints(0)}
+    if nodes[0].op_type == "Expand":
+        weights["two"] = ints(2, 1, 1, 1)
+    used = {name for one in nodes for name in one.input}
+    kept = {name: value for name, value in weights.items() if name in used}
+    data = model(nodes, IMAGE, kept).SerializeToString()
+    assert onnx_runtime(data, array(1, 3, 5, 4))
+    with pytest.raises(WeightsError, match=r"some numbers of images only|number of axes"):
+        read_graph(data)

@@ -20,6 +20,21 @@ Operand = Tensor | Constant
 LARGEST_STEP = 2**20
 """Of strides, dilations and pads: far more than any network has, far less than overflows."""
 
+_ANY_RANK = (
+    *(
+        "Cast",
+        "Clip",
+        "Dropout",
+        "Exp",
+        "Gemm",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "LeakyRelu",
+    ),
+    *("MatMul", "Relu", "Sigmoid", "Swish"),
+)
+"""What does the same to (C) as to (1, C), or refuses the former in ONNX Runtime."""
 _SPARE = 2**26
 _NO_DEFAULT: Any = object()
 
@@ -39,6 +54,8 @@ class Builder:
         """The batch that the file is made for, and that its shapes name where 1 is meant here."""
         self.several = several
         """The same file for several images at once, where it can have them."""
+        self.ranks_vary: set[str] = set()
+        """Values that lose the batch's axis in ONNX Runtime where there is one image; not here."""
         self.nodes: list[Node] = []
         self.tensors = {model.input: Tensor(model.input, check_runtime(shape))}
         self.values: dict[str, Operand] = dict(model.constants)
@@ -65,6 +82,8 @@ class Builder:
     def apply(self, op: Op, handler: Callable[["OpCall"], Operand | list[Operand]]) -> None:
         """Add an operation's nodes; the last one's output gets the operation's own name."""
         start = len(self.nodes)
+        if not self.ranks_vary.isdisjoint(op.inputs):
+            self._check_rank(op)
         try:
             made = handler(OpCall(self, op))
         except WeightsError as error:
@@ -75,6 +94,14 @@ class Builder:
         for name, value in zip(op.outputs, values, strict=False):
             if name:
                 self.values[name] = self._rename(start, value, name)
+
+    def _check_rank(self, op: Op) -> None:
+        """WeightsError where one axis less is another operation, and not only another shape."""
+        axis = op.attributes.get("axis", 0 if self.opset < 13 else -1)
+        softmax = op.kind == "Softmax" and isinstance(axis, int) and axis < 0 and self.opset >= 13
+        if op.kind not in _ANY_RANK and not softmax:
+            raise op.fail("for one image its input has another number of axes than for several")
+        self.ranks_vary.update(op.outputs)
 
     def _rename(self, start: int, value: Operand, name: str) -> Operand:
         """Give the node made since `start` that makes `value` the output `name`."""

@@ -9,6 +9,11 @@ from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir.graph import Graph, Reshape, Tensor
 from mobilenets.errors import WeightsError
 
+_VARYING = ("Add", "Sub", "Mul", "Div", "Expand", "Max", "Min", "Slice")
+"""What can fail for some numbers of images and not for others: by a constant's size, or its ends.
+
+Other operators that take one image and not several take no other number either.
+"""
 _SOME = 5
 """Images in a batch that is tried: a number that few shapes have by chance."""
 
@@ -47,18 +52,28 @@ def _several(model: Model, shape: tuple[int, ...]) -> Builder | None:
     batch = model.dims[0] if model.dims else None
     if batch == 1:
         return None
-    try:
-        return _built(Builder(model, (batch or _SOME, *shape[1:])), model)
-    except WeightsError:
-        if batch is not None:
-            raise
-        return None  # its shapes are those of a single image, though it leaves N open
+    several = Builder(model, (batch or _SOME, *shape[1:]))
+    if batch is not None:
+        return _built(several, model)
+    for op in model.ops:
+        try:
+            several.apply(op, translate)
+        except WeightsError as error:
+            if op.kind in _VARYING:
+                raise op.fail("it fits some numbers of images only") from error
+            return None  # its shapes are those of a single image, though it leaves N open
+    return _named(several, model)
 
 
 def _built(builder: Builder, model: Model) -> Builder:
     """`builder` with all nodes, as the file has them."""
     for op in model.ops:
         builder.apply(op, translate)
+    return _named(builder, model)
+
+
+def _named(builder: Builder, model: Model) -> Builder:
+    """`builder` with the outputs by their names."""
     for name in model.outputs:
         value = builder.values.get(name)
         if not isinstance(value, Tensor):

@@ -82,6 +82,8 @@ def squeeze_shape(call: OpCall, old: Shape) -> Shape:
     listed = call.listed("axes", 1, since=13)
     if listed is None:
         stays = _stays(call, old)
+        if stays:
+            call.builder.ranks_vary.add(call.op.outputs[0])
         return tuple(size for axis, size in enumerate(old) if size != 1 or axis in stays)
     axes = call.axes(listed, len(old))
     if any(old[axis] != 1 for axis in axes):
