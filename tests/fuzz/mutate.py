@@ -103,6 +103,8 @@ def text(rng: random.Random, data: bytes) -> bytes:
 def tree(rng: random.Random, value: Any) -> Any:
     """A JSON value in which some entries are others, missing, renamed, or there twice."""
     value = json.loads(json.dumps(value))
+    if not isinstance(value, (dict, list)):
+        return rng.choice(ODD)
     places: list[tuple[Any, Any]] = []
     pending = [value]
     while pending:
@@ -138,7 +140,11 @@ def tree(rng: random.Random, value: Any) -> Any:
 
 def json_bytes(rng: random.Random, data: bytes) -> bytes:
     """JSON with another tree, or with other words."""
-    if rng.random() < 0.3:
+    try:
+        whole = json.loads(data)
+    except ValueError:  # damaged before
+        whole = None
+    if whole is None or rng.random() < 0.3:
         return text(rng, data)
-    changed = tree(rng, json.loads(data))
+    changed = tree(rng, whole)
     return json.dumps(changed).encode("utf-8", "surrogatepass")

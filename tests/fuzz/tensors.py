@@ -86,7 +86,7 @@ def other_state(rng: random.Random, state: dict[Any, Any]) -> dict[Any, Any]:
             case _ if isinstance(state[name], torch.Tensor) and state[name].layout is torch.strided:
                 try:
                     state[name] = other_tensor(rng, state[name])
-                except (RuntimeError, NotImplementedError):
+                except (RuntimeError, NotImplementedError, IndexError):
                     state[name] = torch.zeros(3)
             case _:
                 del state[name]

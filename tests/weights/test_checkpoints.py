@@ -268,3 +268,14 @@ def test_tensors_of_another_kind_are_named(tmp_path, value, message):
     torch.save(extra(network(), **{"features.2.conv.0.0.weight": value}), tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=rf"features\.2\.conv\.0\.0\.weight .*{message}"):
         load(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn])
+def test_numbers_of_another_kind_in_safetensors_are_named(tmp_path, dtype):
+    name = "features.2.conv.0.0.weight"
+    value = torch.zeros(2, 1, 3, 3).to(dtype)
+    safetensors.torch.save_file(extra(network(), **{name: value}), tmp_path / "w.safetensors")
+    kind = {torch.int8: "I8"}.get(dtype, "F8_E4M3")
+    for function in (load, identify):
+        with pytest.raises(WeightsError, match=rf"{name} holds {kind} numbers"):
+            function(tmp_path / "w.safetensors")

@@ -217,6 +217,27 @@ def test_safetensors_that_lost_the_order(tmp_path, peer):
     assert_same(path, peer, (65, 97))
 
 
+def test_the_names_of_a_head_do_not_say_which_port_it_is(tmp_path):
+    """fastai keeps a body as 0 and a head as 1; `1.3.weight` is a dense layer's there."""
+    peer = nn.Sequential(
+        nn.Sequential(FlatV2("tonylins").features),
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(), nn.Linear(1280, 3)),
+    )
+    torch.save({"model": randomise(peer).state_dict(), "opt": {}}, tmp_path / "w.pth")
+    card = assert_same(tmp_path / "w.pth", peer).card
+    assert "activation" not in card.arguments
+
+
+def test_buffers_of_mmcvs_average_are_left_out(tmp_path):
+    """Its hook leaves the weights after the last step in buffers named without dots."""
+    peer = randomise(Openmmlab())
+    state = peer.state_dict()
+    buffers = {f"ema_{k.replace('.', '_')}": torch.zeros_like(v) for k, v in state.items()}
+    torch.save({"state_dict": state | buffers, "meta": {}}, tmp_path / "w.pth")
+    assert_same(tmp_path / "w.pth", peer)
+    assert "left out of the file are ema_backbone_conv1" in read(tmp_path / "w.pth").notes[0]
+
+
 def loud(peer):
     """Norms that fit their inputs, as training leaves them, and send activations far beyond 6."""
     randomise(peer)

@@ -2,11 +2,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import safetensors.torch
 import timm
 import torch
 import torchvision
+from PIL import Image
 from transformers import (
     MobileNetV1Config,
     MobileNetV1ForImageClassification,
@@ -17,7 +19,9 @@ from transformers import (
 
 from mobilenets.card import TORCHVISION, Preprocessing
 from mobilenets.errors import WeightsError
+from mobilenets.inference import open_model, predict
 from mobilenets.runtime.labels import VOC
+from mobilenets.tasks.registry import task_of
 from mobilenets.weights import identify, load
 
 from .peers import assert_same, randomise
@@ -224,6 +228,41 @@ def test_huggingface_labels_and_preprocessor_travel(tmp_path):
         mean=TORCHVISION.mean,
         std=TORCHVISION.std,
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem", "meaning"),
+    [
+        (3, None, "logits"),
+        (3, "single_label_classification", "logits"),
+        (3, "multi_label_classification", "independent logits"),
+        (1, None, "independent logits"),
+    ],
+)
+def test_huggingface_scores_are_what_its_pipeline_makes_of_them(tmp_path, labels, problem, meaning):
+    from transformers import MobileNetV2ImageProcessor, pipeline
+
+    names = {i: f"class {i}" for i in range(labels)}
+    config = MobileNetV2Config(depth_multiplier=0.35, id2label=names, problem_type=problem)
+    peer = randomise(MobileNetV2ForImageClassification(config))
+    save_hf(peer, tmp_path, size={"shortest_edge": 256}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    session = open_model(tmp_path)
+    assert session.card.output.meaning == meaning
+    noise = np.random.default_rng(0).integers(0, 255, (224, 224, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    (answer,) = predict(session, [tmp_path / "a.png"], task_of(session.card))
+    processor = MobileNetV2ImageProcessor(size={"height": 224, "width": 224}, do_center_crop=False)
+    asked = pipeline("image-classification", model=peer, image_processor=processor)
+    theirs = {one["label"]: one["score"] for one in asked(str(tmp_path / "a.png"))}
+    ours = {one.label: one.score for one in answer.decoded if one.label in theirs}
+    assert ours == pytest.approx(theirs, abs=0.02)
+
+
+def test_huggingface_regression_is_no_classifier(tmp_path):
+    config = MobileNetV2Config(depth_multiplier=0.35, num_labels=1, problem_type="regression")
+    save_hf(MobileNetV2ForImageClassification(config), tmp_path)
+    with pytest.raises(WeightsError, match="problem_type is regression: its 1 outputs are numbers"):
+        load(tmp_path)
 
 
 def test_huggingface_without_config_reads_as_googles(tmp_path):

@@ -65,8 +65,8 @@ def main() -> None:
         sys.exit(1)
     except UsageError as error:
         fail(f"{error.format_message().rstrip('.')}; --help shows what there is", 2)
-    except RuntimeError as error:
-        if "out of memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "out of memory" not in str(error):
             raise
         fail("out of memory; try a smaller batch size, or --set accumulate=2 in training", 1)
     except (InputError, OSError, ImportError, ValueError) as error:

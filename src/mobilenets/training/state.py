@@ -96,7 +96,7 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         state: dict[str, Any] = dict(content)
-        found: dict[str, str] = dict(state["fingerprint"])
+        found = {str(key): str(value) for key, value in dict(state["fingerprint"]).items()}
     except OSError:
         raise
     except Exception as error:  # a damaged pickle can raise anything

@@ -120,8 +120,9 @@ def _is_behind(name: str, units: list[tuple[str, str, str]]) -> bool:
 
 def _unread(rest: Mapping[str, NDArray[Any]], head: list[str], dense: list[str]) -> str:
     """Why `head` is not one dense layer with nothing before or behind it; empty where it is."""
-    norms = [_layer(name) for name in rest if name.endswith("running_mean")]
-    wide = [name for name in rest if rest[name].ndim > 2 and name not in dense]
+    norms = [_layer(name) for name in rest if name.endswith(".running_mean")]
+    kernels = [name for name in rest if rest[name].ndim > 2 and name.endswith(".weight")]
+    wide = [name for name in kernels if name not in dense]
     if not dense and not norms and not wide:
         return "it has no classifier on its backbone"
     layers = [*(f"{name} {rest[name].shape}" for name in (*dense, *wide)), *norms]

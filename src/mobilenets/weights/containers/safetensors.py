@@ -1,6 +1,6 @@
 """The safetensors container: a header in JSON, then the numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 
+from mobilenets.errors import WeightsError
 from mobilenets.weights.containers.arrays import Arrays, damaged
 
 LONGEST_HEADER = 100_000_000  # the format's own limit
@@ -41,6 +42,7 @@ def read_safetensors(path: Path, *, values: bool = True) -> Arrays:
     try:
         if values:
             entries = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+            _check_kinds(path, {n: (e["dtype"], e["shape"]) for n, e in entries})
             return {
                 name: _array(entry)
                 for name, entry in sorted(entries, key=lambda item: str(item[0]))
@@ -48,6 +50,8 @@ def read_safetensors(path: Path, *, values: bool = True) -> Arrays:
             }
         with safetensors.safe_open(path, framework="np") as file:
             found = {name: file.get_slice(name) for name in sorted(file.keys())}
+            kinds = {name: (part.get_dtype(), part.get_shape()) for name, part in found.items()}
+            _check_kinds(path, kinds)
             return {
                 name: np.broadcast_to(np.float32(0), tuple(part.get_shape()))
                 for name, part in found.items()
@@ -55,6 +59,14 @@ def read_safetensors(path: Path, *, values: bool = True) -> Arrays:
             }
     except (safetensors.SafetensorError, OSError) as error:
         raise damaged(path, error) from error
+
+
+def _check_kinds(path: Path, kinds: Mapping[str, tuple[str, Sequence[int]]]) -> None:
+    """WeightsError for a convolution's weight in other than floating-point numbers that we read."""
+    for name, (kind, shape) in kinds.items():
+        if kind not in NUMPY and len(shape) == 4:
+            known = ", ".join(NUMPY)
+            raise WeightsError(f"{path}: {name:.80} holds {kind} numbers; {known} are read")
 
 
 def _array(entry: Mapping[str, Any]) -> NDArray[Any]:

@@ -140,10 +140,11 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
     """Our names and a card; WeightsError, with the reason, for what we cannot express."""
     layers = _layers(tensors)
     stem = layers[0].shape[0]
+    kernels = [f"{layer.conv}.weight" for layer in layers]
     port = next(
         p
         for p in PORTS
-        if p.stem in (None, stem) and any(re.match(p.names, name) for name in tensors)
+        if p.stem in (None, stem) and any(re.match(p.names, name) for name in kernels)
     )
     if layers[1].kind == "P":
         raise WeightsError(
@@ -173,7 +174,7 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
 def _layers(tensors: Mapping[str, NDArray[Any]]) -> list[_PortLayer]:
     """Convolutions and their norms, paired in the order of the network."""
     names = sorted(tensors, key=_rank) if _sorted_by_name(tensors) else list(tensors)
-    norms = [name.removesuffix(".running_mean") for name in names if name.endswith("running_mean")]
+    norms = [name.removesuffix(".running_mean") for name in names if name.endswith(".running_mean")]
     convs = [
         name.removesuffix(".weight")
         for name in names

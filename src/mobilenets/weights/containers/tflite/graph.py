@@ -103,7 +103,7 @@ class TfliteGraph:
             count *= side
         if count * dtype.itemsize != tensor.data.size:
             raise ValueError(
-                f"a tensor of shape {tensor.shape} and type {tensor.type} has "
+                f"a tensor of shape {tensor.shape!s:.99} and type {tensor.type} has "
                 f"{tensor.data.size} bytes"
             )
         return tensor.data.view(dtype).reshape(tensor.shape)
@@ -167,7 +167,7 @@ def _tensor(model: Any, tensor: Any) -> TfliteTensor:
     shape = _integers(tensor.ShapeAsNumpy())
     signature = _integers(tensor.ShapeSignatureAsNumpy()) or shape
     if any(side < 0 for side in shape) or len(signature) != len(shape):
-        raise ValueError(f"a tensor of shape {shape}")
+        raise ValueError(f"a tensor of shape {shape!s:.99}")
     buffer = model.Buffers(tensor.Buffer()).DataAsNumpy()
     data = buffer if isinstance(buffer, np.ndarray) else np.zeros(0, np.uint8)
     if not data.size:
@@ -187,7 +187,7 @@ def _quantization(tensor: Any, shape: tuple[int, ...]) -> TfliteQuantization | N
     zero = zero.astype(np.int64) if isinstance(zero, np.ndarray) else np.zeros(1, np.int64)
     axis = found.QuantizedDimension()
     if scale.size > 1 and not (0 <= axis < len(shape) and shape[axis] == scale.size):
-        raise ValueError(f"{scale.size} scales for a tensor of shape {shape}")
+        raise ValueError(f"{scale.size} scales for a tensor of shape {shape!s:.99}")
     if zero.size not in (1, scale.size):
         raise ValueError(f"{scale.size} scales and {zero.size} zero points")
     return TfliteQuantization(scale, np.broadcast_to(zero, scale.shape), axis)
