@@ -93,12 +93,20 @@ def test_libtiff_and_pillow_say_nothing_on_the_terminal(tmp_path, capfd):
     data = bytearray(path.read_bytes())
     data[300:340] = b"\xff" * 40
     path.write_bytes(data)
+    samples = tmp_path / "samples.tif"
+    Image.fromarray(noise).save(samples)
+    data = bytearray(samples.read_bytes())
+    place = data.index(b"\x15\x01\x03\0\x01\0\0\0\x03\0")  # 277, SamplesPerPixel: 3
+    data[place + 8 : place + 10] = b"\0\x08"
+    samples.write_bytes(data)
     broken = tmp_path / "exif.jpg"
     Image.fromarray(noise).save(broken, exif=b"Exif\0\0II*\0\xff\0\0\0garbage")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         with pytest.raises(DataError, match=r"a\.tif"):
             read_image(path)
+        with pytest.raises(DataError, match=r"samples\.tif"):
+            read_image(samples)
         assert read_image(broken).size == (40, 40)
         threads = [threading.Thread(target=read_image, args=[broken]) for _ in range(8)]
         for thread in threads:

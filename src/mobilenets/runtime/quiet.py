@@ -1,10 +1,11 @@
 """What Pillow and the libraries under it say of a damaged image stays off the terminal.
 
 Whether a picture can be read is said by `images`, in one line that names the file. Beside that,
-Pillow warns of broken EXIF blocks and of sizes, and libtiff writes to the terminal by itself.
+Pillow warns of broken EXIF blocks and of sizes, and logs errors; libtiff writes to the terminal by itself.
 """
 
 import ctypes
+import logging
 import re
 import warnings
 from functools import cache
@@ -20,9 +21,16 @@ def quiet() -> None:
 
     `warnings.catch_warnings` would not do: one thread's end of it is another's warning.
     """
+    _silence_log()
     if not warnings.filters or warnings.filters[0] != _OURS:
         warnings.filterwarnings("ignore", module=r"PIL\.")
     _silence_libtiff()
+
+
+@cache
+def _silence_log() -> None:
+    """Pillow logs errors, which Python prints where nobody listens."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @cache
