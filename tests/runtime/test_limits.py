@@ -1,5 +1,6 @@
 """Pictures that are too large or damaged: one line, at once, and nothing else on the terminal."""
 
+import logging
 import struct
 import threading
 import tracemalloc
@@ -113,5 +114,6 @@ def test_libtiff_and_pillow_say_nothing_on_the_terminal(tmp_path, capfd):
             thread.start()
         for thread in threads:
             thread.join()
+    assert logging.getLogger("PIL").handlers  # else Python prints what is logged there
     said = capfd.readouterr()
     assert (said.out, said.err) == ("", "")

@@ -1,7 +1,8 @@
 """What Pillow and the libraries under it say of a damaged image stays off the terminal.
 
 Whether a picture can be read is said by `images`, in one line that names the file. Beside that,
-Pillow warns of broken EXIF blocks and of sizes, and logs errors; libtiff writes to the terminal by itself.
+Pillow warns of broken EXIF blocks and of sizes, and logs errors; libtiff writes to the terminal
+by itself.
 """
 
 import ctypes
