@@ -53,7 +53,8 @@ def find_columns(path: Path, heads: Sequence[str], rows: Sequence[Row]) -> ListC
     boxes = [head for head in heads if head.strip().casefold() in _BOX_COLUMNS]
     if boxes:
         raise NoListError(
-            f"{path}: it has boxes (columns {few(boxes)}): one class for an image is needed"
+            f"{path}: it has boxes (columns {few(boxes)}), which are for a detector: to classify, "
+            "one class for an image is needed"
         )
     split = _by_name(heads, SPLIT_COLUMNS)
     label = _by_name(heads, LABEL_COLUMNS)

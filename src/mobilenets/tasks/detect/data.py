@@ -91,8 +91,10 @@ def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:
 def has_boxes(path: str | Path) -> bool:
     """Whether files with boxes lie there; the built-in shapes have boxes."""
     folder = Path(path)
-    if is_built_in(path) or (folder.is_file() and folder.suffix.lower() != ".csv"):
+    if is_built_in(path):
         return True
+    if folder.is_file():  # a table may be of classes alone
+        return folder.suffix.lower() not in (".csv", ".tsv") or bool(kind_of(folder))
     return folder.is_dir() and has_objects(folder)
 
 
