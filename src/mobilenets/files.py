@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Files that are whole or not there at all, and what stands in place of one."""
 
 import os
 import secrets
@@ -8,6 +8,15 @@ from pathlib import Path
 
 LONGEST = 200
 """Bytes of a file's name in its temporary one: systems take 255, which the end has to fit."""
+
+POINTER = b"version https://git-lfs"
+"""How a text begins that Git LFS puts in place of a large file, until that is fetched."""
+
+
+def absent(head: bytes) -> str:
+    """In words, that the file beginning so is only a pointer to one that is elsewhere; else ''."""
+    is_pointer = head.startswith(POINTER)
+    return "a Git LFS pointer in place of the file: `git lfs pull` fetches it" if is_pointer else ""
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

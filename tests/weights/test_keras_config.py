@@ -185,8 +185,8 @@ def test_layers_before_the_network_are_its_preprocessing(feed, white, mean, std,
     model = model_of(feed, softmax, sides=None if feed is resized else SIZE)
     path = saved(model, tmp_path / file)
     card = assert_same_answers(path, model, pictures(), lambda x: x * (white / 255))
-    assert card.preprocessing.mean == pytest.approx(mean)
-    assert card.preprocessing.std == pytest.approx(std)
+    assert card.preprocessing.mean == pytest.approx(mean, abs=1e-6)
+    assert card.preprocessing.std == pytest.approx(std, abs=1e-6)
     assert card.preprocessing.size == (SIZE, SIZE)
     assert f"of the file, of pixels from 0 to {white}" in card.source
     assert card.preprocessing.resize == ("squash" if feed is resized else "crop")

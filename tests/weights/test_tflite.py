@@ -92,7 +92,7 @@ def test_float16_weights_give_what_litert_gives(tmp_path):
     expected = keras_nets.interpret(path, batch)
     found = run(load(path), batch)
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
-    assert tflite.read(path).card.source == "TFLite, float16"
+    assert tflite.read(path).card.source.startswith("TFLite, float16;")
 
 
 @pytest.mark.parametrize("kind", some(["dynamic", "int8"]))
@@ -107,7 +107,7 @@ def test_integer_weights_of_v2_stay_near_keras(kind, tmp_path):
     found = run(load(path), batch)
     assert cosine(found, np.array(model(batch))) > 0.99
     assert cosine(found, keras_nets.interpret(path, batch)) > 0.98
-    assert tflite.read(path).card.source == "TFLite, int8"
+    assert tflite.read(path).card.source.startswith("TFLite, int8;")
 
 
 def test_per_channel_int8_of_v1_gives_what_litert_gives(int8_bytes, tmp_path):
@@ -292,14 +292,14 @@ def chain(layers, x, activation="relu6", pool=True):
     ("build", "message"),
     [
         (chain, "not a MobileNet's strides"),
-        (lambda k, x: chain(k, x, activation="relu"), "RELU without ReLU6's ceiling"),
+        (lambda k, x: chain(k, x, activation="tanh"), "no operator TANH|activation TANH"),
         (lambda k, x: chain(k, x, pool=False), "not a MobileNet"),
         (lambda k, x: k.Dense(3)(k.GlobalAveragePooling2D()(x)), "no convolutions before"),
         (
             lambda k, x: k.Conv2D(3, 1)(k.UpSampling2D(3, interpolation="bilinear")(x)),
             "not a DeepLabv3: its classifier's map must come from CONV_2D, got RESIZE_BILINEAR",
         ),
-        (lambda k, x: chain(k, k.Rescaling(2.0, 0.5)(x)), "no operator MUL there"),
+        (lambda k, x: chain(k, k.Rescaling(-2.0, 0.5)(x)), "by a factor that is not positive"),
     ],
 )
 def test_other_networks_are_one_plain_error(build, message, tmp_path):

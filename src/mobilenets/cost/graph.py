@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mobilenets.card import KEY, ModelCard
 from mobilenets.cost.profiling import image_size
 from mobilenets.errors import WeightsError
+from mobilenets.files import absent
 from mobilenets.models.costs import Cost, LayerCost, Shape, elements
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ def read_model(path: Path) -> onnx.ModelProto:
     import onnx.inliner
     from google.protobuf.message import DecodeError
 
+    with path.open("rb") as file:
+        if why := absent(file.read(64)):
+            raise WeightsError(f"{path}: {why}")
     try:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, ValueError) as error:

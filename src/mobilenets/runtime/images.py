@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from mobilenets.errors import DataError
+from mobilenets.files import absent
 from mobilenets.runtime.kinds import (
     NEED,
     can_read,
@@ -227,6 +228,9 @@ def _reason(path: str | os.PathLike[str], error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         if os.path.getsize(path) == 0:  # noqa: PTH202
             return "the file is empty"
+        with Path(path).open("rb") as file:
+            if why := absent(file.read(64)):
+                return why
         kind = kind_of(path)
         if kind in NEED:
             return f"it is {kind}, which needs `{NEED[kind]}`, or damaged"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mobilenets.card import ModelCard, set_card
 from mobilenets.errors import WeightsError
+from mobilenets.files import absent
 from mobilenets.tasks.registry import build, network_of, networks, task_for
 from mobilenets.weights.containers.arrays import plain
 from mobilenets.weights.containers.foreign import Foreign
@@ -148,9 +149,11 @@ def _with_task(card: ModelCard) -> ModelCard:
 def _reader(path: Path) -> Callable[[Path], Foreign]:
     """The function that reads a file of this content."""
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(64)
     if not head:
         raise WeightsError(f"{path}: is empty")
+    if why := absent(head):
+        raise WeightsError(f"{path}: {why}")
     if is_safetensors(path):
         return own.read if own.matches(path) else _read_safetensors
     if is_pickle(path):

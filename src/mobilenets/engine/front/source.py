@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from mobilenets.errors import WeightsError
+from mobilenets.files import absent
 
 
 class Source:
@@ -29,6 +30,8 @@ class Source:
             raise WeightsError(f"{file}: cannot be read ({error.strerror})") from error
         if data is None:
             raise WeightsError(f"{file}: no such file")
+        if why := absent(data):
+            raise WeightsError(f"{file}: {why}")
         return cls(str(file), data, file.parent)
 
     @property

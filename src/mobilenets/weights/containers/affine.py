@@ -32,10 +32,13 @@ class AffineInput:
         """And scaled and shifted once more."""
         return AffineInput(self.scale * scale, self.offset * scale + offset)
 
-    def normalisation(self, unit: float | None = None) -> tuple[Colours, Colours, str]:
+    def normalisation(
+        self, unit: float | None = None, *, digits: int = 6
+    ) -> tuple[Colours, Colours, str]:
         """Mean and deviation of a card, in parts of white, and in words what was assumed.
 
-        `unit` is what white is where the file says it: 255, or 1. Else it is whichever lets the
+        Files have float32: they are rounded to so many `digits`, for more say nothing. `unit` is
+        what white is where the file says it: 255, or 1. Else it is whichever lets the
         network's input be of the order of 1. WeightsError where colours are turned around.
         """
         if not ((self.scale > 0).all() and np.isfinite(self.scale).all()):
@@ -45,8 +48,6 @@ class AffineInput:
             unit = 255.0 if 255 * self.scale.max() <= LARGEST else 1.0
             words = f", of pixels from 0 to {unit:g}"
         scale = self.scale * unit
-        mean, std = (  # files have float32: more digits say nothing
-            [round(float(x), 7) + 0.0 for x in values]
-            for values in (-self.offset / scale, 1 / scale)
-        )
+        both = -self.offset / scale, 1 / scale
+        mean, std = ([round(float(x), digits) + 0.0 for x in values] for values in both)
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), words

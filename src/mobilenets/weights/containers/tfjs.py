@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.errors import WeightsError
+from mobilenets.files import absent
 from mobilenets.weights.containers.hdf5 import MAX_BYTES, Variables
 
 MAX_JSON = 64 << 20
@@ -98,6 +99,9 @@ def _join(path: Path, files: list[str], needed: int) -> bytes:
     for shard in shards:
         if not shard.is_file():
             raise WeightsError(f"{shard}: this shard of {path.name} is missing")
+        with shard.open("rb") as file:
+            if why := absent(file.read(64)):
+                raise WeightsError(f"{shard}: {why}")
     sizes = [shard.stat().st_size for shard in shards]
     if needed > MAX_BYTES or sum(sizes) > MAX_BYTES:
         raise ValueError(f"the weights claim more than {MAX_BYTES} bytes")

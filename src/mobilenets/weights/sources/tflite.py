@@ -15,6 +15,9 @@ from mobilenets.weights.containers.tflite.graph import parse
 from mobilenets.weights.infer import infer
 from mobilenets.weights.uses import readers
 
+COMPILED = {"edgetpu-custom-op": "the Edge TPU", "ethos-u": "Arm's Ethos-U"}
+"""Operators that other compilers put in place of a network -> what runs them."""
+
 
 def read(path: Path) -> Foreign:
     """The network in a TFLite file, dequantised, as the first use reads it that claims its graph.
@@ -22,6 +25,12 @@ def read(path: Path) -> Foreign:
     Raises WeightsError, naming `path`, for a damaged file and for another network.
     """
     graph = parse(path)
+    for operator in graph.operators:
+        if operator.kind in COMPILED:
+            raise WeightsError(
+                f"{path}: compiled for {COMPILED[operator.kind]}, which hides its weights in an "
+                f"operator {operator.kind}; take the file that was given to the compiler"
+            )
     try:
         file = TfliteFile.of(path, graph)
         for reader in readers("tflite"):

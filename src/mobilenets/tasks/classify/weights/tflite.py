@@ -10,6 +10,7 @@ from mobilenets.weights.containers.tflite.paths import REQUANTISE
 from mobilenets.weights.containers.tflite.rules import (
     from_ceiling,
     padding_of,
+    rectifier_of,
     shortcut_of,
     strides_of,
     to_relu6,
@@ -36,6 +37,7 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
         "padding": padding_of(trunk.steps),
         **strides_of(trunk.steps, names),
         **shortcut_of(trunk, names),
+        **rectifier_of(trunk.steps, names),
     }
     ceiling = trunk.steps[-1].ceiling or 6.0
     heads = [from_ceiling(layer, ceiling) for layer in trunk.heads]
@@ -46,7 +48,7 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
             infer,
             arguments=arguments,
             preprocessing=file.preprocessing,
-            source=f"TFLite, {trunk.steps[-1].stored.lower()}",
+            source=f"TFLite, {trunk.steps[-1].stored.lower()}; {file.said}",
             labels=file.labels(heads[-1].weight.shape[0]) if heads else (),
             independent=trunk.sigmoid,
             unread=_unread(trunk),

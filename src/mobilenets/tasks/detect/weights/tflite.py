@@ -39,7 +39,13 @@ from mobilenets.weights.containers.tflite.chain import Chain, TfliteStep
 from mobilenets.weights.containers.tflite.file import TfliteFile
 from mobilenets.weights.containers.tflite.graph import DAMAGE, TfliteGraph
 from mobilenets.weights.containers.tflite.paths import REQUANTISE, Paths
-from mobilenets.weights.containers.tflite.rules import padding_of, shortcut_of, strides_of, to_relu6
+from mobilenets.weights.containers.tflite.rules import (
+    padding_of,
+    rectifier_of,
+    shortcut_of,
+    strides_of,
+    to_relu6,
+)
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 MAPS = 2 + len(EXTRAS)
@@ -92,12 +98,15 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
     _check_anchors(graph, ends, anchors_of(name, trunk[0][1].image, padding)[:, _OURS])
     _check_classes(ends, arguments["classes"])
     arguments |= {"scores": ends.scores, "padding": padding}
+    arguments |= rectifier_of([s for _, s in trunk], [part for part, _ in trunk])
+    for part, step in named[len(trunk) :]:
+        rectifier_of([step], [part], ours="relu6")
     card = ModelCard(
         architecture=name,
         arguments={**arguments, "norm_eps": BN_EPS},
         labels=_labels(file, arguments["classes"]),
         preprocessing=replace(file.preprocessing, resize="squash"),
-        source=f"TFLite, {trunk[-1][1].stored.lower()}",
+        source=f"TFLite, {trunk[-1][1].stored.lower()}; {file.said}",
     )
     return Foreign(card, tensors)
 

@@ -35,6 +35,7 @@ from mobilenets.weights.containers.tflite.paths import REQUANTISE, Paths
 from mobilenets.weights.containers.tflite.rules import (
     from_ceiling,
     padding_of,
+    rectifier_of,
     shortcut_of,
     strides_of,
     to_relu6,
@@ -72,13 +73,14 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
     name, arguments = infer(tensors)
     classes = arguments["classes"]
     known = {"output_stride": output_stride, "padding": padding, "norm_eps": BN_EPS}
+    known |= rectifier_of([step for _, step in trunk], [name for name, _ in trunk])
     resize = resize_rule(file.preprocessing.size)
     card = ModelCard(
         architecture=name,
         arguments={**arguments, **known},
         labels=file.labels(classes) or voc_labels(classes),
         preprocessing=dataclasses.replace(file.preprocessing, resize=resize),
-        source=f"TFLite, {trunk[-1][1].stored.lower()}",
+        source=f"TFLite, {trunk[-1][1].stored.lower()}; {file.said}",
     )
     return Foreign(card, tensors)
 

@@ -1,5 +1,7 @@
 """Following a TFLite graph, one convolution after another."""
 
+import dataclasses
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +15,7 @@ TflitePads = tuple[tuple[int, int], tuple[int, int]]
 """((top, bottom), (left, right)) in pixels."""
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_ACTIVATIONS = ("RELU", "RELU6", "LEAKY_RELU")
 _LOWEST = {"UINT8": 0, "INT8": -128, "INT16": -32768}
 _HIGHEST = {"UINT8": 255, "INT8": 127, "INT16": 32767}
 
@@ -34,7 +37,9 @@ class TfliteStep:
     pads: TflitePads | None
     """Of a padding operator before it."""
     ceiling: float | None
-    """Where its activation cuts off, 6 for ReLU6; None without activation."""
+    """Where its activation cuts off, 6 for ReLU6, infinity for ReLU; None without activation."""
+    slope: float | None = None
+    """Below 0, of a leaky ReLU."""
 
 
 class Chain:
@@ -83,6 +88,8 @@ class Chain:
         elif kind in _CONVOLUTIONS:
             self._convolve(operator, source)
             self._position = output
+        elif kind in _ACTIVATIONS and self._pads is None and self._activate(operator):
+            return
         elif self._pads is not None:
             raise WeightsError(f"padding before {kind}, which no MobileNet has")
         else:
@@ -155,9 +162,24 @@ class Chain:
                 if not (np.isfinite(end) and end > 0):
                     raise WeightsError(f"a quantization range that ends at {end}")
                 return 6.0 if abs(end - 6.0) <= step else end
+        if operator.activation == "RELU":
+            return math.inf
         if operator.activation != "NONE":
-            raise WeightsError(f"an activation {operator.activation} without ReLU6's ceiling of 6")
+            raise WeightsError(f"an activation {operator.activation}; ours are RELU6 and RELU")
         return None
+
+    def _activate(self, operator: TfliteOperator) -> bool:
+        """Take an activation that is an operator by itself, behind a step without one."""
+        bare = self.steps and self.steps[-1].output == self._position
+        if not bare or self.steps[-1].ceiling is not None or self.steps[-1].slope is not None:
+            return False
+        if operator.kind == "LEAKY_RELU":
+            self.steps[-1] = dataclasses.replace(self.steps[-1], slope=operator.slope)
+        else:
+            ceiling = 6.0 if operator.kind == "RELU6" else math.inf
+            self.steps[-1] = dataclasses.replace(self.steps[-1], ceiling=ceiling)
+        self._same[operator.outputs[0]] = self._position
+        return True
 
     def _add(self, operator: TfliteOperator) -> None:
         """A shortcut: the output of the last step and the input of an earlier one."""

@@ -79,6 +79,8 @@ class TfliteOperator:
     """Whether a resize puts the corners' centres on each other: TensorFlow's align_corners."""
     axis: int = 0
     """Of a concatenation."""
+    slope: float = 0.0
+    """Below 0, of a leaky ReLU."""
     options: bytes = b""
     """Of a custom operator, in a form of its own."""
 
@@ -186,6 +188,8 @@ def _quantization(tensor: Any, shape: tuple[int, ...]) -> TfliteQuantization | N
     zero = found.ZeroPointAsNumpy()
     zero = zero.astype(np.int64) if isinstance(zero, np.ndarray) else np.zeros(1, np.int64)
     axis = found.QuantizedDimension()
+    if scale.size > 1 and shape == (scale.size,):
+        axis = 0  # a bias may have the axis of its weights
     if scale.size > 1 and not (0 <= axis < len(shape) and shape[axis] == scale.size):
         raise ValueError(f"{scale.size} scales for a tensor of shape {shape!s:.99}")
     if zero.size not in (1, scale.size):
@@ -209,6 +213,10 @@ def _operator(model: Any, operator: Any) -> TfliteOperator:
         "AVERAGE_POOL_2D": tflite.Pool2DOptions,
         "FULLY_CONNECTED": tflite.FullyConnectedOptions,
         "ADD": tflite.AddOptions,
+        "MUL": tflite.MulOptions,
+        "SUB": tflite.SubOptions,
+        "DIV": tflite.DivOptions,
+        "LEAKY_RELU": tflite.LeakyReluOptions,
         "CONCATENATION": tflite.ConcatenationOptions,
         "RESIZE_BILINEAR": tflite.ResizeBilinearOptions,
     }.get(kind)
@@ -217,13 +225,15 @@ def _operator(model: Any, operator: Any) -> TfliteOperator:
         return TfliteOperator(kind, inputs, outputs)
     options = reader()
     options.Init(table.Bytes, table.Pos)
+    if kind == "LEAKY_RELU":
+        return TfliteOperator(kind, inputs, outputs, slope=float(options.Alpha()))
     if kind == "RESIZE_BILINEAR":
         corners = options.AlignCorners() and not options.HalfPixelCenters()
         return TfliteOperator(kind, inputs, outputs, corners=corners)
     activation = _ACTIVATIONS[options.FusedActivationFunction()]
     if kind == "CONCATENATION":
         return TfliteOperator(kind, inputs, outputs, activation, axis=options.Axis())
-    if kind in ("FULLY_CONNECTED", "ADD"):
+    if kind in ("FULLY_CONNECTED", "ADD", "MUL", "SUB", "DIV"):
         return TfliteOperator(kind, inputs, outputs, activation)
     padding = "VALID" if options.Padding() else "SAME"
     stride = (options.StrideH(), options.StrideW())

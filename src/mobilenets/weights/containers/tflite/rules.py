@@ -1,6 +1,7 @@
 """What a TFLite file's convolutions say of a network: padding, strides, shortcuts, ceilings."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol, get_args
@@ -113,8 +114,35 @@ def shortcut_of(chain: Walked, names: Sequence[str]) -> dict[str, str]:
     raise WeightsError("not a MobileNetV2: its shortcuts are in other places")
 
 
+def rectifier_of(
+    steps: Sequence[TfliteStep], names: Sequence[str], *, ours: str = ""
+) -> dict[str, Any]:
+    """The arguments of a body that activates as `steps` do, whose names in it are `names`.
+
+    A quantised ceiling counts as ReLU6, into which `to_relu6` makes it. WeightsError where they
+    differ, or where they must be `ours` and are not.
+    """
+    found: dict[str, Any] = {}
+    first = ""
+    for step, name in zip(steps, names, strict=True):
+        if step.ceiling is None and step.slope is None:
+            continue
+        here: dict[str, Any] = {}
+        if step.slope is not None:
+            here = {"activation": "leaky_relu", "negative_slope": round(step.slope, 7)}
+        elif step.ceiling == math.inf:
+            here = {"activation": "relu"}
+        word = here.get("activation", "relu6")
+        if ours and word != ours:
+            raise WeightsError(f"{name} activates with {word}, ours with {ours} there")
+        if first and here != found:
+            raise WeightsError(f"{name} activates with {word}, but {first} does not")
+        first, found = first or name, here
+    return found
+
+
 def to_relu6(steps: Sequence[TfliteStep], names: Sequence[str]) -> list[StoredLayer]:
-    """Check where activations are, and turn a ceiling other than 6 into 6.
+    """Check where activations are, and turn a ceiling other than 6 into 6; none stays none.
 
     min(relu(z), c) = c / 6 * relu6(6 / c * z): a layer is scaled by 6 / c and those that read it
     by c / 6. Such a ceiling comes from a quantization range.
@@ -124,11 +152,12 @@ def to_relu6(steps: Sequence[TfliteStep], names: Sequence[str]) -> list[StoredLa
     for step, name in zip(steps, names, strict=True):
         layer = from_ceiling(step.layer, ceilings.get(step.source, 6.0))
         linear = name.endswith(("project", "predict"))
-        if linear and step.ceiling is not None:
+        active = step.ceiling is not None or step.slope is not None
+        if linear and active:
             raise WeightsError(f"{name} has an activation, which no MobileNet has there")
-        if not linear and step.ceiling is None:
+        if not linear and not active:
             raise WeightsError(f"{name} has no ReLU6, as a MobileNet has there")
-        if step.ceiling is not None and step.ceiling != 6.0:
+        if step.ceiling is not None and step.ceiling not in (6.0, math.inf):
             ceilings[step.output] = step.ceiling
             layer = _scaled(layer, 6.0 / step.ceiling, bias=True)
         layers.append(layer)
@@ -137,7 +166,7 @@ def to_relu6(steps: Sequence[TfliteStep], names: Sequence[str]) -> list[StoredLa
 
 def from_ceiling(layer: StoredLayer, ceiling: float) -> StoredLayer:
     """A layer whose input was cut off at `ceiling`, now that it is scaled to end at 6."""
-    return layer if ceiling == 6.0 else _scaled(layer, ceiling / 6.0, bias=False)
+    return layer if ceiling in (6.0, math.inf) else _scaled(layer, ceiling / 6.0, bias=False)
 
 
 def _scaled(layer: StoredLayer, factor: float, *, bias: bool) -> StoredLayer:
