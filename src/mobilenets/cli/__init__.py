@@ -2,33 +2,31 @@
 
 import os
 import sys
-from importlib.metadata import version
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from mobilenets.cli import bench, data, demo, evaluate, export, models, predict, profile, train
-from mobilenets.cli import compile as compiling
 from mobilenets.cli.console import fail, out
 from mobilenets.errors import InputError
 
-app = typer.Typer(
-    name="mobilenets",
-    help="Small, fast vision models: train, evaluate, predict, export, and know what they cost.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
+COMMANDS = {
+    name: name
+    for name in ("models", "profile", "predict", "eval", "train", "export", "compile", "bench")
+} | {"eval": "evaluate", "demo": "demo", "data": "data"}
+"""In the order of the help: a command's name -> its module here."""
 
 
 def show_version(asked: bool) -> None:
     """Print the version and end."""
     if asked:
+        from importlib.metadata import version
+
         out.print(f"mobilenets {version('mobilenets')}", highlight=False)
         raise typer.Exit
 
 
-@app.callback()
-def options(
+def common(
     asked: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")
     ] = False,
@@ -36,16 +34,30 @@ def options(
     """Small, fast vision models: train, evaluate, predict, export, and know what they cost."""
 
 
-app.command("models")(models.run)
-app.command("profile")(profile.run)
-app.command("predict")(predict.run)
-app.command("eval")(evaluate.run)
-app.command("train")(train.run)
-app.command("export")(export.run)
-app.command("compile")(compiling.run)
-app.command("bench")(bench.run)
-app.command("demo")(demo.run)
-app.add_typer(data.app, name="data")
+def build_app(*commands: str) -> typer.Typer:
+    """The command line with these commands alone: the modules of others are not imported."""
+    made = typer.Typer(
+        name="mobilenets",
+        help=common.__doc__,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    made.callback()(common)
+    for name in commands:
+        module: Any = import_module(f"mobilenets.cli.{COMMANDS[name]}")
+        if hasattr(module, "app"):
+            made.add_typer(module.app, name=name)
+        else:
+            made.command(name)(module.run)
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """`app`: the whole command line, made when it is asked for."""
+    if name == "app":
+        globals()[name] = build_app(*COMMANDS)
+        return globals()[name]
+    raise AttributeError(f"module {__name__} has no attribute {name}")
 
 
 RUNTIME = ("onnxruntime",)
@@ -56,8 +68,10 @@ UsageError: Any = typer.BadParameter.__base__
 
 def main() -> None:
     """Run a command: exit status 0, 2 for a wrong argument, 1 for the rest, in one line."""
+    words = sys.argv[1:] or ["--help"]
     try:
-        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        app = build_app(*(words[:1] if words[0] in COMMANDS else COMMANDS))
+        status = app(words, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         fail("stopped", 1)
     except BrokenPipeError:  # whoever read our answer has seen enough

@@ -4,20 +4,50 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
+if TYPE_CHECKING:
+    from rich.console import Console
 
-out = Console()
+
+class Printer:
+    """A console of rich's that is made, and imported, when something is printed."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    @cached_property
+    def console(self) -> "Console":
+        """The console itself, made now if it was not."""
+        from rich.console import Console
+
+        return Console(**self._options)
+
+    def print(self, *things: Any, **options: Any) -> None:
+        """Print things as rich does, with its options."""
+        self.console.print(*things, **options)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person is likely to read along."""
+        return (sys.stderr if self._options.get("stderr") else sys.stdout).isatty()
+
+    def status(self, text: str) -> Any:
+        """Show `text` while something is done: a context."""
+        return self.console.status(text)
+
+
+out = Printer()
 """Answers: tables and pictures' names."""
-err = Console(stderr=True)
+err = Printer(stderr=True)
 """Progress, notes and errors; an answer that is piped stays clean."""
 
 
 def fail(message: str, status: int) -> NoReturn:
     """Print one line and end the process."""
+    from rich.markup import escape
+
     err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(status)
 
@@ -57,8 +87,13 @@ def progress(title: str, total: int, *, shown: bool = True) -> Iterator[Callable
     """A bar on standard error; call what it gives with the number of things just done.
 
     What is printed meanwhile goes where it belongs: where that is the same terminal, and much,
-    the bar is better not `shown`.
+    the bar is better not `shown`. One thing has no bar.
     """
-    with Progress(console=err, transient=True, redirect_stdout=False, disable=not shown) as bar:
+    if total == 1 or not shown:
+        yield lambda done: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=err.console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done: bar.advance(task, done)

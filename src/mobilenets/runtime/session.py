@@ -1,22 +1,23 @@
 """The narrow seam to whatever runs an ONNX file: a card, and a call from batch to outputs."""
 
+from __future__ import annotations
+
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from mobilenets.card import KEY, ModelCard
 from mobilenets.engine import Source
 from mobilenets.errors import InputError, WeightsError
 from mobilenets.runtime.backends import Backend, Engine, OnnxRuntime, one_line
-from mobilenets.runtime.foreign.endings import NO_SCORES, last_operator
-from mobilenets.runtime.foreign.feeding import feeding
-from mobilenets.runtime.foreign.names import class_names
+from mobilenets.runtime.known import Recalled, keep, recall
+
+if TYPE_CHECKING:
+    import onnx
 
 Layout = Literal["NCHW", "NHWC"]
 Runtime = Literal["auto", "mobilenets", "onnxruntime"]
@@ -72,6 +73,8 @@ class OnnxSession:
     asked for another, and how a file without a card is fed.
     """
 
+    note: str
+
     def __init__(
         self,
         source: Source,
@@ -81,26 +84,41 @@ class OnnxSession:
         *,
         many: bool = False,
     ) -> None:
+        known = recall(source)
+        if known is not None:
+            self._open(source, known, threads, runtime, many)
+            self.card = ModelCard.from_json(known.card, source.name)
+            return
+        from mobilenets.runtime.foreign.endings import NO_SCORES, last_operator
+
         path = source.name
         model = _read_model(source)
-        self._name, self._type, dims = _image_input(path, model.graph)
-        self._layout: Layout = "NHWC" if dims[1] != 3 and dims[3] == 3 else "NCHW"
-        if dims[1 if self._layout == "NCHW" else 3] not in (3, None):
-            raise WeightsError(
-                f"{path}: its input {self._name} {dims} does not take 3 colour channels"
-            )
-        carded = any(entry.key == KEY for entry in model.metadata_props)
+        name, kind, dims = _image_input(path, model.graph)
+        layout: Layout = "NHWC" if dims[1] != 3 and dims[3] == 3 else "NCHW"
+        if dims[1 if layout == "NCHW" else 3] not in (3, None):
+            raise WeightsError(f"{path}: its input {name} {dims} does not take 3 colour channels")
+        card = next((entry.value for entry in model.metadata_props if entry.key == KEY), "")
         last = last_operator(model.graph)
         declared = [_dims(value) for value in model.graph.output]
-        if not carded and last in NO_SCORES and guess(declared, last) is None:
+        if not card and last in NO_SCORES and guess(declared, last) is None:
             raise _no_scores(path, model.graph, declared[0], last)
-        dims = _with_colours(dims, self._layout)
-        self._sides = dims[2:] if self._layout == "NCHW" else dims[1:3]
-        self._backend, self.note = _open_backend(source, dims, threads, runtime, many)
-        self.runs_on = self._backend.name
+        found = Recalled(name, kind.name, _with_colours(dims, layout), layout, card)
+        self._open(source, found, threads, runtime, many)
         self.card = self._make_card(path, model, guess)
-        if not carded:
+        if card:
+            keep(source, found)
+        else:
             self.note = "; ".join(filter(None, (self.note, f"{path} is {self.card.source}")))
+
+    def _open(
+        self, source: Source, known: Recalled, threads: int | None, runtime: Runtime, many: bool
+    ) -> None:
+        """Everything but the card."""
+        self._name, self._layout = known.name, known.layout
+        self._type = np.dtype(known.kind)
+        self._sides = known.dims[2:] if self._layout == "NCHW" else known.dims[1:3]
+        self._backend, self.note = _open_backend(source, known.dims, threads, runtime, many)
+        self.runs_on = self._backend.name
 
     def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Outputs of (N, 3, height, width) by name, each shaped as the card says."""
@@ -128,6 +146,10 @@ class OnnxSession:
         for entry in model.metadata_props:
             if entry.key == KEY:
                 return self._checked(ModelCard.from_json(entry.value, path), path, model)
+        from mobilenets.runtime.foreign.endings import last_operator
+        from mobilenets.runtime.foreign.feeding import feeding
+        from mobilenets.runtime.foreign.names import class_names
+
         height, width = (side or _DEFAULT_SIDE for side in self._sides)
         shapes = self._output_shapes(path, model.graph, (height, width))
         last = last_operator(model.graph)
@@ -173,6 +195,8 @@ def _no_scores(
     path: str, graph: onnx.GraphProto, shape: tuple[int | None, ...], last: str
 ) -> WeightsError:
     """An error that names the output, and what gives it where that is the reason."""
+    from mobilenets.runtime.foreign.endings import NO_SCORES
+
     operator = f", from an operator {last}," if last in NO_SCORES else ""
     return WeightsError(
         f"{path}: its output {graph.output[0].name} {shape}{operator} is no "
@@ -222,6 +246,9 @@ def _with_colours(dims: tuple[int | None, ...], layout: Layout) -> tuple[int | N
 
 def _read_model(source: Source) -> onnx.ModelProto:
     """The file; weights kept in files beside it are left where they are."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
     path = source.name
     try:
         model = onnx.load_model_from_string(source.data)
@@ -239,17 +266,19 @@ def _dims(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
 
 
 _TYPES: dict[int, np.dtype[Any]] = {
-    onnx.TensorProto.FLOAT: np.dtype(np.float32),
-    onnx.TensorProto.FLOAT16: np.dtype(np.float16),
-    onnx.TensorProto.UINT8: np.dtype(np.uint8),
+    1: np.dtype(np.float32),
+    10: np.dtype(np.float16),
+    2: np.dtype(np.uint8),
 }
-"""What an input of images can take."""
+"""What an input of images can take, by ONNX's numbers of types."""
 
 
 def _image_input(
     path: str, graph: onnx.GraphProto
 ) -> tuple[str, np.dtype[Any], tuple[int | None, ...]]:
     """The graph's only input, of four dimensions and a type for images."""
+    import onnx
+
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     kinds = [value.type.tensor_type.elem_type for value in inputs]

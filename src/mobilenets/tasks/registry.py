@@ -6,9 +6,10 @@ its value the package that has the parts (`tasks.base`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilenets.card import ModelCard
@@ -29,11 +30,21 @@ _OURS = ("classify", "detect", "segment")
 def tasks() -> dict[str, Task]:
     """Every use by its name: ours, then those of other packages; InputError for a name taken."""
     found = {name: Task(name, f"mobilenets.tasks.{name}") for name in _OURS}
+    if not _somebody_adds():
+        return found
+    from importlib.metadata import entry_points
+
     for entry in entry_points(group=GROUP):
         if entry.name in found:
             raise InputError(f"{entry.value}: a use called {entry.name} is there already")
         found[entry.name] = Task(entry.name, entry.value)
     return found
+
+
+def _somebody_adds() -> bool:
+    """Whether any distribution names our group: a look that costs a tenth of reading them all."""
+    places = (Path(place or ".").glob("*.*-info/entry_points.txt") for place in sys.path)
+    return any(GROUP.encode() in path.read_bytes() for found in places for path in found)
 
 
 @lru_cache

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -223,7 +224,7 @@ def test_a_full_disk_warns_once_and_leaves_nothing(cache, monkeypatch, call):
     def full(*_args, **_more):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    place = {"mkstemp": module.tempfile, "fsync": os, "write": module}[call]
+    place = {"mkstemp": tempfile, "fsync": os, "write": module}[call]
     monkeypatch.setattr(place, "_write_parts" if call == "write" else call, full)
     with pytest.warns(RuntimeWarning, match=r"not kept: .*No space left") as caught:
         entries = [cache.store(KEY, CODE, WEIGHTS, INFO) for _ in range(2)]

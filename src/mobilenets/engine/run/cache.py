@@ -20,7 +20,6 @@ import os
 import re
 import stat
 import struct
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -132,6 +131,8 @@ class Cache:
         # Whole microseconds, which every file system of ours keeps.
         stamp = time.time_ns() // 1000 * 1000
         head = _head(path.stem, info, code, weights, stamp)
+        import tempfile  # and with it what compresses files: for who writes
+
         number, name = tempfile.mkstemp(".tmp", f".{path.stem[:16]}.", path.parent)
         try:
             with os.fdopen(number, "wb") as file:
