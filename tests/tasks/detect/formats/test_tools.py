@@ -1,11 +1,13 @@
 """Files of boxes that annotation tools write: the same two images each time."""
 
+import json
+
 import numpy as np
 import pytest
 
 from mobilenets.errors import DataError
 from mobilenets.tasks.detect.data import has_boxes, open_detection, open_parts
-from tests.data.labelled import kinds, names
+from tests.data.labelled import kinds, names, opened
 from tests.tasks.detect.formats.files import put, write
 from tests.tasks.detect.formats.makers import (
     CAT,
@@ -121,6 +123,32 @@ def test_a_table_without_boxes_is_for_others(pets):
     assert not has_boxes(pets)
     with pytest.raises(DataError, match=r"data\.csv: data is a folder, a COCO \.json"):
         open_detection(pets / "data.csv", "all")
+
+
+ODD = [None, True, -1, 1.5, 10**400, "", "a.jpg", "\0", "..", [], {}, ["a"], "1e999", "http://["]
+
+
+@pytest.mark.parametrize("make", [t for t in TOOLS if t not in (cvat, lines)])
+@pytest.mark.parametrize("seed", range(3))
+def test_values_of_another_type_are_counted_or_refused(pets, make, seed):
+    make(pets)
+    path = next(p for p in sorted(pets.rglob("*.json")) if p.name != "meta.json")
+    whole = json.loads(path.read_text())
+    for i, (holder, key) in enumerate(nodes(whole)):
+        if i % 3 == seed:
+            kept, holder[key] = holder[key], ODD[i % len(ODD)]
+            path.write_text(json.dumps(whole))
+            holder[key] = kept
+            opened(pets, open_detection)
+
+
+def nodes(value):
+    """Every place in a JSON value, as what holds it and its key there."""
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    for key in keys if isinstance(value, dict | list) else ():
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from nodes(value[key])
 
 
 @pytest.mark.parametrize("make", [labelme, createml, cvat, studio, via, lines, supervisely])

@@ -101,6 +101,8 @@ def test_corners_and_outlines_are_outlines(pets, line):
         ("10 10 50 10 50 40 10 40 plane 0", "DOTA's rotated boxes"),
         ("imagesource:GoogleEarth", "DOTA's rotated boxes"),
         (f"0 {BOX} {POINTS[0].format(2)} 1 1", "kpt_shape says 3 points of 3 numbers"),
+        ("0", "0 numbers behind the class"),
+        ("120,80,60,50,1,4,0,0", "8 numbers"),
         ("0 120 80 60 50", "pixels, where YOLO's text has shares"),
     ],
 )
@@ -232,6 +234,7 @@ def test_images_of_a_list_that_are_missing_are_what_is_missing(pets):
         ("train/a.jpg", "labels/train/a.txt"),
         ("train/a.jpg", "train/labels/a.txt"),
         ("images/a.jpg", "labels/yolo/a.txt"),
+        ("images/a.jpg", "annotations/a.txt"),
         ("data/images/a.jpg", "data/labels/a.txt"),
     ],
 )

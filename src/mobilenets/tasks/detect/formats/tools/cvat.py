@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mobilenets.data.listing import part_named
-from mobilenets.tasks.detect.formats.tools.pictures import MarkedImage, Thing, around, side, turned
+from mobilenets.tasks.detect.formats.tools.pictures import (
+    WRONG,
+    MarkedImage,
+    Thing,
+    around,
+    side,
+    turned,
+)
 
 _SHAPES = ("box", "polygon", "polyline", "ellipse", "mask", "cuboid", "points", "skeleton")
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
@@ -59,7 +66,7 @@ def _add(picture: MarkedImage, shape: ET.Element, name: str) -> None:
             corners = turned(corners, angle, middle)
         outline = shape.tag != "box" or bool(angle)
         picture.things.append(Thing(name.strip(), corners, outline=outline))
-    except (KeyError, ValueError, IndexError):
+    except WRONG:
         picture.malformed += 1
 
 

@@ -21,7 +21,7 @@ from mobilenets.tasks.detect.formats.problems import KINDS
 from mobilenets.tasks.detect.formats.tools.cvat import cvat
 from mobilenets.tasks.detect.formats.tools.labelme import labelme, supervisely
 from mobilenets.tasks.detect.formats.tools.lists import createml, json_lines, label_studio, via
-from mobilenets.tasks.detect.formats.tools.pictures import MarkedImage, joined
+from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, joined
 from mobilenets.tasks.detect.formats.tools.table import columns_of, rows_of, table
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".xml", ".csv", ".tsv")
@@ -31,7 +31,6 @@ _LOOK = 8
 """Files of a suffix in a folder that are looked into."""
 _FOLDERS = 200
 """Folders that are looked into."""
-_WRONG = (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration)
 
 LABELME, STUDIO, CREATEML, VIA = "LabelMe JSON", "Label Studio JSON", "CreateML JSON", "VIA JSON"
 SUPERVISELY, CVAT, TABLE = "Supervisely JSON", "CVAT XML", "CSV table"
@@ -131,7 +130,14 @@ def read_tools(root: Path, kind: str, files: Iterable[Path]) -> Annotations:
         for source, file in sources.items():
             try:
                 found = list(_pictures(kind, file, source, shared))
-            except (*_WRONG, OSError, ET.ParseError, RecursionError, DataError) as error:
+            except (
+                *WRONG,
+                LookupError,
+                OSError,
+                ET.ParseError,
+                RecursionError,
+                DataError,
+            ) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
                 broken.append(f"{source} ({one_line(str(why))[:100] or type(error).__name__})")
                 continue

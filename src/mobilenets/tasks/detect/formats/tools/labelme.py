@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mobilenets.tasks.detect.formats.tools.pictures import MarkedImage, Thing, around, side
+from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, Thing, around, side
 
 
 def labelme(content: Any, source: str) -> MarkedImage:
@@ -31,7 +31,7 @@ def labelme(content: Any, source: str) -> MarkedImage:
             picture.things.append(
                 Thing(str(shape["label"]), corners, difficult=difficult, outline=outline)
             )
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        except WRONG:
             picture.malformed += 1
     return picture
 
@@ -49,6 +49,6 @@ def supervisely(content: Any, source: str) -> MarkedImage:
             exterior = one["points"]["exterior"]
             outline = one.get("geometryType") != "rectangle"
             picture.things.append(Thing(str(one["classTitle"]), around(exterior), outline=outline))
-        except (KeyError, TypeError, ValueError, IndexError):
+        except WRONG:
             picture.malformed += 1
     return picture

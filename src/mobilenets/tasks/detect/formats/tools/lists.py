@@ -5,9 +5,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mobilenets.tasks.detect.formats.tools.pictures import MarkedImage, Thing, around, side, turned
-
-_WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+from mobilenets.tasks.detect.formats.tools.pictures import (
+    WRONG,
+    MarkedImage,
+    Thing,
+    around,
+    side,
+    turned,
+)
 
 
 def createml(content: Any, source: str) -> Iterator[MarkedImage]:
@@ -20,7 +25,7 @@ def createml(content: Any, source: str) -> Iterator[MarkedImage]:
                 x, y, width, height = (float(place[key]) for key in ("x", "y", "width", "height"))
                 corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
                 picture.things.append(Thing(str(one["label"]), corners))
-            except _WRONG:
+            except WRONG:
                 picture.malformed += 1
         yield picture
 
@@ -47,7 +52,7 @@ def via(content: Any, source: str) -> Iterator[MarkedImage]:
                 name = _attribute((region.get("region_attributes") or {}).get(key)) or "object"
                 corners, outline = via_shape(region["shape_attributes"])
                 picture.things.append(Thing(name, corners, outline=outline))
-            except _WRONG:
+            except WRONG:
                 picture.malformed += 1
         yield picture
 
@@ -87,7 +92,7 @@ def label_studio(content: Any, source: str) -> Iterator[MarkedImage]:
         image = next((data[key] for key in ("image", "img", "ocr", "url") if data.get(key)), None)
         if image is None:
             texts = (value for value in data.values() if isinstance(value, str))
-            image = next(text for text in texts if "/" in text)
+            image = next((text for text in texts if "/" in text), "")
         picture = MarkedImage(str(image), source)
         answers = task.get("annotations") or task.get("completions") or []
         kept = [one for one in answers if not one.get("was_cancelled")][-1:]
@@ -123,7 +128,7 @@ def _add_result(picture: MarkedImage, result: Any) -> None:
         picture.size = (width, height)
         outline = "points" in value or bool(angle)
         picture.things.append(Thing(str(name), pixels, outline=outline))
-    except _WRONG:
+    except WRONG:
         picture.malformed += 1
 
 
@@ -144,12 +149,12 @@ def json_lines(text: str, source: str) -> Iterator[MarkedImage]:
             keys = ("categories", "category", "labels", "label", "category_id")
             names: Any = next((found[key] for key in keys if key in found), [])
             boxes = found.get("bbox", found.get("boxes", []))
-        except _WRONG as error:
+        except WRONG as error:
             raise ValueError(f"line {number}: {error}") from None
         for i, box in enumerate(boxes):
             try:
                 x, y, width, height = map(float, box)
                 picture.things.append(Thing(str(names[i]), (x, y, x + width, y + height)))
-            except _WRONG:
+            except WRONG:
                 picture.malformed += 1
         yield picture

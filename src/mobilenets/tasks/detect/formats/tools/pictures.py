@@ -21,6 +21,10 @@ _BESIDE = ("images", "img", "image", "imgs", "JPEGImages", "data")
 """Folders of images, in the folder of a file of boxes or beside it."""
 
 
+WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+"""What reading an object raises where it is not as its tool writes it."""
+
+
 class Thing(NamedTuple):
     """One object of an image."""
 

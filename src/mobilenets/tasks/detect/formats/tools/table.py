@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mobilenets.data.files import read_text
 from mobilenets.data.listing import part_named
 from mobilenets.tasks.detect.formats.tools.lists import via_shape
-from mobilenets.tasks.detect.formats.tools.pictures import MarkedImage, Thing, side
+from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, Thing, side
 
 _IMAGES = ("filename", "image", "image_path", "img_path", "path", "file_name", "filepath", "file",
            "image_name", "imageid", "image_id", "img", "name", "frame")  # fmt: skip
@@ -162,7 +162,7 @@ def _retina(row: Sequence[str], source: str) -> MarkedImage:
     try:
         if any(cells):
             picture.things.append(Thing(cells[4], [float(cell) for cell in cells[:4]]))
-    except (ValueError, IndexError):
+    except WRONG:
         picture.malformed = 1
     return picture
 
@@ -188,6 +188,6 @@ def _via(cells: Mapping[str, str], source: str) -> MarkedImage:
             name = next((str(one) for one in said.values() if one), "object")
             corners, outline = via_shape(shape)
             picture.things.append(Thing(name, corners, outline=outline))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except WRONG:
         picture.malformed = 1
     return picture

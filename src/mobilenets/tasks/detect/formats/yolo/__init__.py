@@ -55,7 +55,10 @@ def find_yolo(folder: Path) -> bool:
     images = (image for f in [folder, *near] for image in f.iterdir() if is_image(image))
     if any(image.with_suffix(".txt").is_file() for image in islice(images, _LOOK)):
         return True
-    return find_darknet(folder) is not None or bool(lists_in(folder))
+    if find_darknet(folder) is not None or lists_in(folder):
+        return True
+    stems = [image.stem for f in near for image in islice(f.iterdir(), _LOOK) if is_image(image)]
+    return any((f / f"{stem}.txt").is_file() for f in parts for stem in stems)
 
 
 def read_yolo(root: Path, yaml: Path | None = None) -> Annotations:

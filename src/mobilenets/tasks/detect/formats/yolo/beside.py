@@ -95,8 +95,8 @@ def places(image: str) -> list[str]:
     `labels` stands for the last `images` in its path; else it is before or behind the part's
     folder; else the file is beside the image.
     """
-    path = PurePosixPath(image).with_suffix(".txt")
-    folders = list(path.parts)
+    path = PurePosixPath(image)
+    folders = [*path.parent.parts, f"{path.stem}.txt"]
     inner = [i for i, name in enumerate(folders[:-1]) if name.casefold() in _IMAGES]
     found = []
     for labels in _LABELS:

@@ -172,11 +172,11 @@ def _meaning(
     `lengths` are those of all lines of the data, the class with them.
     """
     n = numbers.shape[1]
-    if not n:
-        return "there is nothing behind the class"
     alone = set(lengths) <= {5, n + 1}
     if n == 4:
         return _Meaning(_first)
+    if n < 4:
+        return f"{count(n, 'number', 'numbers')} behind the class"
     share = bool(((numbers[:, -1] >= 0) & (numbers[:, -1] <= 1)).all())
     if points is not None:
         wanted = 4 + points[0] * points[1]

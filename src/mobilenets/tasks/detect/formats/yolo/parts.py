@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mobilenets.data.files import read_text
 from mobilenets.data.listing import Part, count, one_line, part_named
-from mobilenets.data.paths import Tree
+from mobilenets.data.paths import Tree, clean_path
 from mobilenets.data.problems import Problems
 from mobilenets.runtime.images import walk, walk_images
 from mobilenets.tasks.detect.formats.folders import path_part
@@ -151,7 +151,7 @@ def _listed(
     tree: Tree, place: Path, bases: Sequence[str], part: Part, notes: list[str], lists: list[str]
 ) -> list[str]:
     """The images that a list names, those that are not there too."""
-    lines = [line.strip() for line in read_text(place).splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(place).splitlines() if clean_path(line)]
     name = Path(relpath(place, tree.root)).as_posix()
     lists.append(name)
     found = tree.find(lines, [Path(name).parent.as_posix(), *bases], part)
