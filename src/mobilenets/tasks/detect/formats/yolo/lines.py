@@ -196,7 +196,7 @@ def _meaning(
         return _Meaning(_first, note=note)
     if n >= 6 and n % 2 == 0:
         return _Meaning(_around, outline=True)
-    if n >= 7 and share and not any(length % 2 for length in lengths):
+    if n >= 7 and _shares(numbers) and not any(length % 2 for length in lengths):
         note = "a confidence behind the outline, which is not used"
         return _Meaning(_around_first, outline=True, note=note)
     return count(n + 1, "number", "numbers")
