@@ -19,6 +19,7 @@ from PIL import Image
 
 from mobilenets.export import export_onnx
 from mobilenets.export.source import open_source
+from mobilenets.runtime.labels import coco_labels
 
 WIDTH, HEIGHT = 1600, 1200
 NETWORKS = {
@@ -45,7 +46,7 @@ def write_images(folder: Path, count: int, *, boxes: bool) -> None:
         os.link(first, folder / "images" / f"{i}.jpg")
     if boxes:
         (folder / "labels").mkdir()
-        names = [f"c{k}" for k in range(80)]
+        names = list(coco_labels(80))
         (folder / "data.yaml").write_text(f"names: {json.dumps(names)}\n")
         for i in range(count):
             rows = np.column_stack([random.integers(0, 80, 7), random.uniform(0.3, 0.6, (7, 4))])

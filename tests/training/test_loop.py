@@ -13,6 +13,7 @@ from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError, TrainingError
 from mobilenets.evaluation import evaluate
+from mobilenets.export.source import open_source
 from mobilenets.tasks.classify.architecture.classifier import Classifier
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.registry import tasks
@@ -325,3 +326,23 @@ def test_dropout_is_refused_where_there_is_none(data, tmp_path):
     model.dropout = torch.nn.Identity()
     with pytest.raises(ValueError, match="dropout is for a network that has any"):
         trainer(model, data, plain(dropout=0.1), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("plan", "changes", "message"),
+    [
+        (Plan("ssdlite_mobilenet_v2"), {"dropout": 0.5}, "dropout is for a network that has any"),
+        (Plan("deeplabv3_mobilenet_v2", resolution=1), {}, "resolution must be 16 .*, got 1"),
+    ],
+)
+def test_what_a_network_cannot_have_is_refused_before_the_first_step(
+    plan, changes, message, tmp_path
+):
+    with pytest.raises(ValueError, match=message):
+        train(plan, "shapes", changes=changes, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_export_of_no_pixels_to_speak_of_is_refused():
+    with pytest.raises(ValueError, match="resolution must be 16 pixels at least, got 1"):
+        open_source("deeplabv3_mobilenet_v2", resolution=1)

@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from mobilenets.card import ModelCard, Preprocessing
+from mobilenets.card import ModelCard, Preprocessing, set_card
 from mobilenets.errors import WeightsError
 from mobilenets.tasks.registry import build
 from mobilenets.weights import identify, load
@@ -212,3 +212,12 @@ def test_identify_needs_no_torch(tmp_path):
     command = [sys.executable, "-c", code, tmp_path / "m.safetensors"]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     assert result.stdout == "0.25\n"
+
+
+def test_a_card_without_a_task_gets_that_of_its_architecture(tmp_path):
+    arguments = {"width": 0.25, "classes": 2}
+    model = build("ssdlite_mobilenet_v2", **arguments)
+    card = ModelCard("ssdlite_mobilenet_v2", arguments, labels=("a", "b"))
+    set_card(model, card)
+    save(model, tmp_path / "x.safetensors")
+    assert read_card(tmp_path / "x.safetensors") == card.replace(task="detect")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mobilenets.card import card_of, set_card
+from mobilenets.models.geometry import SMALLEST_SIDE
 from mobilenets.tasks.registry import networks
 from mobilenets.weights import load
 
@@ -22,6 +23,8 @@ def open_source(
     knobs = dict(knobs or {})
     if resolution is not None and resolution < 1:
         raise ValueError(f"resolution must be a positive integer, got {resolution}")
+    if resolution is not None and resolution < SMALLEST_SIDE:
+        raise ValueError(f"resolution must be {SMALLEST_SIDE} pixels at least, got {resolution}")
     if str(weights) in networks():
         name = str(weights)
         task, network = networks()[name]

@@ -21,6 +21,9 @@ NEGATIVE_SLOPE = 0.01
 BN_EPS = 1e-3
 """Epsilon of every batch normalisation in Google's code; torchvision uses 1e-5."""
 
+SMALLEST_SIDE = 16
+"""Pixels, half of what most networks take together in their last map: less is a mistake."""
+
 
 class Stage(NamedTuple):
     """A row of a paper's table: `n` blocks of `c` channels, the first with stride `s`.

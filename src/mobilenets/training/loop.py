@@ -326,7 +326,8 @@ class Trainer:
     def save_weights(self, name: str, results: dict[str, float]) -> None:
         """A checkpoint that says of itself what it is and how good."""
         network = self.evaluated()
-        set_card(network, self.card.replace(recipe=asdict(self.recipe), results=results))
+        card = self.card.replace(recipe=asdict(self.recipe), results=results)
+        set_card(network, card.replace(task=card.task or self.task.name))
         save(network, self.output / name)
 
     def save_state(self) -> None:

@@ -16,7 +16,7 @@ from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.inventory import take_account
 from mobilenets.errors import TrainingError
 from mobilenets.evaluation import spread
-from mobilenets.models.geometry import unknown_name
+from mobilenets.models.geometry import SMALLEST_SIDE, unknown_name
 from mobilenets.models.modules.layers import initialise_he
 from mobilenets.tasks.recipe import Initialization
 from mobilenets.tasks.registry import network_of, task_for, with_part
@@ -28,10 +28,8 @@ from mobilenets.training.recipes import recipe
 from mobilenets.training.samples import Samples
 from mobilenets.training.state import NAME
 from mobilenets.training.teacher import load_teacher
+from mobilenets.training.together import together
 from mobilenets.weights import load
-
-SMALLEST_SIDE = 16
-"""Pixels, half of what most networks take together in their last map: less is a mistake."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +70,35 @@ def train(
     newest of that name) goes on. `say` gets lines for a person. Raises ValueError for arguments,
     DataError, WeightsError and TrainingError for the rest; Ctrl-C ends in InterruptedRunError.
     """
+    settings = (recipe_name, dict(changes or {}), Path(output) if output else None)
+    with together():
+        return _train(plan, data, settings, resume=resume, workers=workers, say=say)
+
+
+def _train(
+    plan: Plan,
+    data: str | Path,
+    settings: tuple[str | None, dict[str, Any], Path | None],
+    *,
+    resume: bool,
+    workers: int,
+    say: Callable[[str], None],
+) -> Result:
+    """`train` in one process, perhaps of several; `settings` are recipe, changes and output."""
+    recipe_name, changes, output = settings
     task = task_for(plan.model)
     if not network_of(plan.model).trainable:
         raise ValueError(f"{plan.model} is here to be compared with; train a MobileNet's")
     if plan.teacher and not task.has("teach"):
         able = " or ".join(one.name for one in with_part("teach"))
         raise ValueError(f"teacher is to {able}, {plan.model} is to {task.name}")
-    changes = dict(changes or {})
     name = recipe_name or (task.recipes.FINETUNE if plan.weights else task.recipes.SCRATCH)
     made = recipe(name, **changes)
     if name not in task.recipes.RECIPES:
         known = ", ".join(task.recipes.RECIPES)
         raise ValueError(f"recipe must be one of {known} to {task.name}, got {name!r}")
+    if made.dropout is not None and "dropout" not in network_of(plan.model).knobs:
+        raise ValueError(f"dropout is for a network that has any, {plan.model} has none")
     train_set, val_set = (task.data.open_data(data, split) for split in ("train", "val"))
     if int(os.environ.get("RANK", "0")):  # one process speaks for all
         say = quiet
@@ -105,6 +120,7 @@ def train(
         size = task.learn.input_size(train_set, card.preprocessing.size)
         card = card.replace(preprocessing=replace(card.preprocessing, size=size))
         set_card(model, card)
+        check_side(min(size))
     if "accumulate" not in changes and alone and not torch.cuda.is_available():
         made = split(made, math.prod(card.preprocessing.size))
     made, why = settle_norm(made, len(train_set), scratch=plan.weights is None)
@@ -112,7 +128,7 @@ def train(
         say(why)
     made = replace(made, objective=task.learn.settle(made.objective, train_set))
     teacher = load_teacher(plan.teacher, task, card) if plan.teacher else None
-    folder = choose_folder(Path(output) if output else None, plan.model, str(data), resume=resume)
+    folder = choose_folder(output, plan.model, str(data), resume=resume)
     if folded_norms(model) and not resume:
         say("batch normalisation was folded into these weights: its statistics are measured anew")
         measure_norms(
@@ -153,6 +169,14 @@ def measure_norms(model: nn.Module, samples: Samples, pixels: int) -> None:
     )
 
 
+def check_side(pixels: int) -> None:
+    """Raise ValueError for an input that is too small to learn anything from."""
+    if pixels < SMALLEST_SIDE:
+        raise ValueError(
+            f"resolution must be {SMALLEST_SIDE} pixels at least to train, got {pixels}"
+        )
+
+
 def pixels_of(card: ModelCard) -> str:
     """The input's sides: one number where they are equal."""
     height, width = card.preprocessing.size
@@ -191,10 +215,8 @@ def start(
 
     `defaults` are arguments of what is new in it, where the plan does not say.
     """
-    if plan.resolution is not None and plan.resolution < SMALLEST_SIDE:
-        raise ValueError(
-            f"resolution must be {SMALLEST_SIDE} pixels at least to train, got {plan.resolution}"
-        )
+    if plan.resolution is not None:
+        check_side(plan.resolution)
     classes = plan.knobs.get("classes", len(labels))
     if classes != len(labels) and labels:
         raise ValueError(f"classes must be the data's, {len(labels)}, got {classes!r}")

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mobilenets.data.dataset import Dataset as ImageDataset
-from mobilenets.errors import DataError
+from mobilenets.errors import DataError, TrainingError
 
 Key = tuple[int, int]
 """(epoch, index)"""
@@ -110,7 +110,24 @@ def read(batches: DataLoader[Any]) -> Iterator[Any]:
     """
     with held_interrupts():
         found = iter(batches)
-    yield from found
+    try:
+        yield from found
+    except (RuntimeError, DataError, OSError, ValueError, TypeError, KeyError) as error:
+        raise reading_error(error) from error
+
+
+def reading_error(error: Exception) -> Exception:
+    """What went wrong in a process that reads, in one line without that process's traceback."""
+    lines = str(error).strip().splitlines() or [""]
+    first, last = lines[0], lines[-1]
+    if first.startswith("Caught ") and "DataLoader worker" in first:
+        kind, _, text = last.partition(": ")
+        if isinstance(error, DataError):
+            return DataError(text)
+        return TrainingError(f"a process that reads images failed: {text or kind}")
+    if "DataLoader worker" in first:
+        return TrainingError(f"a process that reads images ended: {first}")
+    return error
 
 
 @contextmanager

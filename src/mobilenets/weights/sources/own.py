@@ -23,10 +23,13 @@ def save(model: "nn.Module", path: str | Path) -> None:
     """Write a model and its card, atomically: a full disk leaves what was there before.
 
     The bytes depend on weights and card alone. Weights are float32; the norms' batch counters
-    are left out, since nothing here reads them. Raises ValueError for a model without a card,
+    are left out, since nothing here reads them. A card without a task gets that of its
+    architecture. Raises ValueError for a model without a card,
     OSError if the file cannot be written.
     """
     card = card_of(model)
+    if not card.task and card.architecture in networks():
+        card = card.replace(task=networks()[card.architecture][0].name)
     tensors = {
         name: value.detach().to("cpu").float().contiguous().numpy()
         for name, value in model.state_dict().items()
