@@ -9,6 +9,7 @@ from PIL import Image
 from mobilenets.data.classes.columns import NoListError
 from mobilenets.data.classes.folders import list_folders
 from mobilenets.data.classes.layout import has_parts
+from mobilenets.data.classes.lists import find_text_lists, list_text
 from mobilenets.data.classes.tables import find_tables, list_tables
 from mobilenets.data.contents.hashes import short_hash
 from mobilenets.data.dataset import Dataset
@@ -126,6 +127,15 @@ def list_images(path: Path, *, need: Part = "") -> Listing:
     if not path.is_dir():
         raise DataError(f"{path}: no such data folder or CSV file")
     tables = find_tables(path)
+    lists = {} if tables or has_parts(path) else find_text_lists(path)
+    if lists:
+        listing = list_text(path, lists)
+        if listing is not None:
+            return listing
+        listing = list_folders(path, need=need)
+        names = few([file.name for file in lists])
+        listing.notes.append(f"{names}: not taken as lists, since they name other images")
+        return listing
     if not tables or (has_parts(path) and "" in tables.values()):
         return list_folders(path, need=need)
     try:

@@ -97,7 +97,7 @@ def _inner(folder: Path) -> Path:
 
 def _loose(base: Path, folders: Iterable[Path], named: dict[Path, Part]) -> dict[Path, Part]:
     """Folders with a part's name among other words, where their classes agree with train's."""
-    found = {f: part for f in folders if (part := _part_within(f.name)[0]) is not None}
+    found = {f: part for f in folders if (part := part_within(f.name)[0]) is not None}
     every = {**named, **found}
     own = [f for f, part in every.items() if part == "train"]
     if not found or len(own) != 1:
@@ -108,11 +108,11 @@ def _loose(base: Path, folders: Iterable[Path], named: dict[Path, Part]) -> dict
         return {f: part for f, part in agree.items() if f != own[0]}
     others = [f for f in folders_in(base) if f != own[0] and f not in agree]
     flat = not any(has_images(c) for f in others for c in folders_in(_inner(f)))
-    alone = len(agree) == 1 and not (_part_within(own[0].name)[1] and flat)
+    alone = len(agree) == 1 and not (part_within(own[0].name)[1] and flat)
     return {} if alone else agree
 
 
-def _part_within(name: str) -> tuple[Part | None, bool]:
+def part_within(name: str) -> tuple[Part | None, bool]:
     """The one part that a folder's name has as a word, and whether the others say nothing."""
     words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
     said = {part for word in words if (part := part_named(word)) is not None}
