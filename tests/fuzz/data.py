@@ -1,12 +1,14 @@
 """Data sets of every layout."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from tests.fuzz import readers
 from tests.fuzz.subjects import Subject, in_tree
+from tests.tasks.detect.formats import makers
 from tests.tasks.detect.formats.files import coco, put, voc, write
 from tests.tasks.segment.formats.files import colours, grey, palette, photo
 
@@ -85,7 +87,9 @@ def colour_masks(folder: Path) -> Path:
     for i in range(4):
         photo(root, f"images/{i}.jpg")
         colours(root, f"labels/{i}.png", np.stack([IDS * 60, IDS, IDS * 9], 2))
-    write(root / "labelmap.txt", "# label:color_rgb:parts:actions\nnone:0,0,0::\nroad:60,1,9::\n")
+    names = {"none": (0, 0, 0), "road": (60, 1, 9), "car": (120, 2, 18), "x": (196, 255, 247)}
+    rows = [f"{name}:{','.join(map(str, colour))}::" for name, colour in names.items()]
+    write(root / "labelmap.txt", "# label:color_rgb:parts:actions\n" + "\n".join(rows))
     return root
 
 
@@ -101,13 +105,66 @@ def coco_outlines(folder: Path) -> Path:
     return root
 
 
+def of_tool(make: Callable[[Path], object]) -> Callable[[Path], Path]:
+    """Two images with boxes, as an annotation tool writes them."""
+
+    def made(folder: Path) -> Path:
+        root = folder / "tool"
+        put(root / "images", "a.jpg", "b.jpg")
+        make(root)
+        return root
+
+    return made
+
+
+def two_values(folder: Path) -> Path:
+    root = folder / "two"
+    for i in range(4):
+        photo(root, f"images/{i}.jpg")
+        grey(root, f"masks/{i}.png", (IDS > 0) * 255)
+    write(root / "names.txt", "background\nroad\n")
+    return root
+
+
+def cityscapes(folder: Path) -> Path:
+    root = folder / "city"
+    for part, name in (("train", "a_0_0"), ("val", "a_1_0")):
+        photo(root, f"leftImg8bit/{part}/a/{name}_leftImg8bit.png")
+        grey(root, f"gtFine/{part}/a/{name}_gtFine_labelIds.png", IDS * 7)
+        write(root / f"gtFine/{part}/a/{name}_gtFine_polygons.json", '{"objects": []}')
+    return root
+
+
+def camvid(folder: Path) -> Path:
+    root = folder / "camvid"
+    for part in ("train", "val"):
+        photo(root, f"{part}/0.png")
+        grey(root, f"{part}annot/0.png", IDS)
+        write(
+            root / f"{part}.txt", f"/SegNet/CamVid/{part}/0.png /SegNet/CamVid/{part}annot/0.png\n"
+        )
+    return root
+
+
 def data_subjects() -> list[Subject]:
     made = {
         "classify": (csv_set, folders_set),
         "detect": (coco_set, voc_set, yolo_set, coco_outlines),
-        "segment": (masks_set, voc_masks, colour_masks, coco_outlines),
+        "segment": (
+            masks_set,
+            voc_masks,
+            colour_masks,
+            two_values,
+            cityscapes,
+            camvid,
+        ),
     }
+    tools = {**{make.__name__: make for make in makers.TOOLS}, **makers.TABLES}
+    boxes = readers.data("detect")
     return [
+        Subject(f"detect-{name.replace(' ', '-')}", of_tool(make), in_tree, boxes, 2)
+        for name, make in tools.items()
+    ] + [
         Subject(f"{task}-{write.__name__}", write, in_tree, readers.data(task), 5)
         for task, writers in made.items()
         for write in writers

@@ -4,9 +4,10 @@ import io
 import json
 import random
 import shutil
+import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -52,17 +53,10 @@ def _v1_variables() -> dict[str, dict[str, np.ndarray]]:
     return layers
 
 
-def _config(layers: dict[str, Any]) -> dict[str, Any]:
-    named = [{"class_name": "Layer", "config": {"name": name}, "name": name} for name in layers]
-    shape = {"class_name": "InputLayer", "config": {"batch_shape": [None, 96, 96, 3]}}
-    return {"class_name": "Functional", "config": {"name": "m", "layers": [shape, *named]}}
-
-
 def h5(folder: Path) -> Path:
     layers = _v1_variables()
     path = folder / "m.h5"
     with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps(_config(layers))
         root = file.create_group("model_weights")
         root.attrs["layer_names"] = [name.encode() for name in layers]
         for name, values in layers.items():
@@ -88,9 +82,27 @@ def keras3(folder: Path) -> Path:
                 group[str(i)] = value
     with zipfile.ZipFile(folder / "m.keras", "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.3.3"}))
-        archive.writestr("config.json", json.dumps(_config(layers)))
+        archive.writestr("config.json", "null")
         archive.writestr("model.weights.h5", held.getvalue())
     return folder / "m.keras"
+
+
+def saved(name: str) -> Callable[[Path], Path]:
+    """A network of Keras' own, saved whole: its configuration is read layer by layer."""
+
+    def write(folder: Path) -> Path:
+        from tests.weights import keras_nets, test_tfjs
+
+        model = keras_nets.network("MobileNet", 0.25, (32, 32))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras' own
+            if name == "model.json":
+                (folder / "whole").mkdir()
+                return test_tfjs.write(folder / "whole", model).parent
+            model.save(folder / name)
+        return folder / name
+
+    return write
 
 
 def tfjs(folder: Path) -> Path:
@@ -104,7 +116,7 @@ def tfjs(folder: Path) -> Path:
             data += value.tobytes()
     (root / "g1.bin").write_bytes(data)
     groups = [{"paths": ["g1.bin"], "weights": manifest}]
-    content = {"format": "layers-model", "modelTopology": {"model_config": _config(layers)}}
+    content = {"format": "layers-model", "modelTopology": None}
     (root / "model.json").write_text(json.dumps({**content, "weightsManifest": groups}))
     return root
 
@@ -213,8 +225,11 @@ def tfjs_fields(rng: random.Random, seed: Path, folder: Path) -> Path:
 def keras_subjects() -> list[Subject]:
     read = readers.weights
     return [
-        Subject("h5.bytes", h5, in_bytes(20000), read, 8),
-        Subject("h5.fields", h5, h5_fields, read, 10),
-        Subject("keras.fields", keras3, keras_fields, read, 8),
-        Subject("tfjs.fields", tfjs, tfjs_fields, read, 8),
+        Subject("h5.bytes", h5, in_bytes(20000), read, 6),
+        Subject("h5.fields", h5, h5_fields, read, 4),
+        Subject("keras.fields", keras3, keras_fields, read, 4),
+        Subject("tfjs.fields", tfjs, tfjs_fields, read, 4),
+        Subject("h5-whole.fields", saved("m.h5"), h5_fields, read, 10, True),
+        Subject("keras-whole.fields", saved("m.keras"), keras_fields, read, 12, True),
+        Subject("tfjs-whole.fields", saved("model.json"), tfjs_fields, read, 8, True),
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from PIL import Image
+from PIL import Image, features
 
 from tests.fuzz import mutate, readers, tensors
 from tests.fuzz.subjects import Damage, Subject, in_bytes, in_tree
@@ -217,6 +217,8 @@ IMAGES: dict[str, dict[str, Any]] = {
     "jpeg.tif": {"compression": "jpeg"},
     "a.ppm": {},
 }
+if features.check("avif"):
+    IMAGES["a.avif"] = {}
 
 
 def image_file(name: str) -> Callable[[Path], Path]:
@@ -263,7 +265,7 @@ def state_subjects(
 
 
 def weights_subjects() -> list[Subject]:
-    found = state_subjects("torchvision", torchvision_state, 4)
+    found = state_subjects("torchvision", torchvision_state, 3)
     for port in ("tonylins", "d-li14", "marvis", "kuangliu"):
         found += state_subjects(port, port_state(port), 1)
     for name in ("mobilenetv2_035", "mobilenetv1_100"):
