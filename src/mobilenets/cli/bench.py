@@ -144,11 +144,13 @@ def show_files(result: "FromFiles") -> None:
     title = f"{result.images} images, {result.threads} threads, {rounds} rounds"
     table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
     table.add_column("side", overflow="fold")
-    for column in ("ms an image", "images a second"):
+    for column in ("ms an image", "images a second", "processor ms"):
         table.add_column(column, justify="right", no_wrap=True)
     for side in result.passes:
         taken = result.per_image_ms(side)
-        table.add_row(side, f"{taken:.3f}", f"{1e3 / taken:.1f}")
+        table.add_row(
+            side, f"{taken:.3f}", f"{1e3 / taken:.1f}", f"{result.processor_ms(side):.3f}"
+        )
     out.print(table)
     ratio = result.ratio()
     if ratio is not None:

@@ -30,6 +30,8 @@ class FromFiles:
     threads: int
     passes: dict[str, list[int]] = field(default_factory=dict)
     """By side, one number a round."""
+    processor: dict[str, list[float]] = field(default_factory=dict)
+    """By side, the seconds of processor time that each pass took, on all processors together."""
     same: float | None = None
     """Share of the files with the same best output on both sides; None without both."""
     unread: int = 0
@@ -41,6 +43,10 @@ class FromFiles:
     def per_image_ms(self, side: str) -> float:
         """The median pass over the number of images, in milliseconds."""
         return statistics.median(self.passes[side]) / self.images / 1e6
+
+    def processor_ms(self, side: str) -> float:
+        """The median processor time of a pass over the number of images, in milliseconds."""
+        return 1e3 * statistics.median(self.processor[side]) / self.images
 
     def ratio(self) -> Ratio | None:
         """The plain program's time over ours, round by round; None without both."""
@@ -58,6 +64,7 @@ class FromFiles:
                 name: {
                     "ms_per_image": self.per_image_ms(name),
                     "images_per_second": 1e3 / self.per_image_ms(name),
+                    "processor_ms_per_image": self.processor_ms(name),
                 }
                 for name in self.passes
             },
@@ -127,7 +134,9 @@ def _take_turns(
     for number in range(rounds):
         for side in list(processes)[:: -1 if number % 2 else 1]:
             wait_for_rest(processes.values())
+            before = processes[side].used()
             answer = processes[side].tell("go 1")
+            result.processor.setdefault(side, []).append(processes[side].used() - before)
             result.passes.setdefault(side, []).extend(answer["ns"])
             found[side] = answer["found"]
         advance(1)
