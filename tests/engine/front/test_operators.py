@@ -113,6 +113,11 @@ WEIGHTED = {
     "split": (node("Split", "x a", "y z", axis=1), {"a": ints(2, 4)}),
     "gather": (node("Gather", "x a", "y", axis=1), {"a": np.array(-2)}),
     "gather, kept": (node("Gather", "x a", "y", axis=3), {"a": ints(1)}),
+    "gather, several": (node("Gather", "x a", "y", axis=1), {"a": ints(2, 0, -1, 2)}),
+    "slice, backwards": (
+        node("Slice", "x a b c d", "y"),
+        {"a": ints(-1, 3), "b": ints(-(2**31), 0), "c": ints(1, 3), "d": ints(-1, -2)},
+    ),
     "expand": (node("Expand", "x a", "y"), {"a": ints(1, 1, 6, 1, 4)}),
     "expand, repeating": (node("Expand", "x a", "y"), {"a": ints(3, 1, 6, 5, 1)}),
     "matmul": (node("MatMul", "x a", "y"), {"a": array(4, 3)}),

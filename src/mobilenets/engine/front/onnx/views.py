@@ -20,6 +20,9 @@ from mobilenets.engine.ir.graph import (
     Transpose,
 )
 
+_PICKED = 16
+"""Elements along an axis that are taken one by one."""
+
 
 def identity(call: OpCall) -> Operand:
     """Identity, and Dropout of a network that is not trained."""
@@ -205,11 +208,13 @@ def arg_max(call: OpCall) -> Operand:
 
 
 def slice_(call: OpCall) -> Operand:
-    """Slice along any axes, with steps of 1 or more."""
+    """Slice along any axes, with steps of 1 or more; backwards along a short one."""
     x = call.tensor()
     parts = slice_parts(call, x.shape)
-    if any(part.step < 1 for part in parts):
-        raise call.fail("steps must be positive")
+    for axis, part in enumerate(parts):
+        if part.step < 1:
+            x = _picked(call, x, axis, list(part))
+            parts[axis] = range(len(part))
     shape = tuple(len(part) for part in parts)
     if shape == x.shape:
         return x
@@ -270,17 +275,32 @@ def split_sizes(call: OpCall, size: int) -> tuple[int, ...]:
 
 
 def gather(call: OpCall) -> Operand:
-    """Gather of a single index: a slice without its axis."""
+    """Gather of one index, a slice without its axis, or of a short list of them."""
     x = call.tensor()
     index = call.constant(1, "index")
-    if index.size != 1 or index.ndim > 1 or index.dtype.kind not in "iu":
-        raise call.fail(f"one index is supported, got shape {index.shape}")
+    if index.ndim > 1 or index.dtype.kind not in "iu":
+        raise call.fail(f"one index or a list of them is supported, got shape {index.shape}")
     axis = call.axis(call.integer("axis", 0), len(x.shape))
-    where = call.axis(int(index.ravel()[0]), x.shape[axis])
-    starts = tuple(where if a == axis else 0 for a in range(len(x.shape)))
-    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    taken = call.emit(Slice, [x], shape, starts=starts, steps=(1,) * len(shape))
+    if index.size > _PICKED:
+        raise call.fail(f"at most {_PICKED} indices are supported, got {index.size}")
+    where = [call.axis(int(one), x.shape[axis]) for one in index.ravel()]
+    taken = _picked(call, x, axis, where)
     return taken if index.ndim else _reshaped(call, taken, (*x.shape[:axis], *x.shape[axis + 1 :]))
+
+
+def _picked(call: OpCall, x: Tensor, axis: int, where: Sequence[int]) -> Tensor:
+    """Elements along an axis in any order, as channels exchanged: slices, one after the other."""
+    if not 1 <= len(where) <= _PICKED:
+        raise call.fail(f"1 to {_PICKED} elements in another order are supported, got {len(where)}")
+    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    parts = []
+    for place in where:
+        starts = tuple(place if a == axis else 0 for a in range(len(shape)))
+        parts.append(call.emit(Slice, [x], shape, starts=starts, steps=(1,) * len(shape)))
+    if len(parts) == 1:
+        return parts[0]
+    whole = (*x.shape[:axis], len(parts), *x.shape[axis + 1 :])
+    return call.emit(Concat, parts, whole, axis=axis)
 
 
 def expand(call: OpCall) -> Operand:
