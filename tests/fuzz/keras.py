@@ -168,7 +168,8 @@ def other_h5(rng: random.Random, path: Path) -> None:
                         key = rng.choice(keys)
                         old = node.attrs[key]
                         if isinstance(old, str) and rng.random() < 0.8:
-                            node.attrs[key] = json.dumps(mutate.tree(rng, json.loads(old)))
+                            changed = mutate.json_bytes(rng, old.encode())
+                            node.attrs[key] = changed.decode("utf-8", "replace").replace("\0", "")
                         elif isinstance(old, np.ndarray) and len(old) and rng.random() < 0.7:
                             kept = [
                                 bytes(v) if isinstance(v, bytes) else str(v).encode() for v in old
