@@ -44,6 +44,7 @@ VALUES: dict[str, tuple[object, ...]] = {
     "norm_eps": (1e-5,),
     "norm_momentum": (0.1,),
     "dropout": (0.5,),
+    "hidden": (16,),
 }
 """Values of every knob there is, beside the default."""
 INNER = {"norm_eps", "norm_momentum", "dropout", "scores", "linear_bottleneck"}

@@ -214,12 +214,20 @@ def folded(k, x):
     return k.Dense(3, activation="softmax")(x)
 
 
+def teachable(k, x):
+    """What Teachable Machine and many tutorials put on a backbone, and a norm more."""
+    x = k.Dense(10, activation="relu")(k.BatchNormalization()(k.GlobalAveragePooling2D()(x)))
+    x = k.Dropout(0.5)(k.BatchNormalization()(x))
+    return k.Dense(2, activation="softmax", use_bias=False)(x)
+
+
 @pytest.mark.parametrize(
     ("head", "meaning", "labels"),
     [
         (one_sigmoid, "independent logits", ("0", "1")),
         (many_sigmoids, "independent logits", ("0", "1", "2", "3")),
         (folded, "logits", ("0", "1", "2")),
+        (teachable, "logits", ("0", "1")),
     ],
 )
 def test_heads_that_are_one_layer_in_effect(head, meaning, labels, tmp_path):
@@ -245,7 +253,9 @@ def test_one_output_without_an_activation_is_a_logit_of_its_own(tmp_path):
             (lambda k, x: k.Dense(2, "tanh")(k.GlobalAveragePooling2D()(x)), "activation tanh"),
             (lambda k, x: k.GlobalAveragePooling2D()(k.Conv2D(2, 1)(x)), "behind its backbone"),
             (
-                lambda k, x: k.Dense(2)(k.Dense(9, "relu")(k.GlobalAveragePooling2D()(x))),
+                lambda k, x: k.Dense(2)(
+                    k.Dense(9, "relu")(k.Dense(9, "relu")(k.GlobalAveragePooling2D()(x)))
+                ),
                 "activation relu",
             ),
         ],

@@ -110,6 +110,17 @@ def test_the_activation_is_the_files(act, expected, tmp_path):
     assert "taken as [-1, 1]" in card.source
 
 
+def hidden(k, x):
+    x = k.Dense(10, activation="relu")(k.GlobalAveragePooling2D()(x))
+    return k.Dense(2, activation="softmax")(x)
+
+
+def test_a_head_with_a_hidden_layer_is_read(tmp_path):
+    path = write(tmp_path / "a.tflite", keras_nets.convert(model_of(head=hidden)))
+    card = assert_same_answers(path, lambda pixels: pixels / 127.5 - 1)
+    assert card.arguments["hidden"] == 10
+
+
 @pytest.fixture(scope="module")
 def plain():
     return keras_nets.convert(model_of(head=softmax))

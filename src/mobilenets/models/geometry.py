@@ -220,6 +220,7 @@ def check(
     early_strides: Sequence[int] = (2, 2),
     activation: str = "relu6",
     negative_slope: float = NEGATIVE_SLOPE,
+    hidden: int = 0,
     **switches: object,
 ) -> None:
     """Raise ValueError, naming the argument, what is allowed and what it got.
@@ -254,5 +255,7 @@ def check(
         raise ValueError(f"activation must be {known}, got {activation!r}")
     if not (isinstance(negative_slope, (int, float)) and 0 <= negative_slope <= 1):
         raise ValueError(f"negative_slope must be from 0 to 1, got {negative_slope!r}")
+    if not (type(hidden) is int and hidden >= 0):
+        raise ValueError(f"hidden must be 0 or a positive integer, got {hidden!r}")
     if len(early_strides) != 2 or not set(early_strides) <= {1, 2}:
         raise ValueError(f"early_strides must be two of 1 or 2, got {early_strides!r}")

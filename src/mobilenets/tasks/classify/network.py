@@ -35,7 +35,7 @@ def adapt(
         return loaded, ""
     if isinstance(loaded, Classifier):
         model = loaded
-        model.classifier = nn.Linear(model.backbone.channels, len(labels))
+        model.classifier = nn.Linear(model.classifier.in_features, len(labels))
     else:
         new = on_backbone(NETWORKS[name], build, loaded, labels, arguments)
         assert isinstance(new, Classifier)

@@ -134,20 +134,22 @@ def foreign(
     source: str,
     labels: tuple[str, ...] = (),
     independent: bool = False,
+    rectified: bool = False,
     unread: str = "",
 ) -> Foreign:
     """Layers in order of execution as our tensors and their card.
 
     `arguments` are those of the body that no shape tells. Without `labels`, ImageNet's are taken
     for 1000 and 1001 outputs. `independent`: a sigmoid makes a score of each output, as it does
-    where there is one. Where the `head` is not one classifier, or `unread` says that it is
+    where there is one. `rectified`: a ReLU stands between two layers of the head, the most there
+    can be. Where the `head` is not one classifier, or `unread` says that it is
     none we have, the backbone alone. Raises WeightsError for another network.
     """
     tensors = backbone_tensors(body)
     arguments = {"padding": "same", "norm_eps": BN_EPS, **arguments}
     if not head:
         unread = unread or "it has no classifier on its backbone (a no_top file?)"
-    elif len(head) > 1 or head[0].norm is not None or head[0].depthwise:
+    elif len(head) != 1 + rectified or head[-1].norm is not None or head[-1].depthwise:
         names = some(layer.name for layer in head)
         unread = unread or f"its head is not one dense layer but {len(head)} layers ({names})"
     if unread:
@@ -160,13 +162,10 @@ def foreign(
             source=source,
             left_out=[layer.name for layer in head],
         )
-    outputs = head[0].weight.shape[0]
-    tensors |= checked(
-        {
-            "classifier.weight": head[0].weight.reshape(outputs, -1),
-            "classifier.bias": bias_of(head[0]),
-        }
-    )
+    outputs = head[-1].weight.shape[0]
+    for name, layer in zip(("classifier", "hidden"), reversed(head), strict=False):
+        weight = layer.weight.reshape(layer.weight.shape[0], -1)
+        tensors |= checked({f"{name}.weight": weight, f"{name}.bias": bias_of(layer)})
     architecture, inferred = infer(tensors)
     alone = independent or outputs == 1
     card = ModelCard(

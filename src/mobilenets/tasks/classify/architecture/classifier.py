@@ -21,15 +21,21 @@ class Classifier(nn.Module):
 
     card: ModelCard | None = None
 
-    def __init__(self, backbone: Backbone, classes: int, dropout: float) -> None:
+    def __init__(self, backbone: Backbone, classes: int, dropout: float, hidden: int = 0) -> None:
         super().__init__()
         self.backbone = backbone
+        self.hidden = nn.Linear(backbone.channels, hidden) if hidden else None
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(backbone.channels, classes)
-        initialise(self.classifier)
+        self.classifier = nn.Linear(hidden or backbone.channels, classes)
+        for layer in (self.hidden, self.classifier):
+            if layer is not None:
+                initialise(layer)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
+        x = self.embed(x)
+        if self.hidden is not None:
+            x = self.hidden(x).relu()
+        logits: Tensor = self.classifier(self.dropout(x))
         return logits
 
     def embed(self, x: Tensor) -> Tensor:
@@ -54,7 +60,8 @@ class Probabilities(nn.Module):
 def mobilenet_v1(**knobs: Any) -> Classifier:
     """MobileNetV1 for classification (paper 1, Table 1).
 
-    Knobs, all keyword arguments: `classes` (1000), `dropout` (0.001); of the body `width` (1.0),
+    Knobs, all keyword arguments: `classes` (1000), `dropout` (0.001), `hidden` (0; of a
+    layer with ReLU before the last, as many outputs); of the body `width` (1.0),
     `output_stride` (32, 16 or 8), `padding` ("same", "symmetric" or "keras"), `norm_eps`,
     `norm_momentum`, `separable`, `shallow`, `early_strides` (of the stem and of the second block),
     `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a leaky ReLU).
@@ -66,7 +73,8 @@ def mobilenet_v1(**knobs: Any) -> Classifier:
 def mobilenet_v2(**knobs: Any) -> Classifier:
     """MobileNetV2 for classification (paper 2, Table 2).
 
-    Knobs, all keyword arguments: `classes` (1000), `dropout` (0.2); of the body `width` (1.0),
+    Knobs, all keyword arguments: `classes` (1000), `dropout` (0.2), `hidden` (0; of a
+    layer with ReLU before the last, as many outputs); of the body `width` (1.0),
     `output_stride` (32, 16 or 8), `padding` ("same", "symmetric" or "keras"), `norm_eps`,
     `norm_momentum`, `finegrained` (whether the last layer keeps 1280 channels below width 1),
     `expansion` (6), `linear_bottleneck`, `shortcut` ("bottleneck", "expansion" or "none"),
@@ -79,4 +87,4 @@ def mobilenet_v2(**knobs: Any) -> Classifier:
 
 def _classifier(network: Network, knobs: Mapping[str, Any]) -> Classifier:
     body, own = network.settle(knobs)
-    return Classifier(module_of(body), own["classes"], own["dropout"])
+    return Classifier(module_of(body), own["classes"], own["dropout"], own["hidden"])

@@ -16,7 +16,10 @@ def recognise(
     """A body with a classifier has the body's name; WeightsError where there is no classifier."""
     if backbone == V2.name:
         shape_of(shapes, "backbone.last.conv.weight")
-    return backbone, {**arguments, "classes": shape_of(shapes, "classifier.weight")[0]}
+    found = {**arguments, "classes": shape_of(shapes, "classifier.weight")[0]}
+    if "hidden.weight" in shapes:
+        found["hidden"] = shape_of(shapes, "hidden.weight")[0]
+    return backbone, found
 
 
 def finish(card: ModelCard, scores: str) -> ModelCard:

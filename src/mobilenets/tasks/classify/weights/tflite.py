@@ -40,7 +40,7 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
         **rectifier_of(trunk.steps, names),
     }
     ceiling = trunk.steps[-1].ceiling or 6.0
-    heads = [from_ceiling(layer, ceiling) for layer in trunk.heads]
+    heads = [from_ceiling(layer, ceiling) for layer in trunk.heads[:1]] + trunk.heads[1:]
     try:
         return foreign(
             to_relu6(trunk.steps, names),
@@ -51,6 +51,7 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
             source=f"TFLite, {trunk.steps[-1].stored.lower()}; {file.said}",
             labels=file.labels(heads[-1].weight.shape[0]) if heads else (),
             independent=trunk.sigmoid,
+            rectified=trunk.rectified,
             unread=_unread(trunk),
         )
     except WeightsError as error:
@@ -81,7 +82,7 @@ class Trunk(Chain):
         self.heads: list[StoredLayer] = []
         self.unread: list[str] = []
         self.reason: WeightsError | None = None
-        self.sigmoid = False
+        self.sigmoid = self.rectified = False
         self._pooled = False
         super().__init__(graph, graph.operators, graph.inputs[0])
         if not self.steps:
@@ -135,6 +136,10 @@ class Trunk(Chain):
             super()._convolve(operator, source)
             return
         layer = self._layer(operator)
-        if operator.activation != "NONE" or layer.weight.shape[2:] != (1, 1):
+        between = operator.activation == "RELU" and not self.heads
+        if layer.weight.shape[2:] != (1, 1) or not (between or operator.activation == "NONE"):
             raise WeightsError("the classifier must be 1x1 without an activation")
+        if len(self.heads) > self.rectified:
+            raise WeightsError("two layers without a ReLU between")
+        self.rectified |= between
         self.heads.append(layer)

@@ -29,6 +29,8 @@ from mobilenets.weights.sources.keras.names import keras_layers, parted
 from mobilenets.weights.sources.keras.variables import LayerVariables
 from mobilenets.weights.sources.keras.walk import KerasWalk
 
+STRANGE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError)
+"""What a value of another type than Keras writes can raise."""
 PUBLISHED_SIZES = (96, 128, 160, 192, 224)
 MOMENTUM_V1, MOMENTUM_V2 = 0.01, 0.001
 """Of the batch normalisations, as torch counts it: V1 keeps Keras' own .99, V2 has .999."""
@@ -69,6 +71,8 @@ def assemble(path: Path, variables: Variables, config: Any, source: str) -> Fore
         return _weights_alone(path, variables, config, source)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
+    except STRANGE as error:
+        raise WeightsError(f"{path}: its configuration is damaged ({error!r:.150})") from error
 
 
 def _weights_alone(path: Path, variables: Variables, config: Any, source: str) -> Foreign:
@@ -115,16 +119,17 @@ def _configured(
     feed, unfed = _feed(walk, stored, start)
     head = head_of(walk.head, stored, walk.side, walk.reason)
     if surplus:
-        head = KerasHead(None, False, f"behind its backbone it has layers {', '.join(surplus)}")
+        head = KerasHead((), False, f"behind its backbone it has layers {', '.join(surplus)}")
     weighted = [one.name for one in walk.head if one.kind in WEIGHTED]
     found = foreign(
         [step.layer for step in steps],
-        [head.layer] if head.layer else [],
+        head.layers,
         infer,
         arguments=arguments,
         preprocessing=feed.preprocessing,
         source=f"{source}; {feed.said}",
         independent=head.independent,
+        rectified=len(head.layers) == 2,
         unread="; ".join(filter(None, (unfed, head.unread))),
     )
     return replace(found, left_out=(*surplus, *weighted)) if found.unread else found

@@ -24,7 +24,8 @@ WEIGHTED = ("Dense", "Conv2D", "BatchNormalization", "DepthwiseConv2D", "Separab
 class KerasHead:
     """A classifier, or why there is none."""
 
-    layer: StoredLayer | None
+    layers: tuple[StoredLayer, ...]
+    """One, or two with a ReLU between; () where there is no classifier."""
     independent: bool
     """Whether its outputs go through a sigmoid each."""
     unread: str
@@ -33,7 +34,7 @@ class KerasHead:
 def head_of(
     layers: Sequence[KerasLayer], variables: LayerVariables, side: tuple[int, int], reason: str
 ) -> KerasHead:
-    """The one dense layer that `layers` amount to, behind a pool of a map of `side`.
+    """The dense layer that `layers` amount to behind a pool of a map of `side`, or two with a ReLU.
 
     Layers without an activation between them, norms and convolutions of one pixel are folded.
     """
@@ -42,9 +43,9 @@ def head_of(
     except _OtherHeadError as other:
         words = ", ".join(describe(one) for one in layers if not is_identity(one))
         if not any(one.kind in WEIGHTED for one in layers):
-            return KerasHead(None, False, f"it ends without a classifier ({words or 'a map'})")
+            return KerasHead((), False, f"it ends without a classifier ({words or 'a map'})")
         why = reason or str(other)
-        return KerasHead(None, False, f"its head is none that we have, {why}: {words}")
+        return KerasHead((), False, f"its head is none that we have, {why}: {words}")
 
 
 def describe(layer: KerasLayer) -> str:
@@ -81,6 +82,7 @@ class _Folded:
         self._end = ""
         self._name = ""
         self._pooled = False
+        self._hidden: tuple[StoredLayer, ...] = ()
         before = layers[0].inputs if layers else ()
         for layer in layers:
             if layer.inputs and before and layer.inputs != before:
@@ -92,9 +94,14 @@ class _Folded:
         """What has been walked; _OtherHeadError where that is no classifier."""
         if self._matrix is None or self._bias is None:
             raise _OtherHeadError("no dense layer")
+        last = self._stored()
+        return KerasHead((*self._hidden, last), self._end == "sigmoid" or len(last.weight) == 1, "")
+
+    def _stored(self) -> StoredLayer:
+        assert self._matrix is not None
+        assert self._bias is not None
         weight = self._matrix.astype(np.float32)[:, :, None, None]
-        layer = StoredLayer(self._name, weight, bias=self._bias.astype(np.float32), dense=True)
-        return KerasHead(layer, self._end == "sigmoid" or len(weight) == 1, "")
+        return StoredLayer(self._name, weight, bias=self._bias.astype(np.float32), dense=True)
 
     def _advance(self, layer: KerasLayer) -> None:
         kind = layer.kind
@@ -125,6 +132,10 @@ class _Folded:
     def _activate(self, word: str, layer: KerasLayer) -> None:
         if word == "linear":
             return
+        if word == "relu" and self._matrix is not None and not self._hidden:
+            self._hidden = (self._stored(),)
+            self._matrix = self._bias = None
+            return
         if word not in ("softmax", "sigmoid") or self._matrix is None:
             raise _OtherHeadError(f"activation {word} in layer {layer.name!r}")
         self._end = word
@@ -142,6 +153,7 @@ class _Folded:
                 raise WeightsError(f"the kernel of {layer.name!r} is {matrix.T.shape}")
             offset = offset + matrix @ self._shift
             matrix = matrix * self._scale
+            self._scale = self._shift = None
         if self._matrix is not None and self._bias is not None:
             if matrix.shape[1] != len(self._matrix):
                 raise WeightsError(f"the kernel of {layer.name!r} is {matrix.T.shape}")
