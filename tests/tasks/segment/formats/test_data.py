@@ -307,3 +307,26 @@ def test_names_that_do_not_pair_at_all_are_shown(tmp_path):
     said = "no image and mask have a name in common, such as images/a0.jpg and masks/b0.png"
     with pytest.raises(DataError, match=said):
         open_segmentation(tmp_path, "train")
+
+
+def test_fastais_camvid_says_its_parts_and_names_beside_the_folders(tmp_path):
+    for i in range(4):
+        photo(tmp_path, f"images/0001TP_{i}.png")
+        grey(tmp_path, f"labels/0001TP_{i}_P.png", [[0, 1, 2, 1]] * 3)
+    write(tmp_path / "codes.txt", "Animal\nArchway\nVoid\n")
+    write(tmp_path / "valid.txt", "0001TP_1.png\n0001TP_3.png\n")
+    parts = open_parts(tmp_path)
+    assert {part: names(data) for part, data in parts.items()} == {
+        "train": ["images/0001TP_0.png", "images/0001TP_2.png"],
+        "val": ["images/0001TP_1.png", "images/0001TP_3.png"],
+    }
+    assert parts["train"].classes == ("Animal", "Archway")
+    assert parts["train"].target(0).tolist() == [[0, 1, 255, 1]] * 3
+    assert parts["train"].notes == ["the parts are by valid.txt"]
+    write(tmp_path / "train.txt", "0001TP_0.png\n")
+    data = open_segmentation(tmp_path, "all")
+    assert names(data) == [f"images/0001TP_{i}.png" for i in (0, 1, 3)]
+    assert kinds(data) == {"unlisted": 1}
+    (tmp_path / "train.txt").unlink()
+    write(tmp_path / "valid.txt", "these are\nother words\n")
+    assert list(open_parts(tmp_path)) == ["all"]

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from mobilenets.data.files import read_text
 from mobilenets.data.image_sets import read_image_sets
-from mobilenets.data.listing import Part, count, few
+from mobilenets.data.listing import Part, count, few, part_named
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key, opened, walk, walk_images
@@ -250,12 +251,17 @@ def _pair(root: Path, groups: dict[str, Group], image: str, mask: str, problems:
         listed = _listed(root, images, masks, problems)
         if listed:
             parts, wanted = listed, set(listed)
+    lists = list((root / "ImageSets" / "Segmentation").glob("*.txt"))
+    if not lists and not any(parts.values()):
+        lists = _beside(root, images, parts)
+        lost = [key for key in mask_of if key not in parts]
+        problems.add("unlisted", [masks[mask_of[key]] for key in lost])
+        wanted -= set(lost)
     problems.add("no mask", [images[key] for key in images if key in wanted and key not in mask_of])
     used = set(mask_of.values())
     if wanted == set(images):
         problems.add("stray mask", [path for key, path in masks.items() if key not in used])
     kept = [key for key in images if key in parts and key in mask_of]
-    lists = (root / "ImageSets" / "Segmentation").glob("*.txt")
     return Pairs(
         _kind(mask, images),
         root,
@@ -263,7 +269,7 @@ def _pair(root: Path, groups: dict[str, Group], image: str, mask: str, problems:
         [masks[mask_of[key]] for key in kept],
         [parts[key] for key in kept],
         problems,
-        _unused(groups, image, mask),
+        [*_unused(groups, image, mask), *_by_lists(root, lists)],
         [path.relative_to(root).as_posix() for path in lists],
         {
             path: "in a folder that is neither taken for the images nor for the masks"
@@ -272,6 +278,40 @@ def _pair(root: Path, groups: dict[str, Group], image: str, mask: str, problems:
             for path in files.values()
         },
     )
+
+
+def _beside(root: Path, images: Group, parts: dict[Key, Part]) -> list[Path]:
+    """Text files beside the folders that name the images of a part, as fastai's `valid.txt`.
+
+    Sets the parts: what no list names is for training where none is of train, else taken out. []
+    where those files name other things.
+    """
+    keys: dict[str, list[Key]] = {}
+    for key in images:
+        keys.setdefault(PurePosixPath(images[key]).stem, []).append(key)
+    found: dict[Key, Part] = {}
+    files = []
+    for path in sorted(root.glob("*.txt")):
+        part = part_named(path.stem)
+        lines = [one.strip() for one in read_text(path).splitlines() if one.strip()] if part else []
+        named = [PurePosixPath(line.replace("\\", "/")) for line in lines]
+        choices = (keys.get(name.name) or keys.get(name.stem, []) for name in named)
+        here = [one[0] for one in choices if len(one) == 1]
+        if part and len(here) > len(lines) // 2:
+            files.append(path)
+            found.update(dict.fromkeys(here, part))
+    for key in list(parts) if found else ():
+        if key in found or "train" not in found.values():
+            parts[key] = found.get(key, "train")
+        else:
+            del parts[key]
+    return files
+
+
+def _by_lists(root: Path, lists: Sequence[Path]) -> list[str]:
+    """A note on lists that lie beside the folders."""
+    names = [path.name for path in lists if path.parent == root]
+    return [f"the parts are by {few(names)}"] if names else []
 
 
 def _listed(root: Path, images: Group, masks: Group, problems: Problems) -> dict[Key, Part]:
