@@ -138,6 +138,14 @@ def test_a_file_that_names_another_image_is_its_own_names(pets):
     assert data.problems[0].names == ("Annotations/a.xml (b.jpg)",)
 
 
+def test_folders_of_parts_in_both_folders(tmp_path):
+    for part in ("train", "val"):  # the same name in both
+        put(tmp_path, f"JPEGImages/{part}/a.jpg")
+        voc(tmp_path / f"Annotations/{part}/a.xml", [BOX])
+    found = {part: names(data) for part, data in open_parts(tmp_path).items()}
+    assert found == {"train": ["JPEGImages/train/a.jpg"], "val": ["JPEGImages/val/a.jpg"]}
+
+
 def test_two_files_for_one_image_are_taken_together(tmp_path):
     put(tmp_path, "a.jpg")
     voc(tmp_path / "a.xml", [BOX])

@@ -140,6 +140,8 @@ def test_classes_that_are_words(pets):
         ("classes.txt", "0: cat\n1: dog\n", ("cat", "dog")),
         ("classes.txt", "cat\n\ndog\n\n", ("cat", "1", "dog")),
         ("labels/classes.txt", "cat\ndog\n", ("cat", "dog")),
+        ("labels/train/classes.txt", "cat\ndog\n", ("cat", "dog")),
+        ("train/_darknet.labels", "cat\ndog\n", ("cat", "dog")),
         (
             "notes.json",
             '{"categories": [{"id": 1, "name": "dog"}, {"id": 0, "name": "cat"}]}',
@@ -158,6 +160,16 @@ def test_names_of_classes(pets, file, text, classes):
     if "my.names" in text:
         write(pets / "my.names", "cat\ndog\n")
     assert check(pets).classes == classes
+
+
+def test_lists_of_names_that_differ_are_said(pets):
+    labels(pets, f"0 {BOX}")
+    write(pets / "labels/train/classes.txt", "cat\ndog\n")
+    write(pets / "labels/val/classes.txt", "dog\ncat\n")
+    data = check(pets)
+    assert data.classes == ("cat", "dog")
+    [note] = [note for note in data.notes if "says something else" in note]
+    assert note.startswith("labels/train/classes.txt names the classes; labels/val/classes.txt ")
 
 
 def test_two_files_that_name_classes_and_numbers_that_do_not_agree_are_said(pets):

@@ -164,10 +164,12 @@ def _place_images(
     return placed
 
 
-def _shared(path: str, other: str) -> int:
-    """How many folders two paths begin with alike."""
-    pairs = zip(PurePosixPath(path).parts[:-1], PurePosixPath(other).parts[:-1], strict=False)
-    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+def _shared(path: str, other: str) -> tuple[int, int]:
+    """How many folders two paths begin with alike, and how many names of folders both have."""
+    first, second = PurePosixPath(path).parts[:-1], PurePosixPath(other).parts[:-1]
+    pairs = zip(first, second, strict=False)
+    same = takewhile(lambda pair: pair[0] == pair[1], pairs)
+    return len(list(same)), len(set(first) & set(second))
 
 
 def _joined(read: Iterable[VocFile], words: Sequence[str]) -> BoxTable:

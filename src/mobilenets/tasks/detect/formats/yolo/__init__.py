@@ -27,6 +27,7 @@ from mobilenets.tasks.detect.formats.yolo.names import (
     lines_of,
     listed_names,
     names_in,
+    other_names,
     points_in,
     read_darknet,
     read_yaml,
@@ -154,6 +155,7 @@ class _Said:
             self._darknet(darknet)
         if not self.names:
             self.names, listed = listed_names(tree.root)
+            self.notes += other_names(tree.root, listed, self.names)
         if not any(self.content.get(part) for part in ("train", "val", "test")):
             self.content = {**self.content, **lists_in(tree.root)}
         self.names = [one_line(name) or str(i) for i, name in enumerate(self.names)]

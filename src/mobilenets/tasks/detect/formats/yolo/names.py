@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mobilenets.data.files import read_text
 from mobilenets.data.listing import few, one_line
 from mobilenets.data.paths import is_file
 from mobilenets.errors import DataError
+from mobilenets.tasks.detect.formats.folders import path_part
 
 _LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "data/obj.names", "_darknet.labels")
 _WANTED = {"names", "path", "train", "val", "test", "kpt_shape"}
@@ -53,6 +55,7 @@ def listed_names(folder: Path) -> tuple[list[str], list[str]]:
     """
     usual = [folder / name for name in _LISTS]
     files = [f for f in [*usual, *sorted(folder.glob("*.names"))] if f.is_file()]
+    files = files or _below(folder)
     if files:
         return lines_of(files[0]), [files[0].relative_to(folder).as_posix()]
     notes = folder / "notes.json"
@@ -64,6 +67,22 @@ def listed_names(folder: Path) -> tuple[list[str], list[str]]:
     if sorted(names) != list(range(len(names))) or not names:
         return [], []
     return [names[i] for i in range(len(names))], ["notes.json"]
+
+
+def other_names(folder: Path, read: Sequence[str], names: Sequence[str]) -> list[str]:
+    """A note on lists of names that say something else than the one that was read."""
+    files = [f for f in _below(folder) if f.relative_to(folder).as_posix() not in read]
+    other = [f.relative_to(folder).as_posix() for f in files if lines_of(f) != list(names)]
+    if not (read and other):
+        return []
+    return [f"{read[0]} names the classes; {few(other)} says something else and is not read"]
+
+
+def _below(folder: Path) -> list[Path]:
+    """Lists of names in the folders of parts and of labels, that for training first."""
+    patterns = [f"{above}/{name}" for above in ("*", "*/*") for name in _LISTS if "/" not in name]
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    return sorted(files, key=lambda f: path_part(f.relative_to(folder).parts[:-1]) != "train")
 
 
 def lines_of(path: Path) -> list[str]:
