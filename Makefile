@@ -1,6 +1,7 @@
 # Needs Python 3.10 or newer and nothing else: `make test` and `make demo` set themselves up, once.
 # `make test-every` runs what `make test` leaves out: all 38 configurations, rows of long tables.
 PYTHON ?= python3
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -16,7 +17,7 @@ test-every: $(VENV)/test
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m every
 
 demo: $(VENV)/train
-	$(BIN)/mobilenets demo
+	$(BIN)/mobilenets demo --seed $(SEED)
 
 format: $(VENV)/test
 	$(BIN)/ruff check --fix .

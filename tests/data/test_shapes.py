@@ -116,8 +116,9 @@ def inside(x: float, y: float, polygon: np.ndarray) -> bool:
 
 def test_covered_shares_are_those_of_a_point_by_point_twin():
     rng, pen = np.random.RandomState(3), np.zeros((16, 16, 3), np.float32)
-    for name, centre in zip(drawing.OUTLINES, rng.uniform(-2, 18, (8, 2)), strict=True):
-        polygons = drawing.outline(rng, name, tuple(centre), 5)
+    centres = rng.uniform(-2, 18, (8, 2))
+    for (name, shape), centre in zip(drawing.OUTLINES.items(), centres, strict=True):
+        polygons = drawing.outline(rng, shape, tuple(centre), 5)
         cover, (left, top) = drawing.paint(rng, pen, polygons)
         whole = np.zeros((16, 16))
         whole[top : top + cover.shape[0], left : left + cover.shape[1]] = cover
@@ -166,7 +167,7 @@ def test_colour_alone_does_not_tell():
     ("wrong", "message"),
     [
         ({"size": 8}, "size must be at least 16"),
-        ({"split": "test"}, "split must be train, val or all, got 'test'"),
+        ({"split": "eval"}, "split must be train, val, test or all, got 'eval'"),
         ({"length": 0}, "length must be positive"),
         ({"seed": -1}, "seed must be in"),
         ({"objects": (3, 2)}, r"objects must be \(least, most\)"),

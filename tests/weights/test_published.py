@@ -7,15 +7,19 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import safetensors.torch
 import timm
 import torch
 import torchvision
 
+from mobilenets.data.shapes import CLASSES
 from mobilenets.errors import InputError, WeightsError
+from mobilenets.runtime.preprocess import preprocess
 from mobilenets.weights import identify, load
 from mobilenets.weights.fetch import cache_folder
 from mobilenets.weights.infer import expected_shapes
@@ -352,7 +356,7 @@ def test_the_cache_is_where_the_platform_keeps_caches(
 
 def test_every_published_name_is_a_network_we_build():
     for p in PUBLISHED.values():
-        assert p.url.startswith("https://")
+        assert p.url.startswith("https://") or p.packaged.is_file()
         assert p.top1 is None or 0.4 < p.top1 < 0.78
         assert expected_shapes(p.architecture, {"width": p.width})
 
@@ -380,3 +384,35 @@ def test_half_a_hash_is_none(server, tmp_path, half):
     identify("test")
     (tmp_path / "cache/test/w.pth.sha256").write_text(half)
     identify("test")
+
+
+# Ours, which is part of the package.
+
+OURS = "mobilenet_v2_0.35_64.shapes"
+ROOT = Path(__file__).parents[2]
+
+
+def test_our_own_weights_need_no_network_and_know_other_shapes(monkeypatch):
+    """Measured on the other shapes as `bench/` draws them: never on a built-in one."""
+    monkeypatch.setattr("mobilenets.weights.fetch", lambda *_, **__: pytest.fail("was fetched"))
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    data = importlib.import_module("other_shapes").OtherShapes(64, "val", 64)
+    network, card = load(OURS), identify(OURS)
+    assert PUBLISHED[OURS].packaged.stat().st_size < 1_000_000
+    assert card.labels == data.classes
+    assert not set(card.labels) & set(CLASSES)
+    images = np.stack([preprocess(data.image(i), card.preprocessing) for i in range(64)])
+    with torch.no_grad():
+        seen = network(torch.from_numpy(images)).argmax(1)
+    assert (seen.numpy() == [data.target(i) for i in range(64)]).mean() > 0.7
+
+
+def test_what_the_package_reads_beside_its_code_is_installed_with_it():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
+    said = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = said["tool"]["setuptools"]["package-data"]["mobilenets"]
+    home = ROOT / "src" / "mobilenets"
+    files = [f.relative_to(home) for f in home.rglob("*") if f.is_file() and f.suffix != ".py"]
+    lost = [f for f in files if "__pycache__" not in f.parts and not any(map(f.match, patterns))]
+    assert files
+    assert not lost

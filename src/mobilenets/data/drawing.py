@@ -19,10 +19,12 @@ TILT = 1 / 8
 Random = np.random.RandomState
 Points = NDArray[np.float64]
 Corners = NDArray[np.int64]
+Outline = tuple[Points, ...]
+"""Polygons in the unit circle, (corners, 2); a second one is a hole in the first."""
 Floats = NDArray[np.float32]
 
 
-def _regular(corners: int, inner: float = 1.0, start: float = 0.0) -> Points:
+def regular(corners: int, inner: float = 1.0, start: float = 0.0) -> Points:
     """A regular polygon in the unit circle, (corners, 2), its first corner at the top.
 
     Every second corner lies at `inner`; `start` turns it by that share of a corner.
@@ -48,27 +50,28 @@ def _heart() -> Points:
     return np.asarray(points / np.hypot(*points.T).max())
 
 
-OUTLINES: dict[str, tuple[Points, ...]] = {
-    "circle": (_regular(48),),
+OUTLINES: dict[str, Outline] = {
+    "circle": (regular(48),),
     "cross": (_cross(),),
     "heart": (_heart(),),
-    "pentagon": (_regular(5),),
-    "ring": (_regular(48), 0.55 * _regular(48)),
-    "square": (_regular(4, start=0.5),),
-    "star": (_regular(10, inner=0.45),),
-    "triangle": (_regular(3),),
+    "pentagon": (regular(5),),
+    "ring": (regular(48), 0.55 * regular(48)),
+    "square": (regular(4, start=0.5),),
+    "star": (regular(10, inner=0.45),),
+    "triangle": (regular(3),),
 }
-"""Polygons in the unit circle, (corners, 2); a second one is a hole in the first."""
 
-_WEDGE = _regular(24)[:13]
+_WEDGE = regular(24)[:13]
 
 
-def outline(rng: Random, name: str, centre: tuple[float, float], radius: float) -> list[Corners]:
+def outline(
+    rng: Random, shape: Outline, centre: tuple[float, float], radius: float
+) -> list[Corners]:
     """A shape tilted and a little flattened, in grid cells; centre and radius in pixels."""
     axis = _turn(rng.random_sample())
     flattened = axis @ np.diag([1.0, rng.uniform(0.8, 1.0)]) @ axis.T
     transform = flattened @ _turn(rng.uniform(-TILT, TILT))
-    return [_to_grid(points @ transform * radius + centre) for points in OUTLINES[name]]
+    return [_to_grid(points @ transform * radius + centre) for points in shape]
 
 
 def clutter(rng: Random, size: int) -> list[Corners]:

@@ -4,29 +4,29 @@ Every number comes from `numpy.random.RandomState`, whose stream NumPy has promi
 seeded by (seed, split, index): no picture depends on another, on the order or on the process.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.data import drawing
-from mobilenets.errors import DataError
 
 BUILT_IN = "shapes"
 """The word that opens the built-in data set where no such file or folder exists."""
 CLASSES = tuple(sorted(drawing.OUTLINES))
-LENGTHS = {"train": 4096, "val": 1024}
-SCENES = {"train": 1024, "val": 256}
+LENGTHS = {"train": 4096, "val": 1024, "test": 1024}
+SCENES = {"train": 1024, "val": 256, "test": 256}
 """Pictures with several objects."""
 SMALL = 128
 """Pixels of a picture's side up to which all that were drawn are kept."""
-_STREAMS = {"train": 0, "val": 1}
+_STREAMS = {"train": 0, "val": 1, "test": 2}
 
-Split = Literal["train", "val", "all"]
+Split = Literal["train", "val", "test", "all"]
 Random = np.random.RandomState
 
 
@@ -36,11 +36,8 @@ def is_built_in(path: str | Path) -> bool:
 
 
 def shape_split(split: str) -> Split:
-    """The part of the shapes for a split of data in general; DataError for test."""
-    if split == "test":
-        raise DataError(f"{BUILT_IN}: no images for test; it has train and val")
-    parts: dict[str, Split] = {"train": "train", "val": "val", "eval": "val", "all": "all"}
-    return parts[split]
+    """The part of the shapes for a split of data in general."""
+    return "val" if split == "eval" else cast(Split, split)
 
 
 class Scene(NamedTuple):
@@ -66,7 +63,7 @@ class Shapes:
     classes come in turn, so every stretch of eight has each once. Colours, sizes and angles tell
     nothing; strokes and wedges, which belong to no class, lie around.
 
-    `length` None means 4096 for train, 1024 for val; `all` is train followed by val.
+    `length` None means 4096 for train, 1024 for val and for test; `all` is train followed by val.
     """
 
     size: int = 64
@@ -79,7 +76,7 @@ class Shapes:
         if self.size < 16:
             raise ValueError(f"size must be at least 16 pixels, got {self.size!r}")
         if self.split not in get_args(Split):
-            raise ValueError(f"split must be train, val or all, got {self.split!r}")
+            raise ValueError(f"split must be train, val, test or all, got {self.split!r}")
         if self.length is not None and self.length < 1:
             raise ValueError(f"length must be positive, got {self.length!r}")
         if not 0 <= self.seed < 2**32:
@@ -89,8 +86,13 @@ class Shapes:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The eight names, sorted."""
-        return CLASSES
+        """The names, sorted: eight."""
+        return tuple(sorted(self.outlines))
+
+    @property
+    def outlines(self) -> Mapping[str, drawing.Outline]:
+        """What is drawn, by class; another family of shapes has others."""
+        return drawing.OUTLINES
 
     @property
     def notes(self) -> list[str]:
@@ -98,7 +100,8 @@ class Shapes:
         return []
 
     def __len__(self) -> int:
-        full = sum(LENGTHS.values()) if self.split == "all" else LENGTHS[self.split]
+        parts = ("train", "val") if self.split == "all" else (self.split,)
+        full = sum(LENGTHS[part] for part in parts)
         return full if self.length is None else self.length
 
     def image(self, i: int) -> Image.Image:
@@ -107,7 +110,7 @@ class Shapes:
 
     def target(self, i: int) -> int:
         """The class of the largest object."""
-        return self._locate(i)[1] % len(CLASSES)
+        return self._locate(i)[1] % len(self.outlines)
 
     def name(self, i: int) -> str:
         """What a message calls picture i: `shapes/train/17`."""
@@ -126,7 +129,8 @@ class Shapes:
         """Picture i with its boxes and mask."""
         stream, index = self._locate(i)
         rng = Random([self.seed, _STREAMS[stream], index])
-        return _render(rng, self.size, index % len(CLASSES), self.objects)
+        outlines = [self.outlines[name] for name in self.classes]
+        return _render(rng, self.size, index % len(outlines), self.objects, outlines)
 
     def _locate(self, i: int) -> tuple[str, int]:
         if not 0 <= i < len(self):
@@ -159,14 +163,20 @@ class _Object(NamedTuple):
     radius: float
 
 
-def _render(rng: Random, size: int, label: int, objects: tuple[int, int]) -> Scene:
+def _render(
+    rng: Random,
+    size: int,
+    label: int,
+    objects: tuple[int, int],
+    outlines: Sequence[drawing.Outline],
+) -> Scene:
     canvas = drawing.background(rng, size)
     for _ in range(rng.randint(2, 6)):
         drawing.paint(rng, canvas, drawing.clutter(rng, size))
     mask = np.zeros((size, size), np.uint8)
     boxes, labels = [], []
-    for item in _place(rng, size, label, objects):
-        polygons = drawing.outline(rng, CLASSES[item.label], item.centre, item.radius)
+    for item in _place(rng, size, label, objects, len(outlines)):
+        polygons = drawing.outline(rng, outlines[item.label], item.centre, item.radius)
         cover, (x, y) = drawing.paint(rng, canvas, polygons)
         window = mask[y : y + cover.shape[0], x : x + cover.shape[1]]
         window[cover >= 0.5] = item.label + 1
@@ -176,15 +186,17 @@ def _render(rng: Random, size: int, label: int, objects: tuple[int, int]) -> Sce
     return Scene(image, label, np.array(boxes, np.float32), np.array(labels, np.int64), mask)
 
 
-def _place(rng: Random, size: int, label: int, objects: tuple[int, int]) -> list[_Object]:
-    """The main object, then smaller ones of any class where there is room for them."""
+def _place(
+    rng: Random, size: int, label: int, objects: tuple[int, int], classes: int
+) -> list[_Object]:
+    """The main object, then smaller ones of any of the classes where there is room for them."""
     count = rng.randint(objects[0], objects[1] + 1)
     most = 0.4 if count == 1 else 0.45 / count**0.5
     placed: list[_Object] = []
     for i in range(count):
         least, limit = (0.6 * most, most) if i == 0 else (0.4 * most, placed[0].radius / size)
         radius = size * rng.uniform(least, limit)
-        kind = label if i == 0 else rng.randint(len(CLASSES))
+        kind = label if i == 0 else rng.randint(classes)
         for x, y in rng.uniform(radius, size - radius, (20, 2)):
             item = _Object(kind, (float(x), float(y)), radius)
             if not any(_collide(item, other) for other in placed):

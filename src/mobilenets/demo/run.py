@@ -8,35 +8,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from mobilenets.cost import profile
-from mobilenets.data.dataset import Dataset
+from mobilenets.data.shapes import BUILT_IN
 from mobilenets.demo.beside import beside
+from mobilenets.demo.commands import eval_command, export_command, train_command
 from mobilenets.demo.page import Chapter, DemoStep, write_page
+from mobilenets.demo.pictures import show
 from mobilenets.evaluation import evaluate
 from mobilenets.export import export_onnx
 from mobilenets.inference import open_model
-from mobilenets.runtime.preprocess import preprocess
-from mobilenets.runtime.session import Session
 from mobilenets.tasks.registry import tasks, with_part
-from mobilenets.tasks.task import Task
 from mobilenets.tasks.values import Demo
 from mobilenets.training.run import Plan, train
 from mobilenets.training.state import NAME
 from mobilenets.weights import load
 
-PICTURES = 12
+DATA, PART = BUILT_IN, "test"
+"""The data set, and the part of it on which all is measured: no training sees it, and no epoch
+is picked by it."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What a use reached: the checkpoint, and its export."""
+    """What a use reached on images never trained on: the checkpoint, and its export."""
 
     task: str
     use: Demo
     value: float
     exported: float
+    seconds: float = 0.0
+    """Of training, evaluations after each epoch included."""
 
     @property
     def passed(self) -> bool:
@@ -58,94 +60,74 @@ class Outcome:
         return all(one.passed for one in self.measured)
 
 
-def run_demo(output: Path, say: Callable[[str], None] = lambda line: None) -> Outcome:
+def run_demo(
+    output: Path, say: Callable[[str], None] = lambda line: None, *, seed: int = 0
+) -> Outcome:
     """Train small networks on the built-in shapes, and take them all the way to device files.
 
-    A classifier first, then side by side those that start from its backbone. The runs of an
-    earlier demo in `output` are replaced, nothing else. Writes `index.html`, one page with all
-    pictures inside, beside the checkpoints and the exported models.
+    All uses side by side, from small weights in the package. `seed` decides the order of the
+    images and the new heads. The runs of an earlier demo in `output` are replaced, nothing else.
+    Writes `index.html`, one page with all pictures inside, beside the checkpoints and the
+    exported models.
     """
     output.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    first, *others = (task.name for task in with_part("demo"))
-    done = [run_use(first, output / first, None, say=say)]
-    weights = done[0][1].run / "best.safetensors"
-    calls = [(name, output / name, weights) for name in others]
-    done += beside(run_use, calls, others, say)
-    measured, chapters = zip(*done, strict=True)
+    names = [task.name for task in with_part("demo")]
+    calls = [(name, output / name, seed) for name in names]
+    measured, chapters = zip(*beside(run_use, calls, names, say), strict=True)
     page = write_page(output / "index.html", chapters, time.monotonic() - began)
     return Outcome(page, measured)
 
 
 def run_use(
-    name: str, folder: Path, weights: Path | None, *, say: Callable[[str], None]
+    name: str, folder: Path, seed: int, *, say: Callable[[str], None]
 ) -> tuple[Reached, Chapter]:
-    """A use's network from the first step to its export, in `folder`; from `weights` if any."""
+    """A use's network from the first step to its export, in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "run" / NAME).exists():  # an earlier demo's, and nothing else
-        shutil.rmtree(folder / "run")
+    run, file = folder / "run", folder / "model.onnx"
+    if (run / NAME).exists():  # an earlier demo's, and nothing else
+        shutil.rmtree(run)
     steps: list[DemoStep] = []
 
-    def timed(title: str, began: float, text: str) -> None:
-        steps.append(DemoStep(title, time.monotonic() - began, text))
+    def done(title: str, began: float, text: str, command: str) -> float:
+        seconds = time.monotonic() - began
+        steps.append(DemoStep(title, seconds, text, command))
         say(f"{title}: {text}")
+        return seconds
 
     task = tasks()[name]
     use, metric = task.demo.DEMO, task.demo.DEMO.metric
+    plan = Plan(use.model, use.weights, use.resolution, use.knobs)
+    changes = {**use.settings, **({"seed": seed} if seed else {})}
     began = time.monotonic()
     with one_thread():
-        result = train(
-            Plan(use.model, weights, use.resolution, use.knobs),
-            "shapes",
-            recipe_name=use.recipe,
-            changes=use.settings,
-            output=folder / "run",
-            say=say,
-        )
-    best = result.best
-    timed("train", began, f"best epoch {best['epoch']}, {metric} {best[metric]:.3f}")
+        result = train(plan, DATA, changes=changes, output=run, say=say)
+    best, checkpoint = result.best, result.checkpoint
+    text = f"best epoch {best['epoch']}, {metric} {best[metric]:.3f} in validation"
+    seconds = done("train", began, text, train_command(plan, DATA, changes, run))
 
     began = time.monotonic()
-    val_set = task.data.open_data("shapes", "val")
-    value = evaluate(open_model(result.checkpoint), val_set, task).results[metric]
-    timed("evaluate", began, f"{metric} {value:.3f} on {len(val_set)} images never trained on")
+    test_set = task.data.open_data(DATA, PART)
+    value = evaluate(open_model(checkpoint), test_set, task).results[metric]
+    text = f"{metric} {value:.3f} on {len(test_set)} images never trained on"
+    done("evaluate", began, text, eval_command(checkpoint, DATA, PART))
 
     began = time.monotonic()
-    exported = export_onnx(load(result.checkpoint), folder / "model.onnx")
-    timed(
-        "export",
-        began,
-        f"{exported.bytes / 1e6:.1f} MB, outputs within {exported.difference:.0e} of the source",
-    )
+    exported = export_onnx(load(checkpoint), file)
+    text = f"{exported.bytes / 1e6:.1f} MB, outputs within {exported.difference:.0e} of the source"
+    done("export", began, text, export_command(checkpoint, file))
 
     began = time.monotonic()
-    session = open_model(exported.path)
-    again = evaluate(session, val_set, task).results[metric]
-    timed("predict", began, f"{metric} {again:.3f} from model.onnx in the runtime, without torch")
+    session = open_model(file)
+    again = evaluate(session, test_set, task).results[metric]
+    text = f"{metric} {again:.3f} from {file.name} on the engine, without torch"
+    done("predict", began, text, eval_command(file, DATA, PART))
 
-    pictures = [picture(session, task, val_set, index) for index in range(PICTURES)]
-    cost = profile(use.model, resolution=use.resolution, classes=len(val_set.classes), **use.knobs)
-    run = folder / "run"
-    chapter = Chapter(
-        use.title, use.model, steps, pictures, use.mistake, run, task.measure.PICTURE, cost
-    )
-    return Reached(name, use, value, again), chapter
-
-
-def picture(
-    session: Session, task: Task, dataset: Dataset, index: int
-) -> tuple[Image.Image, str, bool]:
-    """What the network sees in an image, drawn; what is there; and whether they agree."""
-    image, card = dataset.image(index), session.card
-    seen = task.read.decode(
-        session(preprocess(image, card.preprocessing)[None]),
-        card,
-        [image.size],
-        top=task.demo.DEMO.top,
-        threshold=task.defaults.threshold,
-    )[0]
-    there, found = task.demo.labels(seen, dataset.target(index), dataset.classes)
-    return task.show.draw(image, seen), ", ".join(there), there == found
+    card = session.card
+    shown = show(session, task, test_set)
+    cost = profile(use.model, resolution=card.preprocessing.size[0], **card.arguments)
+    chapter = Chapter(use.title, use.model, steps, shown, run, task.measure.PICTURE, cost)
+    return Reached(name, use, value, again, seconds), chapter
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
-from mobilenets.tasks.values import Addition, Arrays, Defaults, Demo, Metric, Size
+from mobilenets.tasks.values import Addition, Arrays, Defaults, Demo, Judged, Metric, Size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -323,6 +323,6 @@ class Demonstration(Protocol):
 
     DEMO: Demo
 
-    def labels(self, decoded: Any, target: Any, classes: Sequence[str]) -> tuple[list[str], ...]:
-        """(there, seen): the labels of what is in a picture, and of what was seen, sorted."""
+    def judge(self, decoded: Any, target: Any, classes: Sequence[str]) -> Judged:
+        """What is seen in a picture, an answer of `decode`, beside its `target` in the data."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,33 +80,41 @@ class Addition:
     """One or two sentences for the command's help, on what it does with this use."""
 
 
-QUICK = {"weight_decay": 1e-4, "ema_decay": 0.99, "label_smoothing": 0.0}
-"""Settings of a recipe for a run of a few hundred steps."""
-
-
 @dataclass(frozen=True)
 class Demo:
     """A network small enough to learn the built-in shapes while one waits."""
 
     title: str
     model: str
-    resolution: int
-    recipe: str
     settings: dict[str, Any]
-    """Of the recipe, changed."""
+    """Of the use's recipe to start from weights, changed: `--epochs`, `--set` and the like."""
     metric: str
     threshold: float
-    """What `metric` must reach on images never trained on: far above guessing, and below what
-    processors that round differently have reached (.51 to .77, .25 to .38 and .34 to .42)."""
+    """What `metric` must reach on images never trained on: below every seed that was tried, and
+    far above what a broken build gives."""
     guessing: str
     """What one gets without learning, in words."""
-    mistake: str
-    """What it is to see other labels in a picture than those that are there, in words."""
+    weights: str | None = "mobilenet_v2_0.35_64.shapes"
+    """WEIGHTS to start from, by default small ones in the package; None for random ones."""
+    resolution: int | None = None
+    """Pixels; None as `train` has it."""
     top: int = 100
     """Answers drawn on a picture."""
     agreement: float = 0.002
     """Largest difference of `metric` between the checkpoint and its export."""
-    knobs: dict[str, Any] = field(default_factory=lambda: {"width": 0.35})
+    knobs: dict[str, Any] = field(default_factory=dict)
+
+
+class Judged(NamedTuple):
+    """An answer of a network in the demo, beside the truth."""
+
+    truth: Any
+    """What would be right, as the use's `decode` gives answers."""
+    right: bool
+    order: float
+    """Pictures are shown by it, the highest first."""
+    said: str
+    """What there is to say of it, in a few words."""
 
 
 def first_output(outputs: Arrays, card: ModelCard) -> NDArray[np.float32]:

@@ -228,6 +228,8 @@ def _locate(weights: str | Path) -> tuple[Path, Published | None]:
     if path.exists():
         return path, None
     name = str(weights)
+    if name in PUBLISHED and (packaged := PUBLISHED[name].packaged):
+        return packaged, None
     if name in PUBLISHED:
         return fetch(PUBLISHED[name], check=_claim(PUBLISHED[name])), PUBLISHED[name]
     if path.name != name or path.suffix in SUFFIXES:

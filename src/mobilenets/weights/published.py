@@ -1,4 +1,4 @@
-"""The checkpoints that others published, by name; the list itself is published.json.
+"""The checkpoints that others published, by name, and one of ours; the list is published.json.
 
 Top-1 is what the publisher states for the checkpoint, absent where we have no figure of theirs:
 Google's release pages (the 16 and 22), torchvision's and timm's own results. A sha256, whole or
@@ -8,6 +8,7 @@ its beginning, is there where it is published; see `mobilenets.weights.fetch` fo
 import json
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 
@@ -22,7 +23,8 @@ class Published:
     resolution: int
     """Pixels along a side, that it was published for."""
     source: str
-    url: str
+    url: str = ""
+    """Empty for one that is part of the package."""
     top1: float | None = None
     """ImageNet validation, 0..1."""
     sha256: str | None = None
@@ -31,6 +33,11 @@ class Published:
     """Addresses of small files that belong next to it."""
     arguments: dict[str, Any] = field(default_factory=dict, hash=False)
     """Of its constructor, beside the width, where they are not the default."""
+
+    @property
+    def packaged(self) -> Path | None:
+        """Its file beside this one, where it is part of the package."""
+        return None if self.url else Path(__file__).with_name(f"{self.name}.safetensors")
 
 
 def _read() -> dict[str, Published]:
@@ -41,4 +48,4 @@ def _read() -> dict[str, Published]:
 
 
 PUBLISHED: dict[str, Published] = _read()
-"""By name, V1 before V2, Google's before the others, those of segmentation at the end."""
+"""By name, V1 before V2, Google's before the others, those of segmentation and ours at the end."""
