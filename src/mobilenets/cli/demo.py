@@ -35,7 +35,11 @@ def run(
     seconds = time.monotonic() - began
     if json:
         found = {
-            one.task: {one.use.metric: one.value, f"exported_{one.use.metric}": one.exported}
+            one.task: {
+                one.use.metric: one.value,
+                f"exported_{one.use.metric}": one.exported,
+                "training_seconds": round(one.seconds, 1),
+            }
             for one in outcome.measured
         }
         page, rounded = str(outcome.page), round(seconds, 1)

@@ -1,0 +1,46 @@
+"""The demo on several seeds: a table of what each reached, and the spread.
+
+    python bench/demo_seeds.py --seeds 0,1,2,3,4 --output runs/demo-seeds
+
+Runs `mobilenets demo --seed N --json` one after the other, with the Python that runs this: another
+torch release is another environment. Training seconds are those of the use that took longest,
+since all three train side by side.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+METRICS = {"classify": "top1", "detect": "ap50", "segment": "miou"}
+
+
+def main() -> None:
+    """Run, print a row for each seed, and the spread."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--output", type=Path, default=Path("runs/demo-seeds"))
+    options = parser.parse_args()
+    print(f"torch {torch.__version__}\n")
+    print("| Seed | top-1 | AP50 | mean IoU | training, s | all, s |\n|---|---|---|---|---|---|")
+    found = []
+    for seed in options.seeds.split(","):
+        command = [sys.executable, "-m", "mobilenets", "demo", "--seed", seed, "--json"]
+        command += ["--output", str(options.output / seed)]
+        # One that fails has its row too.
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        told = json.loads(ran.stdout)
+        values = [told[task][metric] for task, metric in METRICS.items()]
+        seconds = max(told[task]["training_seconds"] for task in METRICS)
+        found.append(values)
+        cells = [seed, *(f"{value:.3f}" for value in values), f"{seconds:.0f}"]
+        print(f"| {' | '.join(cells)} | {told['seconds']:.0f} |", flush=True)
+    spread = [max(column) - min(column) for column in zip(*found, strict=True)]
+    print(f"| spread | {' | '.join(f'{value:.3f}' for value in spread)} | | |")
+
+
+if __name__ == "__main__":
+    main()
