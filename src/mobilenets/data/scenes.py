@@ -12,7 +12,7 @@ from mobilenets.data.shapes import CLASSES, Scene, Shapes, Split, scene_of
 
 @dataclass(frozen=True)
 class ShapeScenes:
-    """The built-in shapes, up to three in a picture, without what is to be learned of them.
+    """The built-in shapes, one or two in a picture, without what is to be learned of them.
 
     1024 pictures of 128 x 128 for train, 256 for val and for test; `all` is train followed by
     val. A picture is drawn in 3 ms, and an SSDLite of width 0.35 trains on one in about 12 ms on
@@ -72,7 +72,7 @@ class ShapeScenes:
     def _parts(self) -> list[Shapes]:
         names: list[Split] = ["train", "val"] if self.split == "all" else [self.split]
         return [
-            Shapes(self.size, name, shapes.SCENES.get(name), self.seed, objects=(1, 3))
+            Shapes(self.size, name, shapes.SCENES.get(name), self.seed, objects=(1, 2))
             for name in names
         ]
 
