@@ -2,9 +2,9 @@
 
 Of a photograph of 12 megapixels a network sees 0.05, and decoding the others takes longer than the
 network. JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. It is
-where three times the size that the picture is scaled to is left: then what comes out is the same
-but for rounding (on 40 photographs at least 41.7 dB, on most of them the same bits). So pictures
-under six times that size, ImageNet's among them, are decoded as they always were.
+where three times the size that the picture is scaled to is left: then what comes out is nearly the
+same (41.7 dB or more on 40 photographs). So pictures under six times that size, ImageNet's among
+them, are decoded as they always were.
 """
 
 import os
