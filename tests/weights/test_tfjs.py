@@ -63,7 +63,10 @@ def write(folder, model, dtype=None, shard=200_000):
 def test_outputs_are_those_of_keras(name, alpha, size, tmp_path):
     model = keras_nets.network(name, alpha, size)
     path = write(tmp_path, model)
+    labels = [f"class {i}" for i in range(keras_nets.CLASSES)]
+    (tmp_path / "metadata.json").write_text(json.dumps({"labels": labels}))  # Teachable Machine's
     ours = assert_same(path, keras_nets.peer(model), size)
+    assert ours.card.labels == tuple(labels)
     assert ours.card.preprocessing.size == size
     assert ours.card.arguments["width"] == alpha
 

@@ -16,6 +16,7 @@ from typing import Any
 from mobilenets.card import Preprocessing
 from mobilenets.errors import WeightsError
 from mobilenets.weights.containers import tfjs
+from mobilenets.weights.containers.beside import read_json
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.containers.hdf5 import DAMAGE, Variables, read_variables
 from mobilenets.weights.containers.stored import foreign, is_v1, module_names
@@ -56,7 +57,17 @@ def read_tfjs(path: Path) -> Foreign:
     short, a graph model and another network.
     """
     variables, config = tfjs.read_variables(path)
-    return assemble(path, variables, config, "TensorFlow.js")
+    return _named(path, assemble(path, variables, config, "TensorFlow.js"))
+
+
+def _named(path: Path, found: Foreign) -> Foreign:
+    """With the names of the classes, where Teachable Machine's metadata.json beside it has them."""
+    names = read_json(path.with_name("metadata.json")).get("labels")
+    classes = found.card.arguments.get("classes")
+    if found.unread or not isinstance(names, list) or len(names) != classes:
+        return found
+    card = found.card.replace(labels=tuple(map(str, names)))
+    return replace(found, card=card.replace(source=f"{card.source}; labels from metadata.json"))
 
 
 def assemble(path: Path, variables: Variables, config: Any, source: str) -> Foreign:
