@@ -203,7 +203,7 @@ def _rank(name: str) -> tuple[Any, ...]:
     first, *rest = name.removeprefix("backbone.").split(".")
     numbered = any(part.isdigit() for part in rest)
     stem = re.fullmatch(r"stem|conv_stem|first.*", first) or (
-        re.fullmatch(r"(conv|bn)_?1", first) and not rest[0].isdigit()
+        re.fullmatch(r"(conv|bn)_?1", first) and not "".join(rest[:1]).isdigit()
     )
     place = 0 if stem else 1 if numbered and first not in ("conv", "last", "head") else 2
     parts = tuple(
