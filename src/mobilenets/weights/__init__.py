@@ -135,7 +135,8 @@ def _identify_file(path: Path) -> ModelCard:
 def _finished(found: Foreign) -> ModelCard:
     """The card with its use, and its outputs as that use has them where the reader left it open."""
     card = _with_task(found.card)
-    weights = task_for(card.architecture).part("weights")
+    task = task_for(card.architecture)
+    weights = task.part("weights") if task.has("weights") else None
     finish = getattr(weights, "finish", None)
     finished: ModelCard = card if finish is None or found.unread else finish(card, found.scores)
     return finished
