@@ -122,6 +122,7 @@ def test_jobs_side_by_side_are_heard_and_give_their_results_in_order():
     ]
 
 
+@pytest.mark.every
 def test_the_error_of_a_job_is_raised_when_the_others_are_done():
     lines = []
     with pytest.raises(TrainingError, match="nothing of one"):

@@ -14,6 +14,7 @@ from mobilenets.tasks.classify.read import LOGITS
 from mobilenets.tasks.registry import build
 from tests.engine.graphs import shake_norms
 from tests.outputs import only
+from tests.some import some
 
 
 def network(name: str = "mobilenet_v2", size: tuple[int, int] = (64, 64), **arguments):
@@ -75,12 +76,14 @@ def test_the_network_itself_is_left_as_it_was(exported):
 
 @pytest.mark.parametrize(
     ("name", "size", "arguments"),
-    [
-        ("mobilenet_v1", (65, 97), {"padding": "same"}),
-        ("mobilenet_v2", (97, 65), {"padding": "symmetric", "output_stride": 8}),
-        ("mobilenet_v2", (33, 33), {"shortcut": "expansion", "linear_bottleneck": False}),
-        ("mobilenet_v2", (65, 65), {"activation": "leaky_relu", "negative_slope": 0.1}),
-    ],
+    some(
+        [
+            ("mobilenet_v1", (65, 97), {"padding": "same"}),
+            ("mobilenet_v2", (97, 65), {"padding": "symmetric", "output_stride": 8}),
+            ("mobilenet_v2", (33, 33), {"shortcut": "expansion", "linear_bottleneck": False}),
+            ("mobilenet_v2", (65, 65), {"activation": "leaky_relu", "negative_slope": 0.1}),
+        ]
+    ),
 )
 def test_odd_sizes_a_fixed_batch_and_probabilities(tmp_path, name, size, arguments):
     model = network(name, size, **arguments)

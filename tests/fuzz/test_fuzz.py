@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 8
+SECONDS = 60
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.every
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a file is read in a forked process")
 def test_damaged_files_end_in_the_documented_errors(tmp_path):
     """Any of them can be replayed: failures.txt names each by its subject and its number."""
     command = [sys.executable, "-m", "tests.fuzz.run", "--light", "--workers", "1"]
-    command += ["--files", "600", "--seconds", str(SECONDS), "--state", str(tmp_path)]
+    command += ["--files", "1500", "--seconds", str(SECONDS), "--state", str(tmp_path)]
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT), *sys.path])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(

@@ -74,6 +74,7 @@ def compare_weights(one: dict, two: dict) -> None:
         assert np.abs(weights - two[name]).max() < 1e-4 * scale, name
 
 
+@pytest.mark.every
 def test_two_processes_train_and_measure_a_detector_as_one_does(folder):
     one, one_rows, one_weights = read(folder, "one", "detector")
     two, two_rows, two_weights = read(folder, "two", "detector")

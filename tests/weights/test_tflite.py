@@ -64,7 +64,7 @@ def int8_bytes():
             ("MobileNetV2", 0.5, (97, 131), "same"),
             ("MobileNetV2", 1.3, (33, 47), "same"),
         ],
-        (1, 2),
+        (1,),
     ),
 )
 def test_float_outputs_are_those_of_keras(name, alpha, size, padding, tmp_path):

@@ -215,7 +215,7 @@ def side_by_side(order: str, reader: str = "") -> bytes:
     return model(nodes, (1, 6, 5, 7), weights, outputs).SerializeToString()
 
 
-@pytest.mark.parametrize("order", ["vm", "mv", "mvn", "vmv"])
+@pytest.mark.parametrize("order", some(["mvn", "vm", "mv", "vmv"]))
 def test_parts_side_by_side_are_a_sum(order):
     data = side_by_side(order)
     graph = check(data)

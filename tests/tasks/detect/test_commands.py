@@ -29,6 +29,7 @@ def exported(weights, tmp_path_factory):
     return path
 
 
+@pytest.mark.every
 def test_a_published_detector_measures_as_published(call, weights, exported, assets):
     """The reference: the same weights as float, by another program: .230 and .388."""
     found = json.loads(call("eval", weights, assets / "coco128", "--split", "all", "--json").out)

@@ -129,9 +129,10 @@ def _follow(path: Path, node: Any, name: str, hops: int = HOPS) -> Any:
     for part in filter(None, name.split("/")):
         link = node.get(part, getlink=True)
         if isinstance(link, h5py.ExternalLink):
+            other = Path(link.filename).name
             raise WeightsError(
-                f"{path}: {part!r:.80} is a link to another file, {link.filename!r:.80}, which is "
-                "not followed"
+                f"{path}: {part!r:.80} is a link to another file, {other!r:.80}, which is not "
+                "followed"
             )
         if isinstance(link, h5py.SoftLink):
             if not hops:

@@ -256,7 +256,11 @@ def test_new_layers_start_as_the_authors_do():
     [
         ("ssd_mobilenet_v1", {"classes": 0}, "classes must be a positive integer, got 0"),
         ("ssd_mobilenet_v1", {"head_kernel": 2}, "head_kernel must be 1 or 3, got 2"),
-        ("ssdlite_mobilenet_v1", {"head_kernel": 3}, "argument must be one of classes, norm_eps"),
+        (
+            "ssdlite_mobilenet_v1",
+            {"head_kernel": 3},
+            "argument must be one of activation, classes, negative",
+        ),
         ("ssd_mobilenet_v2", {"scores": "both"}, "scores must be 'sigmoid' or 'softmax', got"),
         ("ssd_mobilenet_v2", {"width": -1}, "width must be a number above 0 and at most 16"),
         ("ssdlite_mobilenet_v2", {"padding": "full"}, "padding must be 'same', 'symmetric' or"),
@@ -272,5 +276,7 @@ def test_bad_arguments_are_one_line_that_names_them(name, knobs, message):
 @pytest.mark.parametrize("constructor", [ssd_mobilenet_v2, ssdlite_mobilenet_v2])
 def test_knobs_that_would_move_the_taps_are_refused(constructor):
     for knobs in ({"output_stride": 16}, {"expansion": 3}, {"shortcut": "none"}):
-        with pytest.raises(ValueError, match=r"argument must be one of classes, .*norm_eps"):
+        with pytest.raises(
+            ValueError, match=r"argument must be one of activation, classes, .*norm_eps"
+        ):
             constructor(**knobs)

@@ -193,6 +193,7 @@ def test_a_wild_class_number_does_not_make_a_million_classes(pets):
     assert any("called by their numbers" in note for note in data.notes)
 
 
+@pytest.mark.every
 def test_a_million_boxes(pets):
     """Seconds, not minutes; all but a thousand are there again."""
     values = np.random.default_rng(0).uniform(0.1, 0.9, (1000, 2))

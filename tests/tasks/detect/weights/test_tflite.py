@@ -85,7 +85,7 @@ def made(name, size, arguments, how="sigmoid", options=(), bottleneck=False):
             ),
             ("ssd_mobilenet_v2", SIZE, {"width": 0.35, "classes": 2, "head_kernel": 1}, "sigmoid"),
         ],
-        (0, 2, 4),
+        (2,),
     ),
 )
 def test_outputs_are_those_of_litert(name, size, arguments, how, tmp_path):
@@ -171,6 +171,7 @@ def test_raw_outputs_that_look_alike_are_not_guessed(tmp_path):
         load(path)
 
 
+@pytest.mark.every
 def test_int8_stays_near_its_float(tmp_path):
     path = tmp_path / "net.tflite"
     arguments = {"width": 0.35, "classes": 2}

@@ -87,7 +87,7 @@ def run(model, picture, *, coarse=False):
             (*TILED, {"tiles": True}),
             (*V1, {"order": ORDER}),
         ],
-        (0, 2),
+        (2,),
     ),
 )
 def test_outputs_are_those_of_litert(name, size, arguments, end, options, tmp_path):
