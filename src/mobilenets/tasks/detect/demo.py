@@ -13,7 +13,7 @@ FOUND = 0.5
 DEMO = Demo(
     "Detection",
     "ssdlite_mobilenet_v2",
-    {"epochs": 5, "learning_rate": 0.003, "policy": "flip"},
+    {"epochs": 6, "learning_rate": 0.003, "policy": "flip"},
     metric="ap50",
     threshold=0.77,
     guessing="guessing gives nearly 0",

@@ -19,7 +19,7 @@ DEMO = Demo(
     metric="miou",
     threshold=0.72,
     guessing="background alone gives 0.1",
-    resolution=113,
+    resolution=129,
 )
 
 
