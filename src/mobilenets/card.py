@@ -172,6 +172,12 @@ class ModelCard:
     """None where nobody said."""
 
     def __post_init__(self) -> None:
+        for name in ("architecture", "task", "source"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be text, got {getattr(self, name)!r:.80}")
+        for name in ("arguments", "recipe", "results"):
+            if not isinstance(getattr(self, name), dict):
+                raise ValueError(f"{name} must be a dictionary, got {getattr(self, name)!r:.80}")
         names = [one.name for one in self.outputs if isinstance(one, Output)]
         if not names or len(names) < len(self.outputs) or len(set(names)) < len(names):
             raise ValueError(

@@ -114,7 +114,11 @@ def test_a_command_answers_as_it_did(call, expected, command):
     alike(json.loads(ran.out), expected["commands"][" ".join(command)])
 
 
-@pytest.mark.parametrize("name", some(list(RUNS), (1, 2, 3, 4)))
+SAME = [name for name in RUNS if name != "segment-shapes"]
+"""Runs whose data are as they were: other scenes are drawn now."""
+
+
+@pytest.mark.parametrize("name", some(SAME, (1, 2, 3, 4)))
 def test_an_interrupted_run_goes_on_to_where_it_led(call, files, expected, tmp_path, name):
     before, folder = expected["runs"][name], tmp_path / "run"
     shutil.copytree(files / "runs" / name, folder)

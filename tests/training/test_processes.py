@@ -19,6 +19,8 @@ from tests.training.two_processes import RUNS, START, learn
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.every
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
@@ -54,7 +56,6 @@ def read(folder: Path, side: str, name: str) -> tuple[list, list, dict]:
     return told["losses"], rows, load_file(run / "last.safetensors")
 
 
-@pytest.mark.every
 @pytest.mark.parametrize("name", ["norms of the batch", "frozen norms"])
 def test_two_processes_see_the_losses_of_one(folder, name):
     one, one_rows, one_weights = read(folder, "one", name)
@@ -74,7 +75,6 @@ def compare_weights(one: dict, two: dict) -> None:
         assert np.abs(weights - two[name]).max() < 1e-4 * scale, name
 
 
-@pytest.mark.every
 def test_two_processes_train_and_measure_a_detector_as_one_does(folder):
     one, one_rows, one_weights = read(folder, "one", "detector")
     two, two_rows, two_weights = read(folder, "two", "detector")

@@ -251,8 +251,6 @@ class Checking(Protocol):
 
     THINGS: str
     """What the labels are, in a word: `boxes`."""
-    EXPECTED: str
-    """What the data can look like, in words."""
     LAST: bool
     """Whether other uses' labels are looked at instead, where there are any."""
 

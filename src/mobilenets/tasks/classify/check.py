@@ -29,7 +29,6 @@ from mobilenets.tasks.classify.show import annotate
 from mobilenets.tasks.report import REFUSED, Progress, Report, Table, class_table
 
 THINGS = "classes"
-EXPECTED = "a folder for each class, or a CSV list"
 LAST = True
 _NO_CLASS = re.compile(r"(jpeg)?images?|imgs?|photos?|masks?|labels?|annotations?", re.IGNORECASE)
 """Folders that are not called after a class."""

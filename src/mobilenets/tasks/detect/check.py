@@ -26,7 +26,6 @@ from mobilenets.tasks.detect.survey import (
 from mobilenets.tasks.report import Progress, Report, Table, class_table
 
 THINGS = "boxes"
-EXPECTED = "COCO, VOC or YOLO files, or those of a labelling tool"
 LAST = False
 
 Parts = Mapping[str, ObjectDataset]

@@ -15,7 +15,6 @@ from mobilenets.tasks.segment.show.masks import draw_mask
 from mobilenets.tasks.segment.survey import MaskSurvey, survey_masks
 
 THINGS = "masks"
-EXPECTED = "images/ and masks/ with PNG files of the same names"
 LAST = False
 
 Parts = Mapping[str, MaskDataset]
