@@ -22,7 +22,7 @@ def run(
     """Train, evaluate, export and predict on built-in data, and write a page of what happened.
 
     A classifier, a detector and a segmentation network, side by side, from small weights in the
-    package, in about three minutes on two cores. The exit status is 0 only if each learned and
+    package, in about four minutes on two cores. The exit status is 0 only if each learned and
     its export agrees with it.
 
     Example: `mobilenets demo --output demo`
