@@ -25,10 +25,10 @@ def onnx_graph(source: Source, shape: tuple[int, ...] | None) -> Graph:
     """
     model = read_model(source)
     size = _input_shape(model, shape)
-    several = _several(model, size)
-    one = _built(Builder(model, size, several), model)
+    several, whole = _several(model, size)
+    one = _built(Builder(model, size, several if whole else None), model)
     if several is not None:
-        check_apart(one, several, model.outputs)
+        check_apart(one, several, model.outputs if whole else ())
     return Graph(tuple(one.nodes), one.tensors, model.input, model.outputs, dict(model.metadata))
 
 
@@ -47,22 +47,26 @@ def _input_shape(model: Model, shape: tuple[int, ...] | None) -> tuple[int, ...]
     return check_runtime((1, *known[1:]))
 
 
-def _several(model: Model, shape: tuple[int, ...]) -> Builder | None:
-    """The graph for several images at once; None where the file is for one at a time."""
+def _several(model: Model, shape: tuple[int, ...]) -> tuple[Builder | None, bool]:
+    """The graph for several images at once, and whether it is whole.
+
+    None where the file is for one at a time; what comes before a shape of a single image where
+    the file leaves their number open: even that may mix images for another number.
+    """
     batch = model.dims[0] if model.dims else None
     if batch == 1:
-        return None
+        return None, False
     several = Builder(model, (batch or _SOME, *shape[1:]))
     if batch is not None:
-        return _built(several, model)
+        return _built(several, model), True
     for op in model.ops:
         try:
             several.apply(op, translate)
         except WeightsError as error:
             if op.kind in _VARYING:
                 raise op.fail("it fits some numbers of images only") from error
-            return None  # its shapes are those of a single image, though it leaves N open
-    return _named(several, model)
+            return several, False  # its shapes are those of a single image
+    return _named(several, model), True
 
 
 def _built(builder: Builder, model: Model) -> Builder:
