@@ -14,8 +14,34 @@ from mobilenets.errors import DataError
 from mobilenets.runtime.images import read_image
 
 
+class InFolder:
+    """What data sets of files have in common: where picture i lies, and its pixels."""
+
+    root: Path
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def image(self, i: int) -> Image.Image:
+        """The picture, RGB and upright; DataError names a file that cannot be read."""
+        return read_image(self.path(i))
+
+    def path(self, i: int) -> Path:
+        """The file that picture i is read from."""
+        return self.root / self.files[i]
+
+    def source(self, i: int) -> Path:
+        """What picture i is told by: its file."""
+        return self.path(i)
+
+    def name(self, i: int) -> str:
+        """The file's path in the data set."""
+        return self.files[i]
+
+
 @dataclass(frozen=True, eq=False)
-class ImagesOnDisk:
+class ImagesOnDisk(InFolder):
     """Images in a folder, their sizes known; `AnnotatedDataset` but for the targets."""
 
     kind: str
@@ -33,29 +59,10 @@ class ImagesOnDisk:
     taken: Taken | None = field(default=None, kw_only=True)
     """All files of the folder that its reader took, for an account of the others."""
 
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def image(self, i: int) -> Image.Image:
-        """The picture, RGB and upright; DataError names a file that cannot be read."""
-        return read_image(self.path(i))
-
-    def path(self, i: int) -> Path:
-        """The file that picture i is read from."""
-        return self.root / self.files[i]
-
-    def source(self, i: int) -> Path:
-        """The file that picture i is."""
-        return self.root / self.files[i]
-
     def image_size(self, i: int) -> tuple[int, int]:
         """(width, height) of the upright picture, without reading it."""
         width, height = self.sizes[i].tolist()
         return width, height
-
-    def name(self, i: int) -> str:
-        """The file's path in the data set."""
-        return self.files[i]
 
 
 def read_text(path: Path) -> str:

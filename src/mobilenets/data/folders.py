@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mobilenets.data.classes.columns import NoListError
 from mobilenets.data.classes.folders import list_folders
@@ -13,6 +12,7 @@ from mobilenets.data.classes.lists import find_text_lists, list_text
 from mobilenets.data.classes.tables import find_tables, list_tables
 from mobilenets.data.contents.hashes import short_hash
 from mobilenets.data.dataset import Dataset
+from mobilenets.data.files import InFolder
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import (
     Entry,
@@ -34,11 +34,10 @@ from mobilenets.data.splits import (
     kept_for_test,
 )
 from mobilenets.errors import DataError
-from mobilenets.runtime.images import read_image
 
 
 @dataclass(frozen=True)
-class ListedImages:
+class ListedImages(InFolder):
     """Images on disk with a class each; implements `Dataset`."""
 
     root: Path
@@ -52,21 +51,6 @@ class ListedImages:
     taken: Taken | None = None
     """All files of the folder that were listed, for an account of the others."""
 
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def image(self, i: int) -> Image.Image:
-        """The picture, RGB and upright; DataError names a file that cannot be read."""
-        return read_image(self.path(i))
-
-    def path(self, i: int) -> Path:
-        """The file that picture i is read from."""
-        return self.root / self.files[i]
-
-    def source(self, i: int) -> Path:
-        """The file that picture i is."""
-        return self.root / self.files[i]
-
     def labels_digest(self) -> str:
         """A hash of every image's class."""
         return short_hash(np.asarray(self.targets, np.int64).tobytes())
@@ -74,10 +58,6 @@ class ListedImages:
     def target(self, i: int) -> int:
         """The class, as its place in `classes`."""
         return self.targets[i]
-
-    def name(self, i: int) -> str:
-        """The file's path in the data set."""
-        return self.files[i]
 
 
 def open_classification(
