@@ -36,3 +36,10 @@ def test_no_graph_has_another_answer_for_a_batch(block):
             )
             compared += 1
     assert compared > AT_ONCE / 2
+
+
+def test_images_are_not_mixed_before_a_shape_that_fits_one_alone():
+    """Its last Reshape fails for five images, but not for two: the first puts them second."""
+    proto, _ = random_graph(498)
+    with pytest.raises(WeightsError, match="mixes the images of a batch"):
+        read_graph(proto.SerializeToString())
