@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any
 
 import typer
@@ -26,11 +27,14 @@ def extended(command: str, before: str) -> Callable[[Command], Command]:
     """A decorator: the command with the uses' options in front of its parameter `before`.
 
     They reach it as keyword arguments, those that were given alone. Of two uses with an option of
-    the same name, the first one's is shown.
+    the same name, the first one's is shown. A parameter of the command that is a dataclass stands
+    for options of its own, one for each field (`options.Running`).
     """
 
     def extend(run: Command) -> Command:
-        own = [p for p in inspect.signature(run).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        taken = inspect.signature(run).parameters.values()
+        groups: dict[str, Any] = {p.name: p.annotation for p in taken if is_dataclass(p.annotation)}
+        own = [each for p in taken if p.kind is not p.VAR_KEYWORD for each in _unfolded(p)]
         added = {option.name: option for _, a in additions(command) for option in a.options}
         place = [p.name for p in own].index(before)
         parameters = [*own[:place], *map(_parameter, added.values()), *own[place:]]
@@ -38,6 +42,8 @@ def extended(command: str, before: str) -> Callable[[Command], Command]:
         @functools.wraps(run)
         def call(**given: Any) -> None:
             chosen = {k: v for k, v in given.items() if k not in added or _given(v)}
+            for name, group in groups.items():
+                chosen[name] = group(**{f.name: chosen.pop(f.name) for f in fields(group)})
             run(**chosen)
 
         texts = " ".join(a.text for _, a in additions(command) if a.text)
@@ -47,6 +53,17 @@ def extended(command: str, before: str) -> Callable[[Command], Command]:
         return call
 
     return extend
+
+
+def _unfolded(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    """The parameter; for one that is a dataclass, a parameter for each of its fields."""
+    kind = parameter.POSITIONAL_OR_KEYWORD
+    if not is_dataclass(parameter.annotation):
+        return [parameter.replace(kind=kind)]
+    return [
+        inspect.Parameter(f.name, kind, default=f.default, annotation=f.type)
+        for f in fields(parameter.annotation)
+    ]
 
 
 def _given(value: Any) -> bool:

@@ -7,14 +7,7 @@ import typer
 
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
-from mobilenets.cli.options import (
-    AsJson,
-    BatchSize,
-    Exact,
-    RunBy,
-    Threads,
-    Weights,
-)
+from mobilenets.cli.options import AsJson, Running, Weights
 
 Split = Literal["eval", "train", "val", "test", "all"]
 MOST_CLASSES = 20
@@ -31,10 +24,8 @@ def run(
     limit: Annotated[
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
     ] = None,
-    batch_size: BatchSize = None,
-    exact: Exact = False,
-    threads: Threads = None,
-    runtime: RunBy = "auto",
+    *,
+    running: Running,
     json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -52,10 +43,9 @@ def run(
     from mobilenets.data.contents import count_trained_on
     from mobilenets.data.inventory import take_account
     from mobilenets.evaluation import evaluate, spread
-    from mobilenets.inference import open_model
     from mobilenets.tasks.registry import task_of
 
-    session = open_model(weights, threads=threads, runtime=runtime, many=True, **options)
+    session = running.open(weights, many=True, **options)
     task = task_of(session.card)
     dataset = task.data.open_data(data, split)
     for note in filter(None, [session.note, *dataset.notes]):
@@ -70,8 +60,8 @@ def run(
             dataset,
             task,
             indices=indices,
-            batch_size=batch_size,
-            exact=exact,
+            batch_size=running.batch_size,
+            exact=running.exact,
             progress=advance,
         )
     for note in found.evaluator.notes:

@@ -1,12 +1,16 @@
 """Arguments and options that several commands have."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mobilenets.cli.additions import by_use
 from mobilenets.runtime.session import Runtime
 from mobilenets.tasks.registry import with_part
+
+if TYPE_CHECKING:
+    from mobilenets.runtime.session import Session
 
 DEFAULTS = [(task.name, task.defaults) for task in with_part("read")]
 """By the use's name."""
@@ -32,3 +36,19 @@ WidthOfName = Annotated[float | None, typer.Option(help="Of a network given by N
 KnobsOfName = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument, given a NAME.")
 ]
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a command runs a model on images: options of eval and predict (`additions.extended`)."""
+
+    batch_size: BatchSize = None
+    exact: Exact = False
+    threads: Threads = None
+    runtime: RunBy = "auto"
+
+    def open(self, weights: str, *, many: bool, **options: Any) -> "Session":
+        """WEIGHTS, ready to run on one image or on many; `options` are those of the uses."""
+        from mobilenets.inference import open_model
+
+        return open_model(weights, threads=self.threads, runtime=self.runtime, many=many, **options)

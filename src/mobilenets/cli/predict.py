@@ -9,15 +9,7 @@ import typer
 
 from mobilenets.cli.additions import by_use, extended
 from mobilenets.cli.console import JsonList, out, progress, say
-from mobilenets.cli.options import (
-    DEFAULTS,
-    AsJson,
-    BatchSize,
-    Exact,
-    RunBy,
-    Threads,
-    Weights,
-)
+from mobilenets.cli.options import DEFAULTS, AsJson, Running, Weights
 
 if TYPE_CHECKING:
     from mobilenets.inference import Predicted
@@ -48,10 +40,8 @@ def run(
     save_dir: Annotated[
         Path | None, typer.Option(help="Also write each image with what is seen drawn on it here.")
     ] = None,
-    batch_size: BatchSize = None,
-    exact: Exact = False,
-    threads: Threads = None,
-    runtime: RunBy = "auto",
+    *,
+    running: Running,
     json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -66,7 +56,7 @@ def run(
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
     from mobilenets.data.inventory import passed_over
-    from mobilenets.inference import open_model, predict
+    from mobilenets.inference import predict
     from mobilenets.runtime.images import find_images
     from mobilenets.tasks.registry import task_of
 
@@ -75,7 +65,7 @@ def run(
     if left:
         say(left)
     many = len(files) > 1
-    session = open_model(weights, threads=threads, runtime=runtime, many=many, **options)
+    session = running.open(weights, many=many, **options)
     if session.note:
         say(f"note: {session.note}")
     task = task_of(session.card)
@@ -90,9 +80,9 @@ def run(
             task,
             top=top,
             threshold=threshold,
-            batch_size=batch_size,
+            batch_size=running.batch_size,
             save_dir=save_dir,
-            exact=exact,
+            exact=running.exact,
             progress=advance,
         ):
             if one.error:
