@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mobilenets.files import replace_file
+from mobilenets.files import made_folder, replace_file
 
 
 @pytest.mark.parametrize("name", ["a.txt", "n" * 250, "é" * 120 + ".png"])
@@ -60,3 +60,22 @@ def test_many_writers_leave_one_whole_file(tmp_path):
         list(pool.map(lambda text: replace_file(path, lambda t: t.write_bytes(text)), texts))
     assert path.read_bytes() in texts
     assert list(tmp_path.iterdir()) == [path]
+
+
+def full(path) -> None:
+    assert path.parent.is_dir()
+    path.touch()
+    raise OSError("full")
+
+
+def test_a_folder_is_made_and_goes_again_where_what_is_inside_fails(tmp_path):
+    (tmp_path / "old").mkdir()
+    made = made_folder(tmp_path / "old" / "a" / "b")
+    with pytest.raises(OSError, match="full"), made:
+        replace_file(tmp_path / "old" / "a" / "b" / "c", full)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "old"]
+    made = made_folder(tmp_path / "old" / "a" / "b")
+    with pytest.raises(OSError, match="full"), made:
+        full(tmp_path / "old" / "a" / "kept")
+    assert (tmp_path / "old" / "a" / "kept").is_file()
+    assert not (tmp_path / "old" / "a" / "b").exists()

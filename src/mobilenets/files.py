@@ -2,8 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONGEST = 200
@@ -38,4 +38,21 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
             error.filename = str(path)  # of which the caller knows
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make `folder` and those above it where they are not there; if what is inside fails, not.
+
+    Folders that were there stay, and so does one in which somebody put something meanwhile.
+    """
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for one in new:
+            with suppress(OSError):
+                one.rmdir()
         raise

@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 from pathlib import Path
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets.cli.console import JsonList
+from mobilenets.cli.console import JsonList, Printer
 from mobilenets.data.shapes import Shapes
 from tests.quick import quick_export
 
@@ -69,6 +70,53 @@ def test_names_with_brackets_are_told_as_they_are(call, checkpoint, photos, tmp_
     ran = call("export", checkpoint, "-o", written)
     assert ran.status == 0
     assert f"{written.name}: " in ran.out
+
+
+def test_export_makes_its_folder_and_asks_before_it_overwrites(call, checkpoint, tmp_path, pressed):
+    written = tmp_path / "new" / "deep" / "m.onnx"
+    with quick_export():
+        assert call("export", checkpoint, "-o", written).status == 0
+        first = written.read_bytes()
+        for more in ((), ("--json",)):
+            refused = call("export", checkpoint, "-o", written, *more)
+            assert refused.status == 2
+            assert "m.onnx is there already; --force overwrites" in refused.err
+        pressed("n")
+        refused = call("export", checkpoint, "-o", written, "--batch", 1)
+        assert (refused.status, written.read_bytes()) == (1, first)
+        assert "Overwrite?" in refused.err
+        pressed("y")
+        assert call("export", checkpoint, "-o", written, "--batch", 1).status == 0
+        assert written.read_bytes() != first
+        assert call("export", checkpoint, "-o", written, "-f").status == 0
+        assert written.read_bytes() == first
+        assert call("export", checkpoint, "-o", tmp_path / "new" / "deep", "-f").status == 2
+
+
+def test_an_export_that_fails_leaves_no_folder(call, checkpoint, tmp_path):
+    assert call("export", checkpoint, "-o", tmp_path / "new" / "m.onnx", "--batch", 0).status == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_demo_overwrites_nobody_elses_files(call, tmp_path, monkeypatch):
+    (tmp_path / "index.html").write_text("my own page")
+    refused = call("demo", "--output", tmp_path)
+    assert refused.status == 2
+    assert "index.html is there already" in refused.err
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+@pytest.fixture
+def pressed(monkeypatch):
+    """Someone at a terminal who answers the next question with this key."""
+
+    def press(key: str) -> None:
+        answers = io.StringIO(f"{key}\n")
+        answers.isatty = lambda: True  # type: ignore[method-assign]
+        monkeypatch.setattr("sys.stdin", answers)
+        monkeypatch.setattr(Printer, "is_terminal", True)
+
+    return press
 
 
 def test_only_broken_images_are_an_error(call, checkpoint, photos):
@@ -165,7 +213,15 @@ def test_training_from_a_checkpoint_on_folders(call, checkpoint, tmp_path, monke
         (("eval", "nothing.onnx", "shapes"), 1, "nothing.onnx: no such file"),
         (("eval", "nothing.pth", "shapes"), 1, "nothing.pth"),
         (("predict", "nothing.onnx", "nothing.jpg"), 1, "nothing.jpg"),
-        (("export", "mobilenet_v1", "-o", "missing/x.onnx"), 1, "missing"),
+        (("export", "nothing.pth", "-o", "x.onnx"), 1, "nothing.pth"),
+        (("export", "mobilenet_v1", "-o", "x.onnx", "--classes", "0"), 2, "classes must be"),
+        (
+            ("export", "mobilenet_v1", "-o", "x.onnx", "--classes", "3", "--knob", "classes=4"),
+            2,
+            "--classes 3 contradicts --knob classes=4",
+        ),
+        (("compile", "x.onnx", "--classes", "3"), 2, "classes is for a name or weights"),
+        (("compile", "mobilnet_v2"), 2, "mobilnet_v2"),
         (("export", "mobilenet_v1"), 2, "-o"),
         (
             ("export", "mobilenet_v1", "-o", "x.onnx", "--knob", "output_stride=12"),

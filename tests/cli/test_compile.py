@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -6,7 +7,9 @@ import numpy as np
 import pytest
 
 import mobilenets
+from mobilenets import open_session
 from mobilenets.engine.plan.schedule import Schedule
+from tests.quick import quick_export
 
 BLOCK = {
     "kind": "inverted residual",
@@ -53,6 +56,8 @@ def asked(monkeypatch) -> list[dict[str, Any]]:
 
     def compiled(path, **values):
         calls.append({"path": str(path), **values})
+        if Path(path).exists():
+            calls[-1]["card"] = open_session(path).card
         return Net()
 
     monkeypatch.setattr(mobilenets, "compile", compiled, raising=False)
@@ -132,3 +137,15 @@ def test_a_schedule_that_is_no_object_is_named(call, asked, tmp_path, content):
     assert ran.status == 1
     assert "schedule.json: " in ran.err
     assert asked == []
+
+
+def test_a_name_is_exported_and_compiled(call, asked):
+    """To a file that is there while it is needed, and not kept."""
+    words = ("--width", 0.35, "--classes", 3, "--resolution", 32)
+    with quick_export():
+        assert call("compile", "mobilenet_v2", *words).status == 0
+    [found] = asked
+    assert found["card"].arguments["width"] == 0.35
+    assert len(found["card"].labels) == 3
+    assert found["card"].preprocessing.size == (32, 32)
+    assert not Path(found["path"]).exists()

@@ -11,9 +11,17 @@ from mobilenets.cli.console import fail, out
 from mobilenets.errors import InputError
 
 COMMANDS = {
-    name: name
-    for name in ("models", "profile", "predict", "eval", "train", "export", "compile", "bench")
-} | {"eval": "evaluate", "demo": "demo", "data": "data"}
+    "models": "costs.models",
+    "profile": "costs.profile",
+    "predict": "predict",
+    "eval": "evaluate",
+    "train": "train",
+    "export": "export",
+    "compile": "compile",
+    "bench": "bench",
+    "demo": "demo",
+    "data": "data",
+}
 """In the order of the help: a command's name -> its module here."""
 
 
@@ -41,6 +49,7 @@ def build_app(*commands: str) -> typer.Typer:
         help=common.__doc__,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback()(common)
     for name in commands:

@@ -7,7 +7,7 @@ import typer
 from mobilenets.cli import knobs
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
-from mobilenets.cli.options import AsJson, KnobsOfName, Resolution, WidthOfName
+from mobilenets.cli.options import AsJson, ClassesOfName, KnobsOfName, Resolution, WidthOfName
 
 if TYPE_CHECKING:
     from mobilenets.bench.figures import Comparison
@@ -37,6 +37,7 @@ def run(
     ] = None,
     width: WidthOfName = None,
     resolution: Resolution = None,
+    classes: ClassesOfName = None,
     knob: KnobsOfName = None,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Turns of each side: 30; 5 for --from-files.")
@@ -64,9 +65,7 @@ def run(
     from mobilenets.bench.compare import BenchPlan, compare
     from mobilenets.bench.sides import PEERS
 
-    arguments = knobs.parse(knob, "knob")
-    if width is not None:
-        arguments["width"] = width
+    arguments = knobs.of_name(knob, width=width, classes=classes)
     if from_files is not None:
         given = {"--against": against, "--python": python, **options}
         unfit = [name for name, value in given.items() if value]

@@ -1,17 +1,24 @@
 """`mobilenets compile`: how the engine runs an ONNX file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
+from mobilenets.cli import knobs
 from mobilenets.cli.console import err, out, print_json
-from mobilenets.cli.options import AsJson
+from mobilenets.cli.options import AsJson, ClassesOfName, KnobsOfName, Resolution, WidthOfName
 
 
 def run(
-    model: Annotated[Path, typer.Argument(metavar="ONNX", help="A file, model.onnx.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="ONNX|NAME|WEIGHTS", help="A file, model.onnx; a network; weights."),
+    ],
     threads: Annotated[
         int | None, typer.Option(min=1, help="To run on; all cores if not given.")
     ] = None,
@@ -21,6 +28,10 @@ def run(
     shape: Annotated[
         str | None, typer.Option(metavar="N,...", help="Of the input: 1,3,224,224.")
     ] = None,
+    resolution: Resolution = None,
+    width: WidthOfName = None,
+    classes: ClassesOfName = None,
+    knob: KnobsOfName = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Run it, and time each block.")
     ] = False,
@@ -28,6 +39,7 @@ def run(
 ) -> None:
     """Compile an ONNX file and show its plan: blocks, schedules, multiply-adds and bytes.
 
+    A NAME, with random weights, and WEIGHTS are exported first, to a file that is not kept.
     The machine code is kept on disk, so that loading the file the next time takes no compiler.
     `--schedule` overrides what is chosen: {"stream": floats, "blocks": {NAME: {"kind": "rows" or
     "groups", "group": channels, "strip": rows}}}. `--profile` adds the milliseconds of each block
@@ -40,8 +52,9 @@ def run(
 
     sizes = dimensions(shape) if shape is not None else None
     chosen = Schedule.from_file(schedule) if schedule is not None else None
-    with err.status("compiling"):
-        net = mobilenets.compile(model, threads=threads, shape=sizes, schedule=chosen)
+    arguments = knobs.of_name(knob, width=width, classes=classes)
+    with onnx_of(model, resolution, arguments) as path, err.status("compiling"):
+        net = mobilenets.compile(path, threads=threads, shape=sizes, schedule=chosen)
     report: dict[str, Any] = net.report()
     if profile:
         report = {**report, "blocks": measured(net, report["blocks"])}
@@ -49,6 +62,28 @@ def run(
         print_json(report)
         return
     show(report, model)
+
+
+@contextmanager
+def onnx_of(model: str, resolution: int | None, arguments: dict[str, Any]) -> Iterator[Path]:
+    """The .onnx file that `model` is, or one that is made of it for as long as the context lasts.
+
+    ValueError for a resolution or arguments that come with a file, which says all itself.
+    """
+    if model.lower().endswith(".onnx"):
+        given = ["resolution"] * (resolution is not None) + list(arguments)
+        if given:
+            raise ValueError(f"{given[0]} is for a name or weights, {model} is a file of its own")
+        yield Path(model)
+        return
+    from mobilenets.export import export_onnx
+    from mobilenets.export.source import open_source
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        with err.status("exporting"):
+            export_onnx(open_source(model, resolution=resolution, knobs=arguments), path)
+        yield path
 
 
 def dimensions(text: str) -> tuple[int, ...]:
@@ -72,7 +107,7 @@ def measured(net: Any, blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def show(report: dict[str, Any], model: Path) -> None:
+def show(report: dict[str, Any], model: str) -> None:
     """The plan for a person; the stages of what is streamed as one below each other."""
     from rich.box import SIMPLE
     from rich.table import Table
@@ -112,7 +147,7 @@ def stages(block: dict[str, Any]) -> list[tuple[str, str]]:
     return [(escape(name), escape(schedule)) for name, schedule in pairs]
 
 
-def summary(report: dict[str, Any], model: Path) -> str:
+def summary(report: dict[str, Any], model: str) -> str:
     """The totals, in a few lines."""
     threads, seconds = report["threads"], report["compile_seconds"]
     how = "from the cache" if report["cached"] else f"compiled in {seconds:.2f} s"

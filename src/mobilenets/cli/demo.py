@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from mobilenets.cli.console import out, print_json, say
-from mobilenets.cli.options import AsJson
+from mobilenets.cli.options import AsJson, Force
+from mobilenets.cli.overwriting import check_overwriting
 
 
 def run(
@@ -17,19 +18,22 @@ def run(
     seed: Annotated[
         int, typer.Option(help="Of the order of the images and of new heads.", min=0)
     ] = 0,
+    force: Force = False,
     json: AsJson = False,
 ) -> None:
     """Train, evaluate, export and predict on built-in data, and write a page of what happened.
 
     A classifier, a detector and a segmentation network, side by side, from small weights in the
-    package, in about four minutes on two cores. The exit status is 0 only if each learned and
-    its export agrees with it.
+    package, in about four minutes on two cores. An earlier demo in the folder is replaced. The
+    exit status is 0 only if each learned and its export agrees with it.
 
     Example: `mobilenets demo --output demo`
     """
-    from mobilenets.demo import run_demo
+    from mobilenets.demo import run_demo, would_overwrite
     from mobilenets.errors import TrainingError
 
+    others = would_overwrite(output)
+    check_overwriting(others, force=force, json=json, option="--output")
     began = time.monotonic()
     outcome = run_demo(output, say, seed=seed)
     seconds = time.monotonic() - began

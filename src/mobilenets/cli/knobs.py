@@ -19,6 +19,22 @@ def parse(pairs: Sequence[str] | None, option: str) -> dict[str, Any]:
     return found
 
 
+def of_name(
+    knob: Sequence[str] | None, *, width: float | None = None, classes: int | None = None
+) -> dict[str, Any]:
+    """The arguments of a network given by name: `--knob`, and those that have options of their own.
+
+    ValueError where one is given in both ways, with other values.
+    """
+    arguments = parse(knob, "knob")
+    for name, value in (("width", width), ("classes", classes)):
+        if value is None:
+            continue
+        if arguments.setdefault(name, value) != value:
+            raise ValueError(f"--{name} {value} contradicts --knob {name}={arguments[name]}")
+    return arguments
+
+
 def value_of(text: str) -> Any:
     """A number, true, false, a tuple of numbers, or the text itself."""
     try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULTS = [(task.name, task.defaults) for task in with_part("read")]
 """By the use's name."""
 
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Weights = Annotated[str, typer.Argument(metavar="WEIGHTS", help="A file or a published name.")]
 BatchSize = Annotated[
@@ -33,6 +34,9 @@ RunBy = Annotated[
 ]
 Resolution = Annotated[int | None, typer.Option(help="Pixels of the input's sides.")]
 WidthOfName = Annotated[float | None, typer.Option(help="Of a network given by NAME.")]
+ClassesOfName = Annotated[
+    int | None, typer.Option(help="Outputs of a network given by NAME; a detector's kinds.")
+]
 KnobsOfName = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any argument, given a NAME.")
 ]

@@ -79,6 +79,15 @@ def run_demo(
     return Outcome(page, measured)
 
 
+def would_overwrite(output: Path) -> list[Path]:
+    """The files in `output` that a demo would replace although no earlier demo left them."""
+    names = [task.name for task in with_part("demo")]
+    if any((output / name / "run" / NAME).exists() for name in names):
+        return []
+    written = [output / "index.html", *(output / name / "model.onnx" for name in names)]
+    return [path for path in written if path.exists()]
+
+
 def run_use(
     name: str, folder: Path, seed: int, *, say: Callable[[str], None]
 ) -> tuple[Reached, Chapter]:

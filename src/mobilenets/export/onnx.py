@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mobilenets.card import KEY, ModelCard, card_of, set_card
-from mobilenets.files import replace_file
+from mobilenets.files import made_folder, replace_file
 from mobilenets.inference import named_arrays, open_session
 from mobilenets.models.geometry import unknown_name
 from mobilenets.tasks.forms import Form
@@ -54,14 +54,13 @@ def export_onnx(
     with `argmax` `classes` (N, H, W) int64. `ModelCard.outputs` has the words. The size is the
     card's.
     `batch` fixes N; None leaves it free. Labels and preprocessing travel in the metadata. The
-    file is run and compared with `model` before it gets its name: raises WeightsError where they
-    differ, and leaves nothing. ValueError for an argument that is wrong, or not for this task.
+    folder is made where it is not there. The file is run and compared with `model` before it gets
+    its name: raises WeightsError where they differ, and leaves nothing. ValueError for an argument
+    that is wrong, or not for this task.
     """
     path = Path(path)
     if path.suffix != ".onnx":
         raise ValueError(f"the file's name must end in .onnx, got {path.name!r}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(2, "no such folder", str(path.parent))
     card = card or card_of(model)
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be a positive integer, got {batch!r}")
@@ -82,7 +81,8 @@ def export_onnx(
             left = run(last.change(proto), last.card, temporary, images)
             differences.append(last.compare(left, [last.expected(one) for one in found]))
 
-    replace_file(path, write)
+    with made_folder(path.parent):
+        replace_file(path, write)
     return Exported(path, path.stat().st_size, max(differences))
 
 

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from torch import nn
 
 from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.inventory import take_account
-from mobilenets.errors import TrainingError
 from mobilenets.evaluation import spread
 from mobilenets.models.geometry import SMALLEST_SIDE, unknown_name
 from mobilenets.models.modules.layers import initialise_he
@@ -22,11 +20,11 @@ from mobilenets.tasks.recipe import Initialization
 from mobilenets.tasks.registry import network_of, task_for, with_part
 from mobilenets.tasks.task import Task
 from mobilenets.training.fitting import MICRO_SIDE, fit, settle_norm, split
+from mobilenets.training.folder.naming import choose_folder
 from mobilenets.training.loop import Result, Trainer
 from mobilenets.training.norms import folded_norms, unfold
 from mobilenets.training.recipes import recipe
 from mobilenets.training.samples import Samples
-from mobilenets.training.state import NAME
 from mobilenets.training.teacher import load_teacher
 from mobilenets.training.together import together
 from mobilenets.weights import load
@@ -247,21 +245,3 @@ def start(
         card = card_of(model)
         set_card(model, card.replace(preprocessing=replace(card.preprocessing, size=size)))
     return model
-
-
-def choose_folder(output: Path | None, model: str, data: str, *, resume: bool) -> Path:
-    """The folder that was asked for; else the newest run of that name, or the next free one."""
-    if output is None:
-        stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem if Path(data).exists() else data)
-        base = Path("runs") / f"{model}-{stem}"
-        folder, newest, number = base, base, 1
-        while folder.exists() and any(folder.iterdir()):
-            newest, number = folder if (folder / NAME).exists() else newest, number + 1
-            folder = base.with_name(f"{base.name}-{number}")
-        output = newest if resume else folder
-    if resume and not (output / NAME).exists():
-        raise TrainingError(f"{output} holds no run to resume; start it without --resume")
-    if not resume and output.is_dir() and any(output.iterdir()):
-        what = "a run; --resume goes on with it" if (output / NAME).exists() else "files"
-        raise ValueError(f"output must be a new or empty folder, {output} already holds {what}")
-    return output
