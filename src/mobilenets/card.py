@@ -170,12 +170,14 @@ class ModelCard:
     """Measured metrics by name, shares as 0..1."""
     trained_on: TrainedOn | None = None
     """None where nobody said."""
+    reading: dict[str, Any] = field(default_factory=dict)
+    """Options for whoever reads the outputs this time, by name; never written to a file."""
 
     def __post_init__(self) -> None:
         for name in ("architecture", "task", "source"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be text, got {getattr(self, name)!r:.80}")
-        for name in ("arguments", "recipe", "results"):
+        for name in ("arguments", "recipe", "results", "reading"):
             if not isinstance(getattr(self, name), dict):
                 raise ValueError(f"{name} must be a dictionary, got {getattr(self, name)!r:.80}")
         names = [one.name for one in self.outputs if isinstance(one, Output)]
@@ -195,7 +197,9 @@ class ModelCard:
 
     def to_json(self) -> str:
         """One line of JSON, the same for equal cards."""
-        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, sort_keys=True)
+        values = dataclasses.asdict(self)
+        del values["reading"]
+        return json.dumps({"version": VERSION, **values}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, path: object) -> "ModelCard":
@@ -221,6 +225,7 @@ class ModelCard:
                 trained_on.numbers()  # what cannot be read is said now
             return cls(
                 **values,
+                reading={},
                 labels=labels,
                 preprocessing=Preprocessing(**pre),
                 outputs=outputs,

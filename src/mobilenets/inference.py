@@ -26,6 +26,7 @@ from mobilenets.runtime.inputs import read_input
 from mobilenets.runtime.session import Runtime, Session
 from mobilenets.tasks.registry import task_of, with_part
 from mobilenets.tasks.task import Task
+from mobilenets.tasks.values import Arrays, Option, Size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,19 +89,30 @@ def open_model(
     """Anything the package can run: our files, a published name, anyone's weights, ONNX.
 
     An `.onnx` file needs no torch and runs on the engine, or as `runtime` says (`open_session`);
-    other files run on torch. `options` are those of the task: to segment, the same weights serve
-    any `output_stride`, and `multi_scale` is the mean over six sizes and flips (the papers' MF).
+    other files run on torch. `options` are those of the task. Some are for weights: to segment,
+    they serve any `output_stride`, and `multi_scale` is the mean over six sizes and flips (the
+    papers' MF). Others are for reading what comes out of any file: to detect, `iou`.
     Raises WeightsError for what is not recognised, ValueError for an argument that is not for
     these weights.
     """
     for name in options:
         if not _takers(name):
             raise ValueError(f"no use of a network has an option {name}")
-    options = {k: v for k, v in options.items() if v is not None and v is not False}
+    given = {k: v for k, v in options.items() if v is not None and v is not False}
+    reading = {k: given.pop(k) for k in list(given) if _is_reading(k)}
     if str(weights).lower().endswith(".onnx"):
-        if options:
-            raise ValueError(f"{min(options)} is for weights: {weights} is a finished program")
-        return open_session(weights, threads=threads, runtime=runtime, many=many)
+        if given:
+            raise ValueError(f"{min(given)} is for weights: {weights} is a finished program")
+        found = open_session(weights, threads=threads, runtime=runtime, many=many)
+    else:
+        found = _open_weights(weights, given, threads=threads, runtime=runtime)
+    return _read_with(found, reading) if reading else found
+
+
+def _open_weights(
+    weights: str | Path, options: dict[str, Any], *, threads: int | None, runtime: Runtime
+) -> Session:
+    """Anything but an `.onnx` file, on torch."""
     if runtime != "auto":
         raise ValueError(f"runtime is for .onnx files, and {weights} is none: export it first")
     import torch
@@ -125,37 +137,52 @@ def open_model(
     return TorchSession(network, card_of(network), "; ".join(notes))
 
 
+def _read_with(session: Session, options: dict[str, Any]) -> Session:
+    """The session with a card that says how its outputs are read, as its task's `read` has it."""
+    task = _check_taken(session.card, options)
+    changed: Any = session
+    changed.card = cast(Any, task.read).read_with(session.card, **options)
+    return session
+
+
 def variant(model: nn.Module, options: dict[str, Any]) -> nn.Module:
     """The same weights run in another way, as their task's `vary` has it.
 
     ValueError for an option that is not for this task.
     """
-    card = card_of(model)
+    task = _check_taken(card_of(model), options)
+    return cast("nn.Module", cast(Any, task.network).vary(model, **options))
+
+
+def _check_taken(card: ModelCard, options: dict[str, Any]) -> Task:
+    """The task of a card; ValueError where it does not have one of the options."""
     task = task_of(card)
     for name in options:
         if name not in _declared(task):
             able = " or ".join(_takers(name))
-            raise ValueError(f"{name} is to {able}, {card.architecture} is to {task.name}")
-    return cast("nn.Module", cast(Any, task.network).vary(model, **options))
+            what = card.architecture or "this file"
+            raise ValueError(f"{name} is to {able}, {what} is to {task.name}")
+    return task
 
 
 def _takers(option: str) -> list[str]:
-    """The uses whose weights can be run in a way called `option`."""
-    able = []
-    for task in with_part("network"):
-        names = _declared(task)
-        if option in names:
-            able.append(task.name)
-    return able
+    """The uses whose files can be run or read in a way called `option`."""
+    return [task.name for task in with_part("network") if option in _declared(task)]
 
 
-def _declared(task: Task) -> set[str]:
-    """The options of a use's weights, as its commands declare them: nothing is imported."""
+def _is_reading(option: str) -> bool:
+    """Whether an option is how outputs are read."""
+    found = (_declared(task).get(option) for task in with_part("network"))
+    return any(one is not None and one.reading for one in found)
+
+
+def _declared(task: Task) -> dict[str, Option]:
+    """The options of a use's files, as its commands declare them: nothing is imported."""
     if not task.has("commands"):
-        return set()
+        return {}
     added = task.commands.ADDITIONS
     commands = [added[name] for name in ("predict", "eval") if name in added]
-    return {option.name for one in commands for option in one.options}
+    return {option.name: option for one in commands for option in one.options}
 
 
 def open_session(
@@ -197,6 +224,8 @@ class Predicted:
     error: str = ""
     saved: tuple[Path, ...] = ()
     """The pictures that were written of it."""
+    hidden: float | None = None
+    """Where nothing reached the threshold: the best score that did not."""
 
 
 def predict(
@@ -221,6 +250,8 @@ def predict(
     if save_dir is not None:
         check_apart(files, save_dir)
     card = session.card
+    top = task.defaults.top if top is None else top
+    threshold = task.defaults.threshold if threshold is None else threshold
     used: set[str] = set()
     place = {path: index for index, path in enumerate(files)}
     sizes: dict[Path, tuple[int, int]] = {}
@@ -233,24 +264,30 @@ def predict(
         seen = {path: Predicted(path, error=why) for path, why in batch.failures}
         decoded: list[Any] = []
         if len(batch.items):
-            decoded = task.read.decode(
-                session(batch.inputs),
-                card,
-                [sizes[path] for path in batch.items],
-                top=task.defaults.top if top is None else top,
-                threshold=task.defaults.threshold if threshold is None else threshold,
-            )
-            for path, one in zip(batch.items, decoded, strict=True):
+            outputs = session(batch.inputs)
+            shown = [sizes[path] for path in batch.items]
+            decoded = task.read.decode(outputs, card, shown, top=top, threshold=threshold)
+            for i, (path, one) in enumerate(zip(batch.items, decoded, strict=True)):
                 saved: tuple[Path, ...] = ()
                 if save_dir is not None:
                     drawn = task.show.draw(read_image(path), one)
                     mask = task.show.mask(one)
                     saved = save_picture(drawn, path, save_dir, used, mask)
-                seen[path] = Predicted(path, one, saved=saved)
+                hidden = None
+                if threshold > 0 and not task.show.describe(one):
+                    mine = {name: values[i : i + 1] for name, values in outputs.items()}
+                    hidden = best_score(task, mine, card, shown[i])
+                seen[path] = Predicted(path, one, saved=saved, hidden=hidden)
         progress(len(seen))
         for path in sorted(seen, key=place.__getitem__):
             yield seen.pop(path)  # masks of large images are not kept
         decoded = []
+
+
+def best_score(task: Task, outputs: Arrays, card: ModelCard, size: Size) -> float:
+    """The best score of one image's outputs, whatever the threshold; 0 where there is none."""
+    (best,) = task.read.decode(outputs, card, [size], top=1, threshold=0.0)
+    return max((score for _, score in task.show.describe(best)), default=0.0)
 
 
 def check_apart(files: Sequence[Path], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 PAGE = 500
 """Images in one table: a table of many takes memory, and a row 2 KB."""
+LEAST_SCORE = 0.01
+"""Scores below this are noise: no threshold is proposed for them."""
 Row = tuple[str, str, str]
 """Image, label, score."""
 
@@ -71,6 +74,7 @@ def run(
     task = task_of(session.card)
     names = Counter(path.name for path in files)
     broken = 0
+    hidden: list[float] = []
     rows: list[list[Row]] = []
     answers = JsonList() if json else None
     with progress("predicting", len(files), shown=not (json and out.is_terminal)) as advance:
@@ -88,6 +92,8 @@ def run(
             if one.error:
                 broken += 1
                 say(f"left out: {one.error}")
+            if one.hidden is not None:
+                hidden.append(one.hidden)
             if answers is not None:
                 answers.add(answer(one, task))
             elif not one.error:
@@ -100,6 +106,9 @@ def run(
             show(rows[first : first + PAGE])
         if broken:
             out.print(f"{broken} of {len(files)} images could not be read")
+    if hidden:
+        level = task.defaults.threshold if threshold is None else threshold
+        say(f"note: {hint(hidden, len(files) - broken, level)}")
     if broken == len(files):
         raise typer.Exit(1)
 
@@ -110,6 +119,30 @@ def answer(one: "Predicted", task: "Task") -> dict[str, Any]:
         return {"image": str(one.path), "error": one.error}
     saved = {"saved": [str(path) for path in one.saved]} if one.saved else {}
     return {"image": str(one.path), "predictions": task.show.to_json(one.decoded), **saved}
+
+
+def hint(hidden: Sequence[float], images: int, threshold: float) -> str:
+    """Of images in which nothing reached `threshold`: what would show their best, `hidden`."""
+    from mobilenets.data.listing import count
+
+    best = max(hidden)
+    where = f"in {len(hidden)} of {count(images, 'image', 'images')}, " if images > 1 else ""
+    text = f"{where}nothing scores {threshold:g} or more; the best is {two_digits(best)}"
+    lower = rounded_down(best)
+    return f"{text}: try --threshold {lower}" if lower else text
+
+
+def two_digits(score: float) -> str:
+    """A score with two digits, rounded down: it never reads as if it reached a threshold."""
+    return f"{floor(score * 100 + 1e-9) / 100:g}" if score >= 0.1 else f"{score:.2g}"
+
+
+def rounded_down(score: float) -> str:
+    """The next round number at or below a score; '' for one that is as good as nothing."""
+    if score < LEAST_SCORE:
+        return ""
+    digits = 1 if score >= 0.1 else 2
+    return f"{floor(score * 10**digits) / 10**digits:g}"
 
 
 def rows_of(name: str, described: Sequence[tuple[str, float]]) -> list[Row]:

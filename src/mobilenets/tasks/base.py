@@ -149,7 +149,11 @@ class Teaching(Protocol):
 
 
 class Reading(Protocol):
-    """From a network's outputs to answers."""
+    """From a network's outputs to answers.
+
+    Where `commands` declares options with `reading` it also has `read_with(card, **options)`: the
+    card with its `reading` set, by which `decode` and the evaluator go.
+    """
 
     def decode(
         self, outputs: Arrays, card: ModelCard, sizes: Sequence[Size], *, top: int, threshold: float

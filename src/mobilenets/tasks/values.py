@@ -57,6 +57,8 @@ class Option:
     help: str
     metavar: str | None = None
     least: float | None = None
+    reading: bool = False
+    """Whether it is how outputs are read, of any file; else it is how weights are run."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,19 @@
 """Detectors on the command line, with a published file and real photographs."""
 
 import json
+import re
+from math import floor
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 from PIL import Image
 
+from mobilenets.export import export_onnx
 from mobilenets.tasks.detect.data import open_detection
 from mobilenets.tasks.detect.read import box_iou
+from mobilenets.tasks.registry import tasks
 from tests.quick import quick_export
 
 pytestmark = pytest.mark.assets
@@ -43,6 +49,47 @@ def test_a_published_detector_measures_as_published(call, weights, exported, ass
     engine = json.loads(ran.out)
     for name in ("ap", "ap50", "ap50_voc07"):
         assert engine[name] == pytest.approx(found[name], abs=0.002)
+
+
+def test_the_overlap_of_suppression_is_asked_for(call, weights, exported, assets, tmp_path):
+    """`--iou` beside torchvision's suppression of the same boxes, for weights and for a file."""
+    path = assets / "coco128" / "images" / "000000000025.jpg"
+    words = ("--threshold", 0.35, "--json")
+    for file in (weights, exported):
+        found = {}
+        for iou in (0.45, 0.6, 1):
+            ran = call("predict", file, path, *words, "--iou", iou)
+            assert ran.status == 0, ran.err
+            found[iou] = json.loads(ran.out)[0]["predictions"]
+        every = found[1]
+        boxes = torch.tensor([one["box"] for one in every])
+        scores, classes = (torch.tensor([one[k] for one in every]) for k in ("score", "index"))
+        for iou in (0.45, 0.6):
+            kept = torchvision.ops.batched_nms(boxes, scores, classes, iou)
+            assert [one["box"] for one in found[iou]] == [every[i]["box"] for i in kept.tolist()]
+        assert len(found[0.45]) < len(found[0.6]) < len(every) < 100
+        assert json.loads(call("predict", file, path, *words).out)[0]["predictions"] == found[0.6]
+    assert "iou must be in [0, 1], got 1.5" in call("eval", exported, "shapes", "--iou", 1.5).err
+
+
+def test_suppression_inside_a_file_stays_as_it_is(call, tmp_path):
+    small = {"width": 0.25, "head_kernel": 1}
+    model = tasks()["detect"].network.build("ssdlite_mobilenet_v2", ("a", "b"), small)
+    with quick_export():
+        export_onnx(model, tmp_path / "m.onnx", nms=True)
+    ran = call("predict", tmp_path / "m.onnx", tmp_path, "--iou", 0.5)
+    assert ran.status == 2
+    assert ran.err.startswith("error: iou cannot be changed for this file")
+
+
+def test_a_threshold_that_hides_all_is_named_with_the_best_score(call, exported, assets):
+    path = assets / "coco128" / "images" / "000000000025.jpg"
+    best = json.loads(call("predict", exported, path, "--json").out)[0]["predictions"][0]["score"]
+    ran = call("predict", exported, path, "--threshold", 0.99)
+    assert f"note: nothing scores 0.99 or more; the best is {floor(best * 100) / 100:g}: " in ran.err
+    lower = re.search(r"try --threshold (\S+)", ran.err).group(1)
+    shown = json.loads(call("predict", exported, path, "--threshold", lower, "--json").out)
+    assert shown[0]["predictions"][0]["score"] == best
 
 
 def test_boxes_are_told_in_pixels_and_drawn(call, weights, exported, assets, tmp_path):

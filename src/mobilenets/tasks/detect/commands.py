@@ -6,12 +6,23 @@ from mobilenets.tasks.values import Addition, Defaults, Option
 
 DEFAULTS = Defaults(top=100, threshold=0.4, batch=32)
 
+_IOU = Option(
+    "iou",
+    float,
+    "To detect: of two boxes of a class that overlap more (intersection over union), the surer one "
+    "stays; 0.6 if not given.",
+    reading=True,
+)
+
 ADDITIONS: Mapping[str, Addition] = {
     "predict": Addition(
-        text="Of a detector also where each thing is: boxes are left, top, right and bottom in the "
-        "image's pixels."
+        (_IOU,),
+        "Of a detector also where each thing is: boxes are left, top, right and bottom in the "
+        "image's pixels.",
     ),
-    "eval": Addition(text="A detector's average precision, by COCO's protocol and VOC 2007's."),
+    "eval": Addition(
+        (_IOU,), "A detector's average precision, by COCO's protocol and VOC 2007's."
+    ),
     "export": Addition(
         (Option("nms", bool, "A detector's suppression inside; runs on ONNX Runtime."),),
         "A detector's boxes and scores are decoded in the file, and suppressed by whoever runs it "

@@ -75,6 +75,21 @@ def decode(
     ]
 
 
+def read_with(card: ModelCard, *, iou: float) -> ModelCard:
+    """The card of a network whose boxes are suppressed from the overlap `iou` on.
+
+    ValueError for another share than 0 to 1, and for a file that suppresses them itself.
+    """
+    if not 0 <= iou <= 1:
+        raise ValueError(f"iou must be in [0, 1], got {iou!r}")
+    if card.output.meaning == DETECTIONS[0].meaning:
+        raise ValueError(
+            "iou cannot be changed for this file: the suppression is inside it; export it "
+            "without nms"
+        )
+    return card.replace(reading={"iou": iou})
+
+
 def locate(
     outputs: Array,
     card: ModelCard,
@@ -86,14 +101,15 @@ def locate(
     """What is seen in each image with a score from `threshold` on, at most `most` objects.
 
     `outputs` are (N, anchors, 4 + classes) where the card says `boxes`, which go through
-    `suppress`, or (N, any, 6) where it says `detections`. `sizes` are the images' (width, height)
+    `suppress` at the overlap that `read_with` set, or (N, any, 6) where it says `detections`. `sizes` are the images' (width, height)
     as they were before preprocessing; the boxes come back in their pixels, clipped to them, and
     one that lies outside is left out. WeightsError for outputs that are not finite or do not fit
     the card's labels.
     """
     _check(outputs, card, sizes, threshold, most)
     if card.output.meaning == "boxes":
-        found = [suppress(image, threshold=threshold, most=most) for image in outputs]
+        iou = card.reading.get("iou", NMS_IOU)
+        found = [suppress(image, threshold=threshold, iou=iou, most=most) for image in outputs]
     else:
         found = [_chosen(image, threshold, most) for image in outputs]
     return [
