@@ -10,10 +10,9 @@ import torch
 import torchvision
 from PIL import Image
 
-from mobilenets.export import export_onnx
+from mobilenets.card import ModelCard
 from mobilenets.tasks.detect.data import open_detection
-from mobilenets.tasks.detect.read import box_iou
-from mobilenets.tasks.registry import tasks
+from mobilenets.tasks.detect.read import DETECTIONS, box_iou, read_with
 from tests.quick import quick_export
 
 pytestmark = pytest.mark.assets
@@ -72,21 +71,18 @@ def test_the_overlap_of_suppression_is_asked_for(call, weights, exported, assets
     assert "iou must be in [0, 1], got 1.5" in call("eval", exported, "shapes", "--iou", 1.5).err
 
 
-def test_suppression_inside_a_file_stays_as_it_is(call, tmp_path):
-    small = {"width": 0.25, "head_kernel": 1}
-    model = tasks()["detect"].network.build("ssdlite_mobilenet_v2", ("a", "b"), small)
-    with quick_export():
-        export_onnx(model, tmp_path / "m.onnx", nms=True)
-    ran = call("predict", tmp_path / "m.onnx", tmp_path, "--iou", 0.5)
-    assert ran.status == 2
-    assert ran.err.startswith("error: iou cannot be changed for this file")
+def test_suppression_inside_a_file_stays_as_it_is():
+    with pytest.raises(ValueError, match="iou cannot be changed for this file: the suppression is"):
+        read_with(ModelCard("", task="detect", outputs=DETECTIONS), iou=0.5)
 
 
 def test_a_threshold_that_hides_all_is_named_with_the_best_score(call, exported, assets):
     path = assets / "coco128" / "images" / "000000000025.jpg"
     best = json.loads(call("predict", exported, path, "--json").out)[0]["predictions"][0]["score"]
     ran = call("predict", exported, path, "--threshold", 0.99)
-    assert f"note: nothing scores 0.99 or more; the best is {floor(best * 100) / 100:g}: " in ran.err
+    assert (
+        f"note: nothing scores 0.99 or more; the best is {floor(best * 100) / 100:g}: " in ran.err
+    )
     lower = re.search(r"try --threshold (\S+)", ran.err).group(1)
     shown = json.loads(call("predict", exported, path, "--threshold", lower, "--json").out)
     assert shown[0]["predictions"][0]["score"] == best

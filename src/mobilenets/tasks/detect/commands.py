@@ -20,9 +20,7 @@ ADDITIONS: Mapping[str, Addition] = {
         "Of a detector also where each thing is: boxes are left, top, right and bottom in the "
         "image's pixels.",
     ),
-    "eval": Addition(
-        (_IOU,), "A detector's average precision, by COCO's protocol and VOC 2007's."
-    ),
+    "eval": Addition((_IOU,), "A detector's average precision, by COCO's protocol and VOC 2007's."),
     "export": Addition(
         (Option("nms", bool, "A detector's suppression inside; runs on ONNX Runtime."),),
         "A detector's boxes and scores are decoded in the file, and suppressed by whoever runs it "

@@ -101,10 +101,10 @@ def locate(
     """What is seen in each image with a score from `threshold` on, at most `most` objects.
 
     `outputs` are (N, anchors, 4 + classes) where the card says `boxes`, which go through
-    `suppress` at the overlap that `read_with` set, or (N, any, 6) where it says `detections`. `sizes` are the images' (width, height)
-    as they were before preprocessing; the boxes come back in their pixels, clipped to them, and
-    one that lies outside is left out. WeightsError for outputs that are not finite or do not fit
-    the card's labels.
+    `suppress` at the overlap that `read_with` set, or (N, any, 6) where it says `detections`.
+    `sizes` are the images' (width, height) as they were before preprocessing; the boxes come back
+    in their pixels, clipped to them, and one that lies outside is left out. WeightsError for
+    outputs that are not finite or do not fit the card's labels.
     """
     _check(outputs, card, sizes, threshold, most)
     if card.output.meaning == "boxes":
