@@ -130,6 +130,14 @@ def test_a_truncated_file(share):
         read_graph(PLAIN[: len(PLAIN) * share // 100])
 
 
+@pytest.mark.parametrize("word", ["Conv", "pads", "linear", "keepdims"])
+def test_a_name_that_is_no_text(word):
+    found = PLAIN.replace(word.encode(), b"\xff" * len(word))
+    assert found != PLAIN
+    with pytest.raises(WeightsError, match="not text|damaged"):
+        read_graph(found)
+
+
 @FUZZ
 @given(st.binary(max_size=400))
 def test_noise(data):

@@ -56,6 +56,7 @@ def read_model(source: Source) -> Model:
     model = ModelProto()
     try:
         model.ParseFromString(source.data)
+        _check_words(model)
         return _convert(model, len(source.data), Store(source))
     except (DecodeError, UnicodeDecodeError) as error:
         raise WeightsError("not an ONNX file, or a damaged one") from error
@@ -86,6 +87,19 @@ def _convert(model: ModelProto, size: int, store: Store) -> Model:
         metadata={entry.key: entry.value for entry in model.metadata_props},
         size=size,
     )
+
+
+def _check_words(model: ModelProto) -> None:
+    """Raise WeightsError for a name that is no text: the parser hands those over as bytes."""
+    graph = model.graph
+    words = [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
+    for node in graph.node:
+        words += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        words += [attribute.name for attribute in node.attribute]
+    words += [text for entry in model.metadata_props for text in (entry.key, entry.value)]
+    for word in words:
+        if not isinstance(word, str):
+            raise WeightsError(f"a damaged ONNX file: the name {word!r} in it is not text")
 
 
 def _opset(model: ModelProto) -> int:
