@@ -134,7 +134,7 @@ def test_a_truncated_file(share):
 def test_a_name_that_is_no_text(word):
     found = PLAIN.replace(word.encode(), b"\xff" * len(word))
     assert found != PLAIN
-    with pytest.raises(WeightsError, match="not text|damaged"):
+    with pytest.raises(WeightsError, match=r"not text|damaged"):
         read_graph(found)
 
 
