@@ -25,6 +25,11 @@ from mobilenets.training.loop import Trainer
 from mobilenets.training.recipes import recipe
 
 SIZE = 64
+STEPS = {"batch_size": 32, "learning_rate": 0.02, "warmup_epochs": 1.0, "ema_decay": 0.99}
+STEPS |= {"weight_decay": 1e-4, "decay_depthwise": True}
+PICTURES = {"policy": "flip", "crop_scale": 0.5, "train_scale": 1.0}
+OFF = dict.fromkeys(("mixup", "cutmix", "erasing", "label_smoothing", "dropout"), 0.0)
+"""What the recipe of both sides has, and what it has not."""
 
 
 def unpack(archive: Path, folder: Path, train: int, test: int) -> Path:
@@ -80,21 +85,7 @@ def main() -> None:
             card = ModelCard(
                 "mobilenet_v2", {}, "classify", classes, Preprocessing((SIZE, SIZE), "squash")
             )
-            made = recipe(
-                "modern",
-                epochs=options.epochs,
-                batch_size=32,
-                learning_rate=0.02,
-                warmup_epochs=1.0,
-                policy="flip",
-                crop_scale=0.5,
-                train_scale=1.0,
-                **dict.fromkeys(("mixup", "cutmix", "erasing", "label_smoothing", "dropout"), 0.0),
-                ema_decay=0.99,
-                seed=seed,
-                weight_decay=1e-4,
-                decay_depthwise=True,
-            )
+            made = recipe("modern", epochs=options.epochs, seed=seed, **STEPS, **PICTURES, **OFF)
             model = network(side, seed, len(classes))
             run = options.output / f"{side}-{seed}"
             result = Trainer(model, tasks()["classify"], data, made, run, card=card).run()

@@ -77,21 +77,32 @@ def device(tmp_path) -> Callable[..., Ran]:
     return run
 
 
+def small_network(name: str, task: str, labels: tuple[str, ...], resize: Preprocessing):
+    """A narrow network of random weights, with its card."""
+    import torch
+
+    torch.manual_seed(0)
+    arguments = {"width": 0.25, "classes": len(labels)}
+    model = build(name, **arguments).eval()
+    model.card = ModelCard(name, arguments, task, labels, resize)
+    return model
+
+
+def two_answers(ran: Ran) -> tuple[Any, Any]:
+    """The JSON of the first two commands."""
+    decoder = json.JSONDecoder()
+    first, end = decoder.raw_decode(ran.out)
+    return first, decoder.raw_decode(ran.out[end:].lstrip())[0]
+
+
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory) -> Path:
     """A folder with what a person with torch sends to a device: a model and some photographs."""
-    import torch
-
     from mobilenets.export import export_onnx
 
     folder = tmp_path_factory.mktemp("shipped")
-    torch.manual_seed(0)
-    arguments = {"width": 0.25, "classes": 8}
-    model = build("mobilenet_v2", **arguments).eval()
     labels = Shapes(32).classes
-    model.card = ModelCard(
-        "mobilenet_v2", arguments, labels=labels, preprocessing=Preprocessing((32, 32))
-    )
+    model = small_network("mobilenet_v2", "classify", labels, Preprocessing((32, 32)))
     export_onnx(model, folder / "model.onnx")
     save(model, folder / "weights.safetensors")
     for index in range(8):
@@ -113,9 +124,7 @@ def test_a_model_and_its_images(device, shipped, tmp_path):
     )
     assert ran.statuses == [0] * 5, ran.err
     assert ran.tried == []
-    decoder = json.JSONDecoder()
-    cost, end = decoder.raw_decode(ran.out)
-    seen, _ = decoder.raw_decode(ran.out[end:].lstrip())
+    cost, seen = two_answers(ran)
     assert cost["madds"] > 1e5
     assert len(seen) == 8
     assert {len(one["predictions"]) for one in seen} == {2}
@@ -125,18 +134,11 @@ def test_a_model_and_its_images(device, shipped, tmp_path):
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory) -> Path:
     """A detector of the built-in shapes as ONNX, and two pictures."""
-    import torch
-
     from mobilenets.export import export_onnx
 
     folder = tmp_path_factory.mktemp("detector")
-    torch.manual_seed(0)
-    arguments = {"width": 0.25, "classes": 8}
-    model = build("ssdlite_mobilenet_v2", **arguments).eval()
-    model.card = ModelCard(
-        *("ssdlite_mobilenet_v2", arguments, "detect", ShapeObjects().classes),
-        preprocessing=Preprocessing((64, 64), "squash"),
-    )
+    resize = Preprocessing((64, 64), "squash")
+    model = small_network("ssdlite_mobilenet_v2", "detect", ShapeObjects().classes, resize)
     with quick_export():
         export_onnx(model, folder / "model.onnx")
     (folder / "photos").mkdir()
@@ -155,9 +157,7 @@ def test_a_detector(device, detector, tmp_path):
     )
     assert ran.statuses == [0] * 3, ran.err
     assert ran.tried == []
-    decoder = json.JSONDecoder()
-    found, end = decoder.raw_decode(ran.out)
-    seen, _ = decoder.raw_decode(ran.out[end:].lstrip())
+    found, seen = two_answers(ran)
     assert found["images"] == 8
     assert 0 <= found["ap"] <= found["ap50"] < 0.5
     assert [len(one["predictions"]) > 0 for one in seen] == [True, True]

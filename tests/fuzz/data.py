@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,30 +64,32 @@ def folders_set(folder: Path) -> Path:
     return root
 
 
-def masks_set(folder: Path) -> Path:
-    root = folder / "masks"
+def masked(
+    root: Path, images: str, masks: str, add: Callable[[Path, str, Any], object], values: Any
+) -> Path:
+    """Four photographs, and a mask of `values` for each, written by `add`."""
     for i in range(4):
-        photo(root, f"images/{i}.jpg")
-        grey(root, f"masks/{i}.png", IDS)
+        photo(root, f"{images}/{i}.jpg")
+        add(root, f"{masks}/{i}.png", values)
+    return root
+
+
+def masks_set(folder: Path) -> Path:
+    root = masked(folder / "masks", "images", "masks", grey, IDS)
     write(root / "classes.txt", "none\nroad\ncar\n")
     return root
 
 
 def voc_masks(folder: Path) -> Path:
-    root = folder / "vocmasks"
-    for i in range(4):
-        photo(root, f"JPEGImages/{i}.jpg")
-        palette(root, f"SegmentationClass/{i}.png", IDS)
+    root = masked(folder / "vocmasks", "JPEGImages", "SegmentationClass", palette, IDS)
     write(root / "ImageSets/Segmentation/train.txt", "0\n1\n2\n")
     write(root / "ImageSets/Segmentation/val.txt", "3\n")
     return root
 
 
 def colour_masks(folder: Path) -> Path:
-    root = folder / "colours"
-    for i in range(4):
-        photo(root, f"images/{i}.jpg")
-        colours(root, f"labels/{i}.png", np.stack([IDS * 60, IDS, IDS * 9], 2))
+    values = np.stack([IDS * 60, IDS, IDS * 9], 2)
+    root = masked(folder / "colours", "images", "labels", colours, values)
     names = {"none": (0, 0, 0), "road": (60, 1, 9), "car": (120, 2, 18), "x": (196, 255, 247)}
     rows = [f"{name}:{','.join(map(str, colour))}::" for name, colour in names.items()]
     write(root / "labelmap.txt", "# label:color_rgb:parts:actions\n" + "\n".join(rows))
@@ -118,10 +121,7 @@ def of_tool(make: Callable[[Path], object]) -> Callable[[Path], Path]:
 
 
 def two_values(folder: Path) -> Path:
-    root = folder / "two"
-    for i in range(4):
-        photo(root, f"images/{i}.jpg")
-        grey(root, f"masks/{i}.png", (IDS > 0) * 255)
+    root = masked(folder / "two", "images", "masks", grey, (IDS > 0) * 255)
     write(root / "names.txt", "background\nroad\n")
     return root
 

@@ -14,6 +14,19 @@ from tests.fuzz import mutate, readers
 from tests.fuzz.subjects import Subject, in_bytes
 
 
+def model_of(nodes, taken, given, weights) -> onnx.ModelProto:
+    """`nodes` from x to y, tensors of floats with these shapes."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", onnx.TensorProto.FLOAT, taken)],
+        [value("y", onnx.TensorProto.FLOAT, given)],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
 def whole(folder: Path) -> Path:
     (folder / "m.onnx").write_bytes(plain().SerializeToString())
     return folder / "m.onnx"
@@ -47,17 +60,7 @@ def quantized(folder: Path) -> Path:
         helper.make_node("GlobalAveragePool", ["r"], ["p"]),
         helper.make_node("Flatten", ["p"], ["y"]),
     ]
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [value("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])],
-        [value("y", onnx.TensorProto.FLOAT, [1, 4])],
-        [numpy_helper.from_array(np.asarray(v), k) for k, v in weights.items()],
-    )
-    onnx.save_model(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), folder / "q.onnx"
-    )
+    onnx.save_model(model_of(nodes, [1, 3, 8, 8], [1, 4], weights), folder / "q.onnx")
     return folder / "q.onnx"
 
 
@@ -73,15 +76,7 @@ def carded(folder: Path) -> Path:
         helper.make_node("GlobalAveragePool", ["c"], ["p"]),
         helper.make_node("Flatten", ["p"], ["y"]),
     ]
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [value("x", onnx.TensorProto.FLOAT, ["n", 3, 16, 16])],
-        [value("y", onnx.TensorProto.FLOAT, ["n", 2])],
-        [numpy_helper.from_array(weights, "w")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model = model_of(nodes, ["n", 3, 16, 16], ["n", 2], {"w": weights})
     torch.manual_seed(0)
     made = task_for("mobilenet_v1").network.build("mobilenet_v1", ("a", "b"), {"width": 0.05})
     card = card_of(made).replace(preprocessing=Preprocessing((16, 16)))

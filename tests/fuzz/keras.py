@@ -126,10 +126,7 @@ def other_h5(rng: random.Random, path: Path) -> None:
     with h5py.File(path, "r+") as file:
         names: list[str] = []
         file.visit(names.append)
-        for _ in range(rng.choice([1, 1, 2, 3])):
-            name = rng.choice(names)
-            if name not in file:
-                continue
+        for name in mutate.some_left(rng, names, file, (1, 1, 2, 3)):
             match rng.randrange(9):
                 case 0:
                     del file[name]

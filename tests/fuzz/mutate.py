@@ -3,6 +3,7 @@
 import json
 import random
 import struct
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 ODD = [0, -1, 1, 2, 3, 7, 255, 256, 65535, 2**31 - 1, 2**31, 2**32, 2**40, 2**63 - 1, -(2**63)]
@@ -148,3 +149,13 @@ def json_bytes(rng: random.Random, data: bytes) -> bytes:
         return text(rng, data)
     changed = tree(rng, whole)
     return json.dumps(changed).encode("utf-8", "surrogatepass")
+
+
+def some_left(
+    rng: random.Random, names: Sequence[str], left: Container[str], counts: Sequence[int]
+) -> Iterator[str]:
+    """As many names as one of `counts`, those passed over that are no longer in `left`."""
+    for _ in range(rng.choice(counts)):
+        name = rng.choice(names)
+        if name in left:
+            yield name

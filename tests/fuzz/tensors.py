@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from tests.fuzz import mutate
+
 DTYPES = [torch.float16, torch.bfloat16, torch.float64, torch.int8, torch.int64, torch.bool]
 DTYPES += [torch.complex64, torch.uint8, torch.float8_e4m3fn]
 
@@ -64,10 +66,7 @@ def other_state(rng: random.Random, state: dict[Any, Any]) -> dict[Any, Any]:
     """One to four changes in a state dict."""
     state = dict(state)
     names = [name for name in state if isinstance(state[name], torch.Tensor)]
-    for _ in range(rng.choice([1, 1, 2, 4])):
-        name = rng.choice(names)
-        if name not in state:
-            continue
+    for name in mutate.some_left(rng, names, state, (1, 1, 2, 4)):
         match rng.randrange(8):
             case 0:
                 del state[name]

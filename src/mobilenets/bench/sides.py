@@ -167,6 +167,11 @@ def open_torch(file: Path, threads: int, image: Array) -> Run:
     return run
 
 
+def _of_onnx(name: str, open_file: Callable[[Path, int, Array], Run]) -> Side:
+    """A side that reads the ONNX file itself; its module and its package have one name."""
+    return Side(open_file, modules=(name,), package=name, install=name)
+
+
 OURS = "mobilenets"
 
 SIDES = {
@@ -176,12 +181,7 @@ SIDES = {
         package="mobilenets",
         convert=convert.warm_cache,
     ),
-    "onnxruntime": Side(
-        open_onnxruntime,
-        modules=("onnxruntime",),
-        package="onnxruntime",
-        install="onnxruntime",
-    ),
+    "onnxruntime": _of_onnx("onnxruntime", open_onnxruntime),
     "litert": Side(
         open_litert,
         "model.tflite",
@@ -191,12 +191,7 @@ SIDES = {
         convert.to_litert,
         needs_weights=True,
     ),
-    "openvino": Side(
-        open_openvino,
-        modules=("openvino",),
-        package="openvino",
-        install="openvino",
-    ),
+    "openvino": _of_onnx("openvino", open_openvino),
     "executorch": Side(
         open_executorch,
         "model.pte",

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -116,23 +116,34 @@ def serve(name: str, folder: Path, threads: int, orders: IO[str], answers: IO[st
     answer(memory=after - before, peak=most - before)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Do as `arguments` say; an exception is the last answer."""
+def answering(work: Callable[[IO[str]], None]) -> int:
+    """Do `work`, which is given where answers go; an exception is the last answer.
+
+    The exit status of the process.
+    """
     answers = own_output()
-    work, name, folder, *threads = arguments
     try:
-        if work == "run":
-            serve(name, Path(folder), int(threads[0]), sys.stdin, answers)
-        else:
-            make = find(name).convert
-            if make is not None:
-                make(Path(folder), [int(count) for count in threads])
-            print("{}", file=answers, flush=True)
+        work(answers)
     except Exception as error:  # a runtime's can be of any class
         print(json.dumps(failure(error)), file=answers, flush=True)
         return 1
     return 0
 
 
+def main(work: str, name: str, folder: str, *threads: str) -> int:
+    """Do as the arguments of the command line say."""
+
+    def do(answers: IO[str]) -> None:
+        if work == "run":
+            serve(name, Path(folder), int(threads[0]), sys.stdin, answers)
+            return
+        make = find(name).convert
+        if make is not None:
+            make(Path(folder), [int(count) for count in threads])
+        print("{}", file=answers, flush=True)
+
+    return answering(do)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]))

@@ -232,8 +232,9 @@ def check(
             raise ValueError(f"{name} must be true or false, got {value!r}")
     if not (isinstance(width, (int, float)) and 0 < width <= 16):
         raise ValueError(f"width must be a number above 0 and at most 16, got {width!r}")
-    if not (isinstance(classes, int) and classes > 0):
-        raise ValueError(f"classes must be a positive integer, got {classes!r}")
+    for name, number in (("classes", classes), ("expansion", expansion), ("divisor", divisor)):
+        if not (isinstance(number, int) and number > 0):
+            raise ValueError(f"{name} must be a positive integer, got {number!r}")
     if output_stride not in get_args(OutputStride):
         raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride!r}")
     if padding not in get_args(Padding):
@@ -244,10 +245,6 @@ def check(
         raise ValueError(f"norm_momentum must be above 0 and at most 1, got {norm_momentum!r}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}")
-    if not (isinstance(expansion, int) and expansion > 0):
-        raise ValueError(f"expansion must be a positive integer, got {expansion!r}")
-    if not (isinstance(divisor, int) and divisor > 0):
-        raise ValueError(f"divisor must be a positive integer, got {divisor!r}")
     if shortcut not in get_args(Shortcut):
         raise ValueError(f"shortcut must be 'bottleneck', 'expansion' or 'none', got {shortcut!r}")
     if activation not in get_args(Rectifier):

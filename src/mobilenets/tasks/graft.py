@@ -35,15 +35,6 @@ def random_network(
     return model
 
 
-def of_other(
-    network: Network, build: Build, loaded: nn.Module, labels: Sequence[str], arguments: Arguments
-) -> nn.Module | None:
-    """`network` on the backbone of `loaded`; None where `loaded` is that network itself."""
-    if card_of(loaded).architecture == network.name:
-        return None
-    return on_backbone(network, build, loaded, labels, arguments)
-
-
 def on_backbone(
     network: Network, build: Build, loaded: nn.Module, labels: Sequence[str], arguments: Arguments
 ) -> nn.Module:
@@ -77,6 +68,31 @@ def on_backbone(
     )
     set_card(model, own.replace(preprocessing=preprocessing, source=theirs.source))
     return model
+
+
+def for_labels(
+    network: Network,
+    build: Build,
+    loaded: nn.Module,
+    labels: Sequence[str],
+    arguments: Arguments,
+    of_classes: Callable[[str], bool],
+) -> tuple[nn.Module, bool, bool]:
+    """`network` for `labels`, with all weights of `loaded` that fit: (model, same network, labels).
+
+    Of the same network all but the tensors that `of_classes` names, or all where the labels are
+    the same too; of another, the backbone alone (`on_backbone`). The card tells of no results.
+    """
+    card = card_of(loaded)
+    if card.architecture != network.name:
+        return on_backbone(network, build, loaded, labels, arguments), False, False
+    model = build(network.name, labels, {**card.arguments, **arguments})
+    same = card.labels == tuple(labels)
+    kept = {k: v for k, v in loaded.state_dict().items() if same or not of_classes(k)}
+    model.load_state_dict(kept, strict=same)
+    arguments = card_of(model).arguments
+    set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
+    return model, True, same
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """What decides a training run, as frozen data, whatever the use."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -114,3 +115,8 @@ def for_few_images(made: Recipe, name: str, epochs: int) -> Recipe:
         ema_decay=0.99,
         norm_momentum=0.1,
     )
+
+
+def by_name(*makers: Callable[[], Recipe]) -> Mapping[str, Callable[[], Recipe]]:
+    """The functions that make recipes, each under the recipe's name: its own."""
+    return {make.__name__: make for make in makers}

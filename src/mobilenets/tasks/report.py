@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from PIL import Image
 
 from mobilenets.data.dataset import AnnotatedDataset
+from mobilenets.data.splits import Split
+
+P = TypeVar("P", bound=AnnotatedDataset)
+S = TypeVar("S")
+"""What was counted in a part."""
 
 MOST_CLASSES = 40
 """Rows of the table of classes; JSON has all."""
@@ -42,6 +47,21 @@ class Report(NamedTuple):
     """A part, an image of it and its number -> the image with what is known of it."""
     files: Sequence[Path]
     """The images and labels on disk of all parts; none of the built-in data."""
+
+
+def survey_parts(
+    path: str,
+    split: str | None,
+    progress: Progress,
+    open_parts: Callable[[str], Mapping[str, P]],
+    open_split: Callable[[str, Split], P],
+    survey: Callable[[P, Callable[[int], None]], S],
+) -> tuple[Mapping[str, P], dict[str, S]]:
+    """Every part on disk, or one split as training would open it, and what each holds."""
+    with progress("reading", 0):
+        parts = open_parts(path) if split is None else {split: open_split(path, cast(Split, split))}
+    with progress("counting", sum(map(len, parts.values()))) as advance:
+        return parts, {name: survey(part, advance) for name, part in parts.items()}
 
 
 def class_table(titles: tuple[str, ...], rows: Mapping[str, tuple[Any, ...]]) -> list[Table | str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mobilenets.bench.convert import ONNX
-from mobilenets.bench.worker import failure, own_output
+from mobilenets.bench.worker import answering
 
 LIST = "photos.json"
 OURS, PLAIN = "mobilenets", "plain program"
@@ -67,17 +67,6 @@ def serve(name: str, folder: Path, threads: int, orders: IO[str], answers: IO[st
         print(json.dumps({"ns": taken, "found": found}), file=answers, flush=True)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Do as `arguments` say; an exception is the last answer."""
-    answers = own_output()
-    _, name, folder, threads = arguments
-    try:
-        serve(name, Path(folder), int(threads), sys.stdin, answers)
-    except Exception as error:  # a runtime's can be of any class
-        print(json.dumps(failure(error)), file=answers, flush=True)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _, side, place, count = sys.argv[1:]
+    sys.exit(answering(lambda answers: serve(side, Path(place), int(count), sys.stdin, answers)))

@@ -1,10 +1,12 @@
 """What V1 and V2 share: a stem, blocks in a row, and taps on any of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from mobilenets.models.modules.layers import InvertedResidual
+from mobilenets.models.bodies import MobileNet
+from mobilenets.models.modules.layers import InvertedResidual, Norm
 
 
 class Backbone(nn.Module):
@@ -93,3 +95,9 @@ class Headless(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         found: Tensor = self.backbone(x)
         return found
+
+
+def of_every_layer(body: MobileNet) -> dict[str, Any]:
+    """Arguments that all layers of a body have: padding, norm and activation."""
+    norm = Norm(body.norm_eps, body.norm_momentum)
+    return {"padding": body.padding, "norm": norm, "activation": body.rectifier}

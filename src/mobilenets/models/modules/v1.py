@@ -6,8 +6,8 @@ from torch import nn
 
 from mobilenets.models.bodies import V1
 from mobilenets.models.geometry import Block
-from mobilenets.models.modules.backbone import Backbone
-from mobilenets.models.modules.layers import ConvNormAct, DepthwiseSeparable, Norm, initialise
+from mobilenets.models.modules.backbone import Backbone, of_every_layer
+from mobilenets.models.modules.layers import ConvNormAct, DepthwiseSeparable, initialise
 
 
 class MobileNetV1(Backbone):
@@ -20,12 +20,7 @@ class MobileNetV1(Backbone):
 
     def __init__(self, **knobs: Any) -> None:
         body = V1(**knobs)
-        norm = Norm(body.norm_eps, body.norm_momentum)
-        common: dict[str, Any] = {
-            "padding": body.padding,
-            "norm": norm,
-            "activation": body.rectifier,
-        }
+        common = of_every_layer(body)
 
         def build(block: Block) -> nn.Module:
             if body.separable:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from mobilenets.models.bodies import V2
-from mobilenets.models.modules.backbone import Backbone
-from mobilenets.models.modules.layers import ConvNormAct, InvertedResidual, Norm, initialise
+from mobilenets.models.modules.backbone import Backbone, of_every_layer
+from mobilenets.models.modules.layers import ConvNormAct, InvertedResidual, initialise
 
 
 class MobileNetV2(Backbone):
@@ -18,12 +18,7 @@ class MobileNetV2(Backbone):
 
     def __init__(self, **knobs: Any) -> None:
         body = V2(**knobs)
-        norm = Norm(body.norm_eps, body.norm_momentum)
-        common: dict[str, Any] = {
-            "padding": body.padding,
-            "norm": norm,
-            "activation": body.rectifier,
-        }
+        common = of_every_layer(body)
         stride = body.early_strides[0]
         super().__init__(
             ConvNormAct(3, body.stem, 3, stride=stride, **common),
@@ -36,7 +31,7 @@ class MobileNetV2(Backbone):
                 )
                 for block in body.blocks
             ],
-            ConvNormAct(body.blocks[-1].c_out, body.last, norm=norm, activation=body.rectifier),
+            ConvNormAct(body.blocks[-1].c_out, body.last, **common),
             body.last,
         )
         initialise(self)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mobilenets.data.splits import Split
 from mobilenets.models.geometry import unknown_name
 from mobilenets.tasks.detect.architecture import NETWORKS
 from mobilenets.tasks.detect.architecture.geometry import anchors_of
@@ -23,7 +22,7 @@ from mobilenets.tasks.detect.survey import (
     quantiles,
     survey,
 )
-from mobilenets.tasks.report import Progress, Report, Table, class_table
+from mobilenets.tasks.report import Progress, Report, Table, class_table, survey_parts
 
 THINGS = "boxes"
 LAST = False
@@ -58,12 +57,14 @@ def look(
     model = MODEL if model is None else model
     side = side_of(model, resolution)
     anchors = anchors_of(model, (side, side))
-    with progress("reading", 0):
-        parts: Parts = (
-            open_parts(path) if split is None else {split: open_detection(path, cast(Split, split))}
-        )
-    with progress("counting", sum(map(len, parts.values()))) as advance:
-        surveys = {name: survey(part, anchors, advance) for name, part in parts.items()}
+    parts, surveys = survey_parts(
+        path,
+        split,
+        progress,
+        open_parts,
+        open_detection,
+        lambda part, advance: survey(part, anchors, advance),
+    )
     reach = {"model": model, "resolution": side, "anchors": len(anchors)}
     files = [
         part.root / file

@@ -14,7 +14,7 @@ from mobilenets.tasks.detect.architecture import NETWORKS
 from mobilenets.tasks.detect.architecture.geometry import card_anchors
 from mobilenets.tasks.detect.architecture.ssd import SSD, Decoded
 from mobilenets.tasks.detect.read import BOXES
-from mobilenets.tasks.graft import of_other, random_network
+from mobilenets.tasks.graft import for_labels, random_network
 
 
 def build(name: str, labels: Sequence[str], arguments: dict[str, Any]) -> nn.Module:
@@ -26,18 +26,13 @@ def adapt(
     name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
 ) -> tuple[nn.Module, str]:
     """Of the same detector all but the scores of other labels; else the backbone alone."""
-    grafted = of_other(NETWORKS[name], build, loaded, labels, arguments)
-    if grafted is not None:
-        return grafted, f"new extras and heads for {len(labels)} classes"
     card = card_of(loaded)
-    if card.labels == tuple(labels):
+    if (card.architecture, card.labels) == (name, tuple(labels)):
         return loaded, ""
-    model = build(name, labels, {**card.arguments, **arguments})
-    kept = {k: v for k, v in loaded.state_dict().items() if not _depends_on_classes(k)}
-    model.load_state_dict(kept, strict=False)
-    arguments = card_of(model).arguments
-    set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
-    return model, f"new scores for {len(labels)} classes"
+    model, same, _ = for_labels(
+        NETWORKS[name], build, loaded, labels, arguments, _depends_on_classes
+    )
+    return model, f"new {'scores' if same else 'extras and heads'} for {len(labels)} classes"
 
 
 def deploy(model: nn.Module) -> nn.Module:

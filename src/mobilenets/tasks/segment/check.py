@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from PIL import Image
 
-from mobilenets.data.splits import Split
-from mobilenets.tasks.report import Progress, Report, Table, class_table
+from mobilenets.tasks.report import Progress, Report, Table, class_table, survey_parts
 from mobilenets.tasks.segment.data import MaskDataset, has_masks, open_parts, open_segmentation
 from mobilenets.tasks.segment.formats.images import MaskedImages
 from mobilenets.tasks.segment.show.masks import draw_mask
@@ -27,20 +26,11 @@ def claims(path: str) -> bool:
     return has_masks(path)
 
 
-def look(
-    path: str,
-    split: str | None,
-    progress: Progress,
-) -> Report:
+def look(path: str, split: str | None, progress: Progress) -> Report:
     """What every part on disk holds, or one split as training would open it."""
-    with progress("reading", 0):
-        parts: Parts = (
-            open_parts(path)
-            if split is None
-            else {split: open_segmentation(path, cast(Split, split))}
-        )
-    with progress("counting", sum(map(len, parts.values()))) as advance:
-        surveys = {name: survey_masks(part, advance) for name, part in parts.items()}
+    parts, surveys = survey_parts(
+        path, split, progress, open_parts, open_segmentation, survey_masks
+    )
     files = [
         part.root / file
         for part in parts.values()

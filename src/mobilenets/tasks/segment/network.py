@@ -10,7 +10,7 @@ from torch import nn
 from mobilenets.card import card_of, set_card
 from mobilenets.models.geometry import OutputStride
 from mobilenets.models.modules.layers import fold_norms
-from mobilenets.tasks.graft import of_other, random_network
+from mobilenets.tasks.graft import for_labels, random_network
 from mobilenets.tasks.segment.architecture import NETWORKS
 from mobilenets.tasks.segment.architecture.deeplab import MultiScale
 from mobilenets.tasks.segment.read import PROBABILITIES
@@ -25,18 +25,11 @@ def adapt(
     name: str, loaded: nn.Module, labels: Sequence[str], arguments: dict[str, Any]
 ) -> tuple[nn.Module, str]:
     """Of the same network all but the classifier of other labels; else the backbone alone."""
-    grafted = of_other(NETWORKS[name], build, loaded, labels, arguments)
-    if grafted is not None:
-        return grafted, f"a new head for {len(labels)} classes"
-    card = card_of(loaded)
-    model = build(name, labels, {**card.arguments, **arguments})
-    same = card.labels == tuple(labels)
-    state = loaded.state_dict()
-    kept = {k: v for k, v in state.items() if same or not k.startswith("classifier.")}
-    model.load_state_dict(kept, strict=same)
-    arguments = card_of(model).arguments
-    set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
-    return model, "" if same else f"a new classifier for {len(labels)} classes"
+    model, same, fits = for_labels(
+        NETWORKS[name], build, loaded, labels, arguments, lambda key: key.startswith("classifier.")
+    )
+    part = "classifier" if same else "head"
+    return model, "" if fits else f"a new {part} for {len(labels)} classes"
 
 
 def deploy(model: nn.Module) -> nn.Module:

@@ -9,6 +9,16 @@ from PIL import Image
 
 EXIF_ORIENTATION = 0x0112
 
+WRONG_BOXES = {
+    "not finite": 2,
+    "inverted": 1,
+    "empty": 1,
+    "outside": 1,
+    "clipped": 1,
+    "duplicate": 1,
+}
+"""What the tests of VOC and YOLO with a box wrong in each way find."""
+
 
 def put(root: Path, *files: str, size: tuple[int, int] = (60, 40), turned: int = 1) -> None:
     """Images of one colour, as they lie in the file; EXIF says how they are `turned`."""

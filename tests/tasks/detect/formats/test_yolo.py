@@ -9,7 +9,7 @@ from mobilenets.errors import DataError
 from mobilenets.tasks.detect.data import open_detection
 from mobilenets.tasks.detect.formats.yolo.names import names_in, read_yaml
 from tests.data.labelled import kinds, names
-from tests.tasks.detect.formats.files import put, write
+from tests.tasks.detect.formats.files import WRONG_BOXES, put, write
 
 
 @pytest.fixture
@@ -141,12 +141,7 @@ def test_everything_wrong_is_counted_and_kept_out(pets):
         "no file": 1,
         "stray": 1,
         "unknown class": 5,
-        "not finite": 2,
-        "inverted": 1,
-        "empty": 1,
-        "outside": 1,
-        "clipped": 1,
-        "duplicate": 1,
+        **WRONG_BOXES,
         "polygon": 1,
         "no objects": 2,
     }

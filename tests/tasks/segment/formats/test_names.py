@@ -100,22 +100,25 @@ def test_coco_names_by_its_categories(tmp_path, stuff):
         open_segmentation(tmp_path, "val")
 
 
+def one_masked(root, values, names, text):
+    """One photograph, its mask of `values`, and a file of names."""
+    photo(root, "images/1.jpg")
+    grey(root, "masks/1.png", [values] * 3)
+    write(root / names, text)
+    return open_segmentation(root, "all")
+
+
 def test_where_categories_begin_at_one_zero_is_void(tmp_path):
-    photo(tmp_path, "images/1.jpg")
-    grey(tmp_path, "masks/1.png", [[0, 2, 7, 255]] * 3)
-    write(tmp_path / "categories.json", '[{"id": 2, "name": "person"}, {"id": 7, "name": "x"}]')
-    data = open_segmentation(tmp_path, "all")
+    text = '[{"id": 2, "name": "person"}, {"id": 7, "name": "x"}]'
+    data = one_masked(tmp_path, [0, 2, 7, 255], "categories.json", text)
     assert data.target(0).tolist() == [[255, 0, 1, 255]] * 3
     assert data.problems == []
     assert data.notes == ["names are those of categories.json, which has no id 0: that is void"]
 
 
 def test_one_less_than_the_categories_is_seen_from_the_ids(tmp_path):
-    photo(tmp_path, "images/1.jpg")
-    grey(tmp_path, "masks/1.png", [[0, 2, 2, 255]] * 3)
-    categories = [{"id": 1, "name": "person"}, {"id": 3, "name": "grass"}]
-    write(tmp_path / "categories.json", json.dumps(categories))
-    data = open_segmentation(tmp_path, "all")
+    text = '[{"id": 1, "name": "person"}, {"id": 3, "name": "grass"}]'
+    data = one_masked(tmp_path, [0, 2, 2, 255], "categories.json", text)
     assert data.target(0).tolist() == [[0, 1, 1, 255]] * 3
 
 
@@ -338,10 +341,8 @@ def test_a_colour_that_nothing_names_is_named(tmp_path):
 
 
 def test_numbers_beside_a_file_of_colours_are_its_lines(tmp_path):
-    photo(tmp_path, "images/a.jpg")
-    grey(tmp_path, "masks/a.png", [[0, 1, 2, 1]] * 3)
-    write(tmp_path / "class_dict.csv", "name,r,g,b\nvoid,0,0,0\ncat,250,50,83\ndog,0,128,0\n")
-    data = open_segmentation(tmp_path, "all")
+    text = "name,r,g,b\nvoid,0,0,0\ncat,250,50,83\ndog,0,128,0\n"
+    data = one_masked(tmp_path, [0, 1, 2, 1], "class_dict.csv", text)
     assert data.classes == ("cat", "dog")
     assert data.target(0).tolist() == [[255, 0, 1, 0]] * 3
     assert "masks hold numbers: names are those of class_dict.csv, by their order" in data.notes

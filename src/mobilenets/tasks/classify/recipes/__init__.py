@@ -1,12 +1,10 @@
 """Recipes to classify, each saying what it is known to give."""
 
-from collections.abc import Callable, Mapping
-
 from mobilenets.tasks.classify.recipes.settings import (
     ClassificationAugmentation,
     ClassificationObjective,
 )
-from mobilenets.tasks.recipe import Recipe
+from mobilenets.tasks.recipe import Recipe, by_name
 
 
 def paper_v1() -> Recipe:
@@ -99,10 +97,5 @@ def finetune() -> Recipe:
     )
 
 
-RECIPES: Mapping[str, Callable[[], Recipe]] = {
-    "paper_v1": paper_v1,
-    "paper_v2": paper_v2,
-    "modern": modern,
-    "finetune": finetune,
-}
+RECIPES = by_name(paper_v1, paper_v2, modern, finetune)
 SCRATCH, FINETUNE = "modern", "finetune"

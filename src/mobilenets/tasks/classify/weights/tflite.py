@@ -3,18 +3,11 @@
 from mobilenets.errors import WeightsError
 from mobilenets.weights.containers.foreign import Foreign, Infer
 from mobilenets.weights.containers.stored import StoredLayer, foreign, module_names
+from mobilenets.weights.containers.tflite import rules
 from mobilenets.weights.containers.tflite.chain import Chain, check_pool
 from mobilenets.weights.containers.tflite.file import TfliteFile
 from mobilenets.weights.containers.tflite.graph import TfliteGraph, TfliteOperator
 from mobilenets.weights.containers.tflite.paths import REQUANTISE
-from mobilenets.weights.containers.tflite.rules import (
-    from_ceiling,
-    padding_of,
-    rectifier_of,
-    shortcut_of,
-    strides_of,
-    to_relu6,
-)
 
 _REARRANGE = ("RESHAPE", "SQUEEZE", "SOFTMAX", "LOGISTIC")
 _SHAPE_ARITHMETIC = ("SHAPE", "STRIDED_SLICE", "PACK")
@@ -34,16 +27,16 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
     trunk = Trunk(file.graph)
     names = module_names([step.layer for step in trunk.steps])
     arguments = {
-        "padding": padding_of(trunk.steps),
-        **strides_of(trunk.steps, names),
-        **shortcut_of(trunk, names),
-        **rectifier_of(trunk.steps, names),
+        "padding": rules.padding_of(trunk.steps),
+        **rules.strides_of(trunk.steps, names),
+        **rules.shortcut_of(trunk, names),
+        **rules.rectifier_of(trunk.steps, names),
     }
     ceiling = trunk.steps[-1].ceiling or 6.0
-    heads = [from_ceiling(layer, ceiling) for layer in trunk.heads[:1]] + trunk.heads[1:]
+    heads = [rules.from_ceiling(layer, ceiling) for layer in trunk.heads[:1]] + trunk.heads[1:]
     try:
         return foreign(
-            to_relu6(trunk.steps, names),
+            rules.to_relu6(trunk.steps, names),
             heads,
             infer,
             arguments=arguments,

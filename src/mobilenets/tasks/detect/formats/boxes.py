@@ -65,6 +65,15 @@ def join(tables: Sequence[BoxTable]) -> BoxTable:
     return BoxTable(*columns)
 
 
+def side(value: Any) -> int:
+    """An image's width or height as a file says it; 0 where it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return int(number) if 0 < number < 2**31 else 0
+
+
 class Cleaner:
     """Keeps the rows of a table that can be used, and says what was wrong with the others."""
 

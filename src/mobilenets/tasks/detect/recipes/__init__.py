@@ -1,9 +1,7 @@
 """Recipes to detect, each saying what it is known to give."""
 
-from collections.abc import Callable, Mapping
-
 from mobilenets.tasks.detect.recipes.settings import DetectionAugmentation, DetectionObjective
-from mobilenets.tasks.recipe import Recipe, for_few_images
+from mobilenets.tasks.recipe import Recipe, by_name, for_few_images
 
 
 def paper_ssd() -> Recipe:
@@ -62,9 +60,5 @@ def finetune_ssd() -> Recipe:
     return for_few_images(modern_ssd(), "finetune_ssd", 50)
 
 
-RECIPES: Mapping[str, Callable[[], Recipe]] = {
-    "paper_ssd": paper_ssd,
-    "modern_ssd": modern_ssd,
-    "finetune_ssd": finetune_ssd,
-}
+RECIPES = by_name(paper_ssd, modern_ssd, finetune_ssd)
 SCRATCH, FINETUNE = "modern_ssd", "finetune_ssd"

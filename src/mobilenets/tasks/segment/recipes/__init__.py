@@ -1,9 +1,8 @@
 """Recipes to segment, each saying what it is known to give."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mobilenets.tasks.recipe import Recipe, for_few_images
+from mobilenets.tasks.recipe import Recipe, by_name, for_few_images
 from mobilenets.tasks.segment.recipes.settings import (
     SegmentationAugmentation,
     SegmentationObjective,
@@ -82,10 +81,5 @@ def finetune_deeplab() -> Recipe:
     return for_few_images(modern_deeplab(), "finetune_deeplab", 60)
 
 
-RECIPES: Mapping[str, Callable[[], Recipe]] = {
-    "paper_deeplab": paper_deeplab,
-    "paper_deeplab_trainval": paper_deeplab_trainval,
-    "modern_deeplab": modern_deeplab,
-    "finetune_deeplab": finetune_deeplab,
-}
+RECIPES = by_name(paper_deeplab, paper_deeplab_trainval, modern_deeplab, finetune_deeplab)
 SCRATCH, FINETUNE = "modern_deeplab", "finetune_deeplab"

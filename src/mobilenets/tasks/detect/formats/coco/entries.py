@@ -11,6 +11,7 @@ from mobilenets.data.paths import Tree, clean_path
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import natural_key
+from mobilenets.tasks.detect.formats.boxes import side
 
 _NAMES = ("file_name", "filename", "path", "coco_url", "flickr_url")
 """What an image's file may be called by; LVIS has only addresses."""
@@ -109,7 +110,7 @@ def images_of(
         if not name or key is None or key in known:
             bad.append(one_line(f"{name or 'id ' + str(key)} of {path.name}")[:80])
         else:
-            known[key] = (name, (_side(one.get("width")), _side(one.get("height"))))
+            known[key] = (name, (side(one.get("width")), side(one.get("height"))))
     problems.add("bad image", bad)
     if not known:
         raise DataError(f"{path}: it lists no images")
@@ -130,15 +131,6 @@ def _is_name(value: Any) -> TypeGuard[str]:
         return isinstance(value, str) and bool(value.encode()) and bool(clean_path(value))
     except UnicodeEncodeError:
         return False
-
-
-def _side(value: Any) -> int:
-    """A width or a height; 0 where it is none."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return 0
-    return int(number) if 0 < number < 2**31 else 0
 
 
 def folders_for(root: Path, path: Path, part: Part) -> list[str]:

@@ -5,14 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mobilenets.data.listing import part_named
-from mobilenets.tasks.detect.formats.tools.pictures import (
-    WRONG,
-    MarkedImage,
-    Thing,
-    around,
-    side,
-    turned,
-)
+from mobilenets.tasks.detect.formats.boxes import side
+from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, Thing, around, turned
 
 _SHAPES = ("box", "polygon", "polyline", "ellipse", "mask", "cuboid", "points", "skeleton")
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, Thing, around, side
+from mobilenets.tasks.detect.formats.boxes import side
+from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, Thing, around
 
 
 def labelme(content: Any, source: str) -> MarkedImage:

@@ -5,14 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mobilenets.tasks.detect.formats.tools.pictures import (
-    WRONG,
-    MarkedImage,
-    Thing,
-    around,
-    side,
-    turned,
-)
+from mobilenets.tasks.detect.formats.boxes import side
+from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, Thing, around, turned
 
 
 def createml(content: Any, source: str) -> Iterator[MarkedImage]:

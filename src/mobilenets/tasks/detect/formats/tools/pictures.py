@@ -77,15 +77,6 @@ def turned(
     )
 
 
-def side(value: Any) -> int:
-    """A width or a height; 0 where it is none."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return 0
-    return int(number) if 0 < number < 2**31 else 0
-
-
 def part_of(source: str) -> Part:
     """What a file's folders say, else the words of its name."""
     path = PurePosixPath(source)

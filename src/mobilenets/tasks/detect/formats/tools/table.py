@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from mobilenets.data.files import read_text
 from mobilenets.data.listing import part_named
+from mobilenets.tasks.detect.formats.boxes import side
 from mobilenets.tasks.detect.formats.tools.lists import via_shape
-from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, Thing, side
+from mobilenets.tasks.detect.formats.tools.pictures import WRONG, MarkedImage, Thing
 
 _IMAGES = ("filename", "image", "image_path", "img_path", "path", "file_name", "filepath", "file",
            "image_name", "imageid", "image_id", "img", "name", "frame")  # fmt: skip
