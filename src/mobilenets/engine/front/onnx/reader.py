@@ -92,7 +92,8 @@ def _convert(model: ModelProto, size: int, store: Store) -> Model:
 def _check_words(model: ModelProto) -> None:
     """Raise WeightsError for a name that is no text: the parser hands those over as bytes."""
     graph = model.graph
-    words = [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
+    words = [value.name for value in (*graph.input, *graph.output)]
+    words += [tensor.name for tensor in graph.initializer]
     for node in graph.node:
         words += [node.name, node.op_type, node.domain, *node.input, *node.output]
         words += [attribute.name for attribute in node.attribute]
