@@ -19,11 +19,12 @@ from mobilenets.card import ModelCard, card_of
 from mobilenets.errors import WeightsError
 from mobilenets.files import replace_file
 from mobilenets.processors import processors
+from mobilenets.runtime import Runtime
 from mobilenets.runtime import session as onnx_files
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.inputs import read_input
-from mobilenets.runtime.session import Runtime, Session
+from mobilenets.runtime.session import Session
 from mobilenets.tasks.registry import task_of, with_part
 from mobilenets.tasks.task import Task
 from mobilenets.tasks.values import Arrays, Option, Size
@@ -260,7 +261,8 @@ def predict(
         values, sizes[path] = read_input(path, card.preprocessing, exact=exact)
         return values
 
-    for batch in read_batches(files, read, batch_size or task.defaults.batch):
+    workers = 0 if len(files) == 1 else None  # threads would start for one picture
+    for batch in read_batches(files, read, batch_size or task.defaults.batch, workers):
         seen = {path: Predicted(path, error=why) for path, why in batch.failures}
         decoded: list[Any] = []
         if len(batch.items):

@@ -47,7 +47,7 @@ def test_a_broken_image_is_named_and_does_not_end_the_run(call, checkpoint, phot
     done = call("predict", checkpoint, photos)
     assert done.status == 0
     assert "broken.jpg" in done.err
-    assert "1 of 4 images could not be read" in done.out
+    assert "1 of 4 images could not be read" in done.err
 
 
 def test_answers_for_programs_are_printed_as_they_come(call, checkpoint, photos, monkeypatch):
@@ -117,6 +117,35 @@ def pressed(monkeypatch):
         monkeypatch.setattr(Printer, "is_terminal", True)
 
     return press
+
+
+def test_answers_in_a_pipe_are_lines(call, checkpoint, photos, tmp_path):
+    """Tabs between, the name in each; a long name is whole, and what breaks lines is a space."""
+    image = tmp_path / f"{'long ' * 30}\tx :smile:.png"
+    image.write_bytes(next(photos.glob("*.png")).read_bytes())
+    done = call("predict", checkpoint, image, "--top", 2)
+    first, *rows = [line.split("\t") for line in done.out.splitlines()]
+    assert first == ["image", "label", "score"]
+    seen = json.loads(call("predict", checkpoint, image, "--top", 2, "--json").out)
+    answers = seen[0]["predictions"]
+    assert [row[0] for row in rows] == [" ".join(image.name.split())] * 2
+    assert [row[1:] for row in rows] == [[a["label"], f"{a['score']:.3f}"] for a in answers]
+
+
+def test_answers_on_a_terminal_are_a_table(call, checkpoint, photos, monkeypatch):
+    monkeypatch.setattr(Printer, "is_terminal", True)
+    rows = call("predict", checkpoint, next(photos.glob("*.png")), "--top", 2).out.splitlines()
+    assert len(rows) == 6
+    assert all(name in rows[1] for name in ("image", "label", "score"))
+
+
+def test_a_list_of_commands_cuts_nothing(call):
+    """As plain text, which help is where it is piped."""
+    words = " ".join(call("--help").out.split())
+    assert (
+        "profile Parameters, multiply-adds and bytes of activations of a network, without " in words
+    )
+    assert "..." not in words.partition("Commands:")[2]
 
 
 def test_only_broken_images_are_an_error(call, checkpoint, photos):

@@ -1,12 +1,14 @@
-"""A file of ours that was opened before is opened without the library that reads ONNX."""
+"""What start-up leaves out: the library that reads ONNX of a file opened before, and others."""
 
 import subprocess
 import sys
+from importlib.metadata import requires
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from PIL import Image
 
 from mobilenets.card import KEY, ModelCard, Preprocessing
 from mobilenets.inference import open_session
@@ -80,3 +82,55 @@ def test_of_a_file_without_a_card_nothing_is_kept(write):
     path = write()
     look(path)
     assert "|onnx|" in look(path)
+
+
+BY_TYPER = set() if any("pydantic" in line for line in requires("typer") or ()) else {"pydantic"}
+"""Where it was installed by hand in a version that needs it, that is imported."""
+UNUSED = {
+    *HEAVY,
+    "concurrent.futures",
+    "mobilenets.data.drawing",
+    "mobilenets.engine.ir.graph",
+    "mobilenets.models.bodies",
+    "numpy.random",
+    "PIL.ImageDraw",
+    "PIL.TiffImagePlugin",
+    *BY_TYPER,
+} - ({"importlib.metadata", "tempfile"} if not BY_TYPER else set())
+"""What `predict` of one image has no use for, the file's code being in the cache."""
+
+
+def imported(*words: object) -> set[str]:
+    """The modules that a command imports; its output goes to a pipe."""
+    code = (
+        "import sys\n"
+        "from mobilenets.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code, end\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+def test_predict_of_one_image_imports_what_it_uses(write, tmp_path, kind):
+    path, image = write(("a", "b", "c")), tmp_path / f"one.{kind}"
+    Image.new("RGB", (9, 9)).save(image)
+    assert "onnx" in imported("predict", path, image)
+    for options in ((), ("--json",)):
+        assert not imported("predict", path, image, *options) & UNUSED
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        ("models --help", {"rich", "mobilenets.models.bodies"}),
+        ("predict --help", {"rich", "mobilenets.models.bodies"}),
+        ("profile mobilenet_v2 --json", {"rich"}),
+    ],
+)
+def test_what_needs_no_arrays_imports_none(words, more):
+    assert not imported(*words.split()) & {"numpy", "PIL", "onnx", "llvmlite", *more, *BY_TYPER}

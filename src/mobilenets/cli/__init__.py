@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mobilenets.cli.additions import first_paragraph
 from mobilenets.cli.console import fail, out
 from mobilenets.errors import InputError
 
@@ -48,7 +49,8 @@ def build_app(*commands: str) -> typer.Typer:
         name="mobilenets",
         help=common.__doc__,
         pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",
+        # Help that is piped is plain text: what lays it out takes as long as all else.
+        rich_markup_mode="markdown" if out.is_terminal else None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback()(common)
@@ -57,7 +59,7 @@ def build_app(*commands: str) -> typer.Typer:
         if hasattr(module, "app"):
             made.add_typer(module.app, name=name)
         else:
-            made.command(name)(module.run)
+            made.command(name, short_help=first_paragraph(module.run))(module.run)
     return made
 
 

@@ -94,6 +94,11 @@ def by_use(values: Mapping[str, float]) -> str:
     return ", ".join([f"{first:g}", *parts[:-1], *(f"or {part}" for part in parts[-1:])])
 
 
+def first_paragraph(command: Command) -> str:
+    """What a list of commands says of one, whole: plain help would cut it at 45 letters."""
+    return " ".join((inspect.getdoc(command) or "").partition("\n\n")[0].split())
+
+
 def recipe_names() -> str:
     """The recipes of every use, in words."""
     lists: list[str] = []

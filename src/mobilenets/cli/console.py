@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """A console of rich's that is made, and imported, when something is printed."""
+    """A console of rich's that is made, and imported, when something is printed.
+
+    A name such as `:smile:` is printed as it is.
+    """
 
     def __init__(self, **options: Any) -> None:
         self._options = options
@@ -22,7 +25,7 @@ class Printer:
         """The console itself, made now if it was not."""
         from rich.console import Console
 
-        return Console(**self._options)
+        return Console(emoji=False, **self._options)
 
     def print(self, *things: Any, **options: Any) -> None:
         """Print things as rich does, with its options."""
@@ -54,7 +57,10 @@ def fail(message: str, status: int) -> NoReturn:
 
 def say(line: str) -> None:
     """A line on standard error, just as it is."""
-    err.print(line, highlight=False, markup=False, soft_wrap=True)
+    if err.is_terminal:
+        err.print(line, highlight=False, markup=False, soft_wrap=True)
+    else:
+        print(line, file=sys.stderr)  # noqa: T201
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mobilenets.cli.additions import by_use
-from mobilenets.runtime.session import Runtime
+from mobilenets.runtime import Runtime
 from mobilenets.tasks.registry import with_part
 
 if TYPE_CHECKING:

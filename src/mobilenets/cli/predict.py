@@ -1,5 +1,6 @@
 """`mobilenets predict`: what is in these images."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from math import floor
@@ -22,6 +23,9 @@ LEAST_SCORE = 0.01
 """Scores below this are noise: no threshold is proposed for them."""
 Row = tuple[str, str, str]
 """Image, label, score."""
+COLUMNS: Row = ("image", "label", "score")
+Described = Sequence[tuple[str, float]]
+"""Labels and scores of an image."""
 
 
 @extended("predict", before="threads")
@@ -75,8 +79,8 @@ def run(
     names = Counter(path.name for path in files)
     broken = 0
     hidden: list[float] = []
-    rows: list[list[Row]] = []
     answers = JsonList() if json else None
+    rows = None if json else Tables() if out.is_terminal else TabLines()
     with progress("predicting", len(files), shown=not (json and out.is_terminal)) as advance:
         for one in predict(
             session,
@@ -96,16 +100,15 @@ def run(
                 hidden.append(one.hidden)
             if answers is not None:
                 answers.add(answer(one, task))
-            elif not one.error:
+            elif rows is not None and not one.error:
                 name = one.path.name if names[one.path.name] == 1 else str(one.path)
-                rows.append(rows_of(name, task.show.describe(one.decoded)))
+                rows.add(name, task.show.describe(one.decoded))
     if answers is not None:
         answers.end()
-    else:
-        for first in range(0, len(rows), PAGE):
-            show(rows[first : first + PAGE])
+    if rows is not None:
+        rows.end()
         if broken:
-            out.print(f"{broken} of {len(files)} images could not be read")
+            say(f"{broken} of {len(files)} images could not be read")
     if hidden:
         level = task.defaults.threshold if threshold is None else threshold
         say(f"note: {hint(hidden, len(files) - broken, level)}")
@@ -145,18 +148,52 @@ def rounded_down(score: float) -> str:
     return f"{floor(score * 10**digits) / 10**digits:g}"
 
 
-def rows_of(name: str, described: Sequence[tuple[str, float]]) -> list[Row]:
-    """An image's rows of the table; its name stands in the first."""
-    found = [(label, f"{score:.3f}") for label, score in described] or [("nothing", "")]
-    return [(name if row == 0 else "", *cells) for row, cells in enumerate(found)]
+class Tables:
+    """What is seen in images, for people: printed at the end, `PAGE` images in a table."""
+
+    def __init__(self) -> None:
+        self.images: list[list[Row]] = []
+
+    def add(self, image: str, described: Described) -> None:
+        """What is seen in an image; its name stands in the first row."""
+        rows = cells(described)
+        self.images.append([(image if i == 0 else "", *row) for i, row in enumerate(rows)])
+
+    def end(self) -> None:
+        """Print a table for each `PAGE` images that were added."""
+        from rich.table import Table
+        from rich.text import Text
+
+        for first in range(0, len(self.images), PAGE):
+            table = Table(*COLUMNS)
+            for row in (row for rows in self.images[first : first + PAGE] for row in rows):
+                table.add_row(*map(Text, row))
+            out.print(table)
 
 
-def show(rows: Sequence[list[Row]]) -> None:
-    """Print the rows of some images."""
-    from rich.markup import escape
-    from rich.table import Table
+class TabLines:
+    """The same for a pipe or a file: a line for each row, tabs between, as soon as it is known.
 
-    table = Table("image", "label", "score")
-    for name, label, score in (row for one in rows for row in one):
-        table.add_row(escape(name), escape(label), score)
-    out.print(table)
+    The image's name stands in every line, nothing is cut, and what lays out tables is not imported.
+    """
+
+    def __init__(self) -> None:
+        self._write(COLUMNS)
+
+    def add(self, image: str, described: Described) -> None:
+        """Write what is seen in an image."""
+        for row in cells(described):
+            self._write((image, *row))
+
+    def end(self) -> None:
+        """Nothing is left: each line was written when its image was seen."""
+
+    def _write(self, row: Row) -> None:
+        line = "\t".join(" ".join(cell.split()) for cell in row)
+        encoding = sys.stdout.encoding or "utf-8"  # a name that does not fit it is no error
+        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def cells(described: Described) -> list[tuple[str, str]]:
+    """Labels and scores as they are shown; a row that says so where there are none."""
+    return [(label, f"{score:.3f}") for label, score in described] or [("nothing", "")]

@@ -1,12 +1,15 @@
 """What every data set offers to training and evaluation."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mobilenets.data.problems import Problem
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Dataset(Protocol):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mobilenets.data.built_in import BUILT_IN, is_built_in
 from mobilenets.data.classes.columns import NoListError
 from mobilenets.data.classes.folders import list_folders
 from mobilenets.data.classes.layout import has_parts
@@ -23,7 +24,7 @@ from mobilenets.data.listing import (
     held_out,
     unknown_labels,
 )
-from mobilenets.data.shapes import BUILT_IN, Shapes, is_built_in, shape_split
+from mobilenets.data.shapes import Shapes, shape_split
 from mobilenets.data.splits import (
     EVERY,
     HELD_OUT,

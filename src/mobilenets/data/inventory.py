@@ -8,8 +8,8 @@ from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mobilenets.data.built_in import is_built_in
 from mobilenets.data.listing import count, one_line
-from mobilenets.data.shapes import is_built_in
 from mobilenets.runtime.images import SUFFIXES, walk
 from mobilenets.runtime.kinds import (
     NEED,

@@ -7,7 +7,6 @@ seeded by (seed, split, index): no picture depends on another, on the order or o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
@@ -16,8 +15,6 @@ from PIL import Image
 
 from mobilenets.data import drawing
 
-BUILT_IN = "shapes"
-"""The word that opens the built-in data set where no such file or folder exists."""
 CLASSES = tuple(sorted(drawing.OUTLINES))
 LENGTHS = {"train": 4096, "val": 1024, "test": 1024}
 SCENES = {"train": 1024, "val": 256, "test": 256}
@@ -28,11 +25,6 @@ _STREAMS = {"train": 0, "val": 1, "test": 2}
 
 Split = Literal["train", "val", "test", "all"]
 Random = np.random.RandomState
-
-
-def is_built_in(path: str | Path) -> bool:
-    """Whether `path` is the word `shapes` and no file or folder of that name exists."""
-    return str(path) == BUILT_IN and not Path(path).exists()
 
 
 def shape_split(split: str) -> Split:

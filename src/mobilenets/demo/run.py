@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from mobilenets.cost import profile
-from mobilenets.data.shapes import BUILT_IN
+from mobilenets.data.built_in import BUILT_IN
 from mobilenets.demo.beside import beside
 from mobilenets.demo.commands import eval_command, export_command, train_command
 from mobilenets.demo.page import Chapter, DemoStep, write_page

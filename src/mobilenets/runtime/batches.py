@@ -2,15 +2,17 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine import available
 from mobilenets.errors import DataError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Array = NDArray[np.float32]
@@ -65,6 +67,8 @@ def _one_by_one(
 def _in_threads(
     items: Iterable[Item], read: Callable[[Item], Array], ahead: int, workers: int
 ) -> Iterator[tuple[Item, Array | str]]:
+    from concurrent.futures import ThreadPoolExecutor
+
     waiting: deque[tuple[Item, Future[Array | str]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
     try:

@@ -3,8 +3,12 @@
 import colorsys
 import unicodedata
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-from PIL import Image, ImageFont
+from PIL import Image
+
+if TYPE_CHECKING:  # who draws nothing starts without them
+    from PIL import ImageDraw, ImageFont
 
 LEAST, _MOST = 360, 1280
 """Pixels of the picture's longer side."""
@@ -26,7 +30,22 @@ _PALETTE = (
 _GOLDEN = 0.618034
 
 Colour = tuple[int, int, int]
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font: TypeAlias = "ImageFont.FreeTypeFont | ImageFont.ImageFont"
+Pen: TypeAlias = "ImageDraw.ImageDraw"
+
+
+def pen_on(picture: Image.Image) -> Pen:
+    """What draws on a picture."""
+    from PIL import ImageDraw
+
+    return ImageDraw.Draw(picture)
+
+
+def font_of(size: float) -> Font:
+    """Pillow's built-in font, `size` pixels high."""
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
 
 
 def readable(image: Image.Image) -> Image.Image:

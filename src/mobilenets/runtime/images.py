@@ -46,6 +46,13 @@ SUFFIXES = frozenset(
 """What `find_images` takes from a folder without a look, in any case."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_PROMISED = {
+    **{f".{name.lower()}": name for name in _FORMATS},
+    ".tif": "TIFF",
+    ".pgm": "PPM",
+    ".pnm": "PPM",
+}
+"""The format that a suffix stands for."""
 MAX_PIXELS = 178_956_970
 """Of any picture: where Pillow too takes a file for one that is made to fill the memory."""
 MAX_BYTES = 480_000_000
@@ -99,7 +106,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
 def _open(path: str | os.PathLike[str]) -> Image.Image:
     """The file's header; a kind that few files have is tried where the usual ones say no."""
     try:
-        return Image.open(path, formats=_FORMATS)
+        return Image.open(path, formats=_in_order(path))
     except UnidentifiedImageError:
         kind = kind_of(path)
         if kind not in NEED or not can_read(kind):
@@ -109,6 +116,15 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
 
             pillow_heif.register_heif_opener()
         return Image.open(path, formats=("HEIF" if kind == "HEIC" else kind,))
+
+
+def _in_order(path: str | os.PathLike[str]) -> list[str]:
+    """All formats, the one that the name promises first.
+
+    Where the name is right Pillow loads that one's decoder alone, and else all forty.
+    """
+    promised = _PROMISED.get(suffix_of(os.fspath(path)))
+    return sorted(_FORMATS, key=lambda name: name != promised)
 
 
 class Header(NamedTuple):

@@ -37,6 +37,7 @@ def recall(source: Source) -> Recalled | None:
     if entry is None:
         return None
     name, kind, dims, layout, card = entry.info["known"]
+    source.whole = entry.info["whole"]  # of the same content: not searched again
     return Recalled(name, kind, tuple(dims), layout, card)
 
 
@@ -44,11 +45,16 @@ def keep(source: Source, known: Recalled) -> None:
     """Keep it for the next process; nothing where nothing is kept."""
     store = Cache()
     if store.directory is not None:
-        store.store(_key(source), b"", np.zeros(1, np.float32), {"known": list(known)})
+        store.store(
+            _key(source),
+            b"",
+            np.zeros(1, np.float32),
+            {"known": list(known), "whole": source.whole},
+        )
 
 
 def _key(source: Source) -> str:
-    return key_of("known", hashlib.blake2b(source.data).digest(), _writers())
+    return key_of("known", source.content, _writers())
 
 
 @cache

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mobilenets.card import KEY, ModelCard
 from mobilenets.engine import Source
 from mobilenets.errors import InputError, WeightsError
+from mobilenets.runtime import Runtime
 from mobilenets.runtime.backends import Backend, Engine, OnnxRuntime, one_line
 from mobilenets.runtime.known import Recalled, keep, recall
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import onnx
 
 Layout = Literal["NCHW", "NHWC"]
-Runtime = Literal["auto", "mobilenets", "onnxruntime"]
 _DEFAULT_SIDE = 224
 
 

@@ -12,16 +12,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from PIL import Image
-
 from mobilenets.card import ModelCard
-from mobilenets.data.dataset import Dataset
 from mobilenets.tasks.values import Addition, Arrays, Defaults, Demo, Judged, Metric, Size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import Image
     from torch import Tensor, nn
 
+    from mobilenets.data.dataset import Dataset
     from mobilenets.models.network import Network
     from mobilenets.tasks.forms import Form
     from mobilenets.tasks.recipe import Recipe

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from mobilenets.card import ModelCard
 
+if TYPE_CHECKING:  # commands without arrays, their help among them, start without numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
 Size = tuple[int, int]
 """(width, height) of an image in pixels, as Pillow has it."""
-Arrays = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 """A session's outputs by name, the batch first."""
 
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from mobilenets.cli.additions import first_paragraph
 from mobilenets.cli.data import check
 
 app = typer.Typer(help="What a data set holds, and what is wrong with it.")
@@ -12,4 +13,4 @@ def options() -> None:
     """What a data set holds, and what is wrong with it."""
 
 
-app.command("check")(check.run)
+app.command("check", short_help=first_paragraph(check.run))(check.run)

@@ -96,7 +96,7 @@ def run(
 
 def kinds_of_labels(data: str, asked: str | None) -> tuple[list[Task], list[str]]:
     """The uses whose labels the data has, the one to look at first; and a note on the others."""
-    from mobilenets.data.shapes import is_built_in
+    from mobilenets.data.built_in import is_built_in
     from mobilenets.errors import DataError
 
     able = list(with_part("check"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from functools import cached_property
 from pathlib import Path
 
 from mobilenets.errors import WeightsError
@@ -34,7 +35,7 @@ class Source:
             raise WeightsError(f"{file}: {why}")
         return cls(str(file), data, file.parent)
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether it certainly keeps all its weights itself: it does not say where others are."""
         return b"location" not in self.data
@@ -49,9 +50,14 @@ class Source:
             raise WeightsError(f"{path.name} was changed while it was in use")
         return data
 
+    @cached_property
+    def content(self) -> bytes:
+        """A digest of the file itself: what lies beside it is not in it."""
+        return hashlib.blake2b(self.data).digest()
+
     def digest(self) -> str:
         """Of the file, and of all that has been read beside it up to now, in that order."""
-        digest = hashlib.blake2b(self.data)
+        digest = hashlib.blake2b(self.content)
         for (_, offset, size), content in self._beside.items():
             digest.update(offset.to_bytes(8, "little") + size.to_bytes(8, "little") + content)
         return digest.hexdigest()

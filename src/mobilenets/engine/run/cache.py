@@ -13,6 +13,8 @@ them every time would cost what mapping them saves. A fault of the disk itself t
 and tells nobody stays unseen.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import mmap
@@ -25,11 +27,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from mobilenets.engine.ir.graph import Array
+if TYPE_CHECKING:  # what runs from here needs no graph
+    from mobilenets.engine.ir.graph import Array
 
 MAGIC, VERSION = b"MNENGINE", 1
 PAGE = 4096

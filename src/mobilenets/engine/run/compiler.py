@@ -1,16 +1,21 @@
 """From an ONNX file to a network that runs: compiled once, then loaded from the cache."""
 
+from __future__ import annotations
+
 import json
 import os
 import time
+from typing import TYPE_CHECKING
 
 from mobilenets.engine.front.source import Source
-from mobilenets.engine.ir.graph import Graph
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run.cache import Cache, key_of
 from mobilenets.engine.run.identity import maker, processor
 from mobilenets.engine.run.session import Net
 from mobilenets.processors import processors
+
+if TYPE_CHECKING:
+    from mobilenets.engine.ir.graph import Graph
 
 _MOST_THREADS = 64
 

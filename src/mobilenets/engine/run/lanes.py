@@ -7,14 +7,16 @@ end of a layer, and one that another program's work holds up holds up nobody els
 import itertools
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.run.pool import MAX_THREADS
 from mobilenets.engine.run.session import Net
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 class Lanes:
@@ -56,6 +58,8 @@ class Lanes:
         others = []
         if len(nets) > 1:
             if self._threads is None or self._process != os.getpid():
+                from concurrent.futures import ThreadPoolExecutor
+
                 most = len(self._nets) - 1
                 self._threads = ThreadPoolExecutor(most, thread_name_prefix="lane")
                 self._process = os.getpid()

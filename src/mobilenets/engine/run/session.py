@@ -1,5 +1,7 @@
 """A compiled network, ready to run."""
 
+from __future__ import annotations
+
 import copy
 import ctypes
 import mmap
@@ -8,15 +10,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.codegen.abi import FUNCTION
-from mobilenets.engine.ir.graph import Array
 from mobilenets.engine.run.loader import load
 from mobilenets.engine.run.pool import ThreadPool
+
+if TYPE_CHECKING:
+    from mobilenets.engine.ir.graph import Array
 
 Output = NDArray[np.float32] | NDArray[np.int64]
 
@@ -150,7 +154,7 @@ class Net:
             result.append(BlockProfile(name, kind, schedule, block["madds"], 1e3 * float(t), share))
         return result
 
-    def twin(self) -> "Net":
+    def twin(self) -> Net:
         """The same network with an arena and a pool of its own: both can run at the same time.
 
         They share code and weights.
@@ -170,7 +174,7 @@ class Net:
         """End the pool's threads; the network cannot run after that."""
         self._pool.close()
 
-    def __enter__(self) -> "Net":
+    def __enter__(self) -> Net:
         return self
 
     def __exit__(

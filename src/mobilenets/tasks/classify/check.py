@@ -14,12 +14,13 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from PIL import Image
 
+from mobilenets.data.built_in import is_built_in
 from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.folders import list_images, open_classification
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import Entry, Listing
 from mobilenets.data.problems import Problem, Problems
-from mobilenets.data.shapes import Shapes, is_built_in, shape_split
+from mobilenets.data.shapes import Shapes, shape_split
 from mobilenets.data.splits import Split, present
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import read_header

@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from mobilenets.runtime.draw import GROUND, LEAST, TEXT, Font, printable, readable
+from mobilenets.runtime.draw import (
+    GROUND,
+    LEAST,
+    TEXT,
+    Font,
+    Pen,
+    font_of,
+    pen_on,
+    printable,
+    readable,
+)
 from mobilenets.tasks.classify.read import Prediction
 
 _TRACK = (44, 48, 55)
@@ -45,8 +55,8 @@ def annotate(image: Image.Image, predictions: Sequence[Prediction]) -> Image.Ima
     band = len(predictions) * (row + gap) + gap if predictions else 0
     canvas = Image.new("RGB", (width, picture.height + band), GROUND)
     canvas.paste(picture, ((width - picture.width) // 2, 0))
-    pen = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(round(row * 0.62))
+    pen = pen_on(canvas)
+    font = font_of(round(row * 0.62))
     for i, prediction in enumerate(predictions):
         top = picture.height + gap + i * (row + gap)
         frame = (gap, top, width - gap, top + row)
@@ -55,7 +65,7 @@ def annotate(image: Image.Image, predictions: Sequence[Prediction]) -> Image.Ima
 
 
 def _draw_row(
-    pen: ImageDraw.ImageDraw,
+    pen: Pen,
     frame: tuple[int, int, int, int],
     font: Font,
     prediction: Prediction,

@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
+from mobilenets.data.built_in import BUILT_IN, is_built_in
 from mobilenets.data.dataset import AnnotatedDataset
 from mobilenets.data.listing import one_line
-from mobilenets.data.shapes import BUILT_IN, is_built_in, shape_split
+from mobilenets.data.shapes import shape_split
 from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.errors import DataError
 from mobilenets.tasks.detect.formats.annotations import Annotations, gather

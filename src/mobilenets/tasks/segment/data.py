@@ -7,9 +7,10 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.data.built_in import BUILT_IN, is_built_in
 from mobilenets.data.dataset import AnnotatedDataset
 from mobilenets.data.problems import Problems
-from mobilenets.data.shapes import BUILT_IN, is_built_in, shape_split
+from mobilenets.data.shapes import shape_split
 from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.errors import DataError
 from mobilenets.tasks.segment.formats.files import Pairs, find_pairs, unpaired

@@ -5,17 +5,20 @@ returns. Source: the authors' detection configuration for both MobileNets (paper
 paper 2, section 6.2), and Liu et al. 2016 (arXiv 1512.02325) for VGG-16.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from mobilenets.card import ModelCard
 from mobilenets.models.bodies import V1, V2
 from mobilenets.models.geometry import Padding, output_size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Scores = Literal["sigmoid", "softmax"]
 Size = tuple[int, int]
@@ -204,6 +207,8 @@ def make_anchors(
     network's outputs. `spans` are how many steps the image's (height, width) make in each map,
     its size unless given. An anchor may reach over the image's edge.
     """
+    import numpy as np  # what a network costs is told without it
+
     found = []
     for (height, width), shape, (rows, columns) in zip(sizes, shapes, spans or sizes, strict=True):
         y, x = np.mgrid[:height, :width].astype(np.float64)

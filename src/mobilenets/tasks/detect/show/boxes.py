@@ -4,9 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from mobilenets.runtime.draw import Colour, Font, colour_of, printable, readable
+from mobilenets.runtime.draw import (
+    Colour,
+    Font,
+    Pen,
+    colour_of,
+    font_of,
+    pen_on,
+    printable,
+    readable,
+)
 
 Frame = tuple[float, float, float, float]
 """Left, top, right, bottom."""
@@ -37,11 +46,11 @@ def draw_boxes(
     scale = np.array(picture.size) / image.size
     frames = [_inside(box, picture.size) for box in (corners * np.tile(scale, 2)).tolist()]
     paint = [colour_of(index) for index in colours]
-    pen = ImageDraw.Draw(picture)
+    pen = pen_on(picture)
     line = max(2, round(max(picture.size) / 320))
     for frame, colour in reversed(list(zip(frames, paint, strict=True))):
         _draw_frame(pen, frame, colour, line)
-    font = ImageFont.load_default(max(12, round(max(picture.size) / 48)))
+    font = font_of(max(12, round(max(picture.size) / 48)))
     tags = _place_tags(pen, frames, captions, font, picture.size)
     for tag, colour in reversed(list(zip(tags, paint, strict=True))):
         if tag is not None:
@@ -59,7 +68,7 @@ def _inside(box: Sequence[float], size: tuple[int, int]) -> Frame:
     return left, top, right, bottom
 
 
-def _draw_frame(pen: ImageDraw.ImageDraw, frame: Frame, colour: Colour, line: int) -> None:
+def _draw_frame(pen: Pen, frame: Frame, colour: Colour, line: int) -> None:
     """The line lies inside the box, with a thin dark edge around for grounds of its own colour."""
     left, top, right, bottom = frame
     pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_EDGE)
@@ -68,7 +77,7 @@ def _draw_frame(pen: ImageDraw.ImageDraw, frame: Frame, colour: Colour, line: in
 
 
 def _place_tags(
-    pen: ImageDraw.ImageDraw,
+    pen: Pen,
     frames: Sequence[Frame],
     captions: Sequence[str],
     font: Font,
@@ -114,7 +123,7 @@ def _overlap(one: Frame, other: Frame) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _draw_tag(pen: ImageDraw.ImageDraw, tag: Frame, text: str, colour: Colour, font: Font) -> None:
+def _draw_tag(pen: Pen, tag: Frame, text: str, colour: Colour, font: Font) -> None:
     left, top, right, bottom = tag
     pen.rectangle((left, top, right - 1, bottom - 1), fill=colour)
     bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from mobilenets.runtime.draw import (
     GROUND,
@@ -13,7 +13,10 @@ from mobilenets.runtime.draw import (
     TEXT,
     Colour,
     Font,
+    Pen,
     colour_of,
+    font_of,
+    pen_on,
     printable,
     readable,
 )
@@ -156,7 +159,7 @@ def _with_legend(picture: Image.Image, entries: Sequence[_LegendEntry]) -> Image
     """The picture over a band with the entries in columns, row after row."""
     width = max(picture.width, LEAST)
     size = max(13, round(width / 60))
-    font = ImageFont.load_default(size)
+    font = font_of(size)
     pad, row = size * 3 // 4, round(size * 1.8)
     inner = width - pad
     most = max(inner // min(len(entries), 3), min(12 * size, inner))
@@ -165,7 +168,7 @@ def _with_legend(picture: Image.Image, entries: Sequence[_LegendEntry]) -> Image
     rows = -(-len(entries) // columns)
     canvas = Image.new("RGB", (width, picture.height + rows * row + pad), GROUND)
     canvas.paste(picture, ((width - picture.width) // 2, 0))
-    pen = ImageDraw.Draw(canvas)
+    pen = pen_on(canvas)
     for i, entry in enumerate(entries):
         x = pad + i % columns * (inner // columns)
         y = picture.height + pad // 2 + i // columns * row + row // 2
@@ -179,7 +182,7 @@ def _length(entry: _LegendEntry, name: str, font: Font, size: int) -> float:
 
 
 def _draw_entry(
-    pen: ImageDraw.ImageDraw,
+    pen: Pen,
     place: tuple[int, int],
     entry: _LegendEntry,
     font: Font,
