@@ -208,7 +208,17 @@ def test_the_metadata_says_how_images_are_prepared_and_names_the_classes(
 def test_damaged_metadata_is_left_out(cut, plain, tmp_path):
     found = metadata([0.0], [255.0], [("en.txt", 2, "")])
     path = write(tmp_path / "a.tflite", with_metadata(plain, b"\xff" * cut + found[cut:]))
-    assert card_of(load(path)).arguments["classes"] == 3
+    card = card_of(load(path))
+    assert card.arguments["classes"] == 3
+    assert cut != 4 or "its metadata is damaged and left out" in card.source
+
+
+def test_labels_that_the_metadata_names_and_that_are_not_there_are_said(plain, tmp_path):
+    found = metadata([0.0], [255.0], [("en.txt", 2, "")])
+    path = write(tmp_path / "a.tflite", with_metadata(plain, found))
+    assert (
+        "the labels 'en.txt' that its metadata names cannot be read" in card_of(load(path)).source
+    )
 
 
 def test_a_bias_with_the_axis_of_its_weights_is_sound(tmp_path):

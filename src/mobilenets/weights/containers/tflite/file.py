@@ -10,7 +10,12 @@ from mobilenets.errors import WeightsError
 from mobilenets.weights.containers.tflite.dilation import joined
 from mobilenets.weights.containers.tflite.feed import parted, preprocessing_of
 from mobilenets.weights.containers.tflite.graph import IDENTIFIER, TfliteGraph
-from mobilenets.weights.containers.tflite.metadata import TfliteMetadata, labels_in, metadata_of
+from mobilenets.weights.containers.tflite.metadata import (
+    TfliteMetadata,
+    labels_in,
+    metadata_of,
+    unreadable_labels,
+)
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,18 @@ class TfliteFile:
     @classmethod
     def of(cls, path: Path, graph: TfliteGraph) -> TfliteFile:
         """ValueError for damaged constants, WeightsError for a network not of one image."""
-        metadata = metadata_of(path.read_bytes())
+        data = path.read_bytes()
+        metadata = metadata_of(data)
         if len(graph.inputs) != 1:
             raise WeightsError(f"a network of one image, got {len(graph.inputs)} inputs")
         inner, affine = parted(graph)
         preprocessing, said = preprocessing_of(graph, affine, metadata)
         if metadata.calibrated:
             said += "; the score calibration in its metadata is left out"
+        if metadata.damaged:
+            said += "; its metadata is damaged and left out"
+        if lost := unreadable_labels(data, metadata):
+            said += f"; the labels {lost!r} that its metadata names cannot be read"
         return cls(path, joined(inner), preprocessing, metadata, said)
 
     def labels(self, outputs: int) -> tuple[str, ...]:

@@ -37,15 +37,17 @@ class TfliteMetadata:
     """Names of files in the zip, those in no one language first."""
     calibrated: bool = False
     """Whether scores are to be changed by a table beside the model."""
+    damaged: bool = False
+    """Whether there is some that cannot be read."""
 
 
 def metadata_of(data: bytes) -> TfliteMetadata:
-    """The metadata of a TFLite file; an empty one where it has none or that is damaged."""
+    """The metadata of a TFLite file; an empty one where it has none, or `damaged`."""
     try:
         buffer = _buffer(data)
         return TfliteMetadata() if buffer is None else _read(buffer)
     except Exception:  # a damaged offset can raise anything, and the network does not need it
-        return TfliteMetadata()
+        return TfliteMetadata(damaged=True)
 
 
 def labels_in(data: bytes, metadata: TfliteMetadata, outputs: int) -> tuple[str, ...]:
@@ -63,6 +65,17 @@ def labels_in(data: bytes, metadata: TfliteMetadata, outputs: int) -> tuple[str,
     except _UNREADABLE:
         return ()  # the weights do not depend on it
     return ()
+
+
+def unreadable_labels(data: bytes, metadata: TfliteMetadata) -> str:
+    """The first label file that the metadata names and that cannot be read; '' if all can be."""
+    for name in metadata.label_files:
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                archive.read(name).decode("utf-8-sig")
+        except (*_UNREADABLE, KeyError):
+            return name
+    return ""
 
 
 def _buffer(data: bytes) -> bytes | None:
