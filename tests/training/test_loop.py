@@ -76,7 +76,7 @@ def test_it_learns(tmp_path):
     torch.manual_seed(0)
     model = TASK.network.build("mobilenet_v2", sixteen.classes, arguments)
     model.card = model.card.replace(preprocessing=Preprocessing((32, 32)))
-    recipe = plain(epochs=20, batch_size=8, learning_rate=0.01, norm_momentum=0.3)
+    recipe = plain(epochs=26, batch_size=8, learning_rate=0.01, norm_momentum=0.3)
     result = trainer(model, (sixteen, sixteen), recipe, tmp_path).run()
     assert result.history[0]["top1"] < 0.5
     assert result.best["top1"] == 1.0

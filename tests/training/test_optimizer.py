@@ -75,6 +75,29 @@ def test_the_other_optimizers_are_torchs(name, kind):
     assert all(group.get("nesterov", True) for group in made.param_groups)
 
 
+def test_a_step_in_one_pass_is_that_in_many():
+    """In both orders of memory, as the loop has a network's kernels."""
+    models = [tiny_network().to(memory_format=torch.channels_last) for _ in "12"]
+    models[1].load_state_dict(models[0].state_dict())
+    made = recipe("modern", optimizer="adamw", weight_decay=0.1, learning_rate=0.01)
+    optimizers = [make_optimizer(model, made) for model in models]
+    assert all(group["fused"] for group in optimizers[0].param_groups)
+    for group in optimizers[1].param_groups:
+        group["fused"] = False
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for step in range(3):
+        for model, optimizer in zip(models, optimizers, strict=True):
+            model.eval()(images).sum().backward()  # gradients in the order that it gives them
+            random = torch.Generator().manual_seed(step)
+            for parameter in model.parameters():
+                assert parameter.grad is not None
+                parameter.grad.copy_(torch.randn(parameter.shape, generator=random))
+            optimizer.step()
+            optimizer.zero_grad()
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
 def rates(changes, steps_per_epoch, steps):
     made = recipe("modern", learning_rate=2.0, **changes)
     optimizer = make_optimizer(nn.Linear(2, 2), made)

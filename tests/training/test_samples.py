@@ -116,6 +116,17 @@ def test_the_process_keeps_its_own_random_numbers(make):
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_an_image_asks_no_accelerator_for_its_random_numbers(make, monkeypatch):
+    """Where there is none, torch keeps such a call, with the stack in words, for ever."""
+
+    def asked(seed):
+        raise AssertionError("an accelerator is seeded")
+
+    for name in ("cuda", "xpu", "mtia"):
+        monkeypatch.setattr(getattr(torch, name), "manual_seed_all", asked)
+    make()[(0, 3)]
+
+
 def test_a_broken_image_is_replaced_by_the_next_one_and_named(make):
     samples = make(Broken(32, length=12))
     image, target, note = samples[(0, 3)]

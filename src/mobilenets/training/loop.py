@@ -33,7 +33,7 @@ from mobilenets.tasks.task import Task
 from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics
 from mobilenets.training.optimizer import make_average, make_optimizer, make_schedule
 from mobilenets.training.report import Reporter, Row
-from mobilenets.training.samples import Batches, Samples, loader, mix, read
+from mobilenets.training.samples import Batches, Samples, loader, mix, read, seed_only_cpu
 from mobilenets.training.state import fingerprint, load_state, save_state, unknown_to
 from mobilenets.weights.sources.own import save
 
@@ -214,7 +214,8 @@ class Trainer:
         """One optimizer step on this process's part of a batch; the loss over all of them."""
         accelerator, recipe = self.accelerator, self.recipe
         # Dropout and mixing: from the step alone, and different in each process.
-        torch.manual_seed(mix(recipe.seed, self.step, accelerator.process_index))
+        seed = seed_only_cpu if accelerator.device.type == "cpu" else torch.manual_seed
+        seed(mix(recipe.seed, self.step, accelerator.process_index))
         if self.mixer is not None:
             images, targets = self.mixer(images, targets)
         images = images.to(accelerator.device, memory_format=torch.channels_last)

@@ -39,7 +39,9 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             groups, lr=recipe.learning_rate, alpha=0.9, eps=1.0, momentum=recipe.momentum
         )
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        # One pass over each tensor: on a CPU a dozen of them are a tenth of a small network's step.
+        fused = all(parameter.device.type == "cpu" for parameter in model.parameters()) or None
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
     return torch.optim.SGD(
         groups,
         lr=recipe.learning_rate,

@@ -62,7 +62,8 @@ class ConvNormAct(nn.Module):
         activation: tuple[Rectifier, float] | None = RELU6,
     ) -> None:
         super().__init__()
-        self.same = padding != "symmetric" and kernel > 1
+        # At stride 1 all agree: the convolution's own zeros cost no copy of what it reads.
+        self.same = padding != "symmetric" and kernel > 1 and stride > 1
         self.trailing = padding == "keras" and groups > 1 and stride > 1
         pad = 0 if self.same else dilation * (kernel - 1) // 2
         self.conv = nn.Conv2d(
