@@ -32,11 +32,21 @@ MAY_IMPORT = {
     "tasks": {"models", "data", "runtime", "weights.containers"},
     **{f"tasks.{name}": SHARED for name in TASKS},
     "cost": {"tasks", "models"},
+    "devices": set(),
     "weights": {"weights.containers", "tasks", "models", "runtime"},
-    "inference": {"tasks", "weights", "models", "data", "runtime"},
+    "inference": {"devices", "tasks", "weights", "models", "data", "runtime"},
     "evaluation": {"tasks", "models", "data", "runtime"},
     "export": {"inference", "tasks", "weights", "models", "runtime"},
-    "training": {"tasks", "weights", "inference", "evaluation", "models", "data", "runtime"},
+    "training": {
+        "devices",
+        "tasks",
+        "weights",
+        "inference",
+        "evaluation",
+        "models",
+        "data",
+        "runtime",
+    },
     "bench": {"engine", "export", "inference", "models", "runtime", "tasks", "weights"},
 }
 # These may import everything but rooms: the public names, the demonstration, the command line.

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mobilenets.allocator import keep_memory
 from mobilenets.card import ModelCard, card_of
+from mobilenets.devices import AUTO, describe, find_device
 from mobilenets.errors import WeightsError
 from mobilenets.files import replace_file
 from mobilenets.processors import processors
@@ -48,6 +49,11 @@ class TorchSession:
         # Channels last is the faster order on CPUs and accelerators alike.
         self.module = module.eval().to(memory_format=torch.channels_last)
         self.card = card
+
+    @property
+    def where(self) -> str:
+        """What it computes on, in words."""
+        return describe(next(self.module.parameters()).device)
 
     def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """(N, 3, H, W) -> the module's outputs, by the names that the card gives them."""
@@ -85,14 +91,16 @@ def open_model(
     threads: int | None = None,
     runtime: Runtime = "auto",
     many: bool = False,
+    device: str = AUTO,
     **options: Any,
 ) -> Session:
     """Anything the package can run: our files, a published name, anyone's weights, ONNX.
 
     An `.onnx` file needs no torch and runs on the engine, or as `runtime` says (`open_session`);
-    other files run on torch. `options` are those of the task. Some are for weights: to segment,
-    they serve any `output_stride`, and `multi_scale` is the mean over six sizes and flips (the
-    papers' MF). Others are for reading what comes out of any file: to detect, `iou`.
+    other files run on torch, on `device` (`devices.find_device`). `options` are those of the
+    task. Some are for weights: to segment, they serve any `output_stride`, and `multi_scale` is the
+    mean over six sizes and flips (the papers' MF). Others are for reading what comes out of any
+    file: to detect, `iou`.
     Raises WeightsError for what is not recognised, ValueError for an argument that is not for
     these weights.
     """
@@ -104,14 +112,21 @@ def open_model(
     if str(weights).lower().endswith(".onnx"):
         if given:
             raise ValueError(f"{min(given)} is for weights: {weights} is a finished program")
+        if device not in (AUTO, "cpu"):
+            raise ValueError(f"device is for weights, which torch runs: {weights} runs on the CPU")
         found = open_session(weights, threads=threads, runtime=runtime, many=many)
     else:
-        found = _open_weights(weights, given, threads=threads, runtime=runtime)
+        found = _open_weights(weights, given, threads=threads, runtime=runtime, device=device)
     return _read_with(found, reading) if reading else found
 
 
 def _open_weights(
-    weights: str | Path, options: dict[str, Any], *, threads: int | None, runtime: Runtime
+    weights: str | Path,
+    options: dict[str, Any],
+    *,
+    threads: int | None,
+    runtime: Runtime,
+    device: str,
 ) -> Session:
     """Anything but an `.onnx` file, on torch."""
     if runtime != "auto":
@@ -120,6 +135,7 @@ def _open_weights(
 
     from mobilenets.weights import load
 
+    where = find_device(device)
     if threads is not None:
         if threads < 1:
             raise ValueError(f"threads must be a positive integer, got {threads}")
@@ -131,9 +147,8 @@ def _open_weights(
     if options:
         model = variant(model, options)
     network = task_of(card_of(model)).network.deploy(model)
-    if torch.cuda.is_available():
-        network.to("cuda")
-    else:
+    network.to(where)
+    if where.type == "cpu":
         keep_memory()
     return TorchSession(network, card_of(network), "; ".join(notes))
 

@@ -148,6 +148,23 @@ def test_a_list_of_commands_cuts_nothing(call):
     assert "..." not in words.partition("Commands:")[2]
 
 
+def test_where_torch_computes_is_said(call, checkpoint, exported, photos):
+    """And the engine's is the CPU: there is nothing to say, and another device is refused."""
+    image = photos / "0.png"
+    assert "on cpu, " in call("predict", checkpoint, image, "--device", "cpu").err
+    assert "on cpu" not in call("predict", exported, image).err
+    for command in (("predict", checkpoint, image), ("eval", checkpoint, "shapes", "--limit", 2)):
+        done = call(*command, "--json")
+        answer = json.loads(done.out)
+        one = answer[0] if isinstance(answer, list) else answer
+        assert one["device"].startswith("cpu")
+        assert "on cpu" not in done.err
+    refused = call("predict", exported, image, "--device", "cuda")
+    assert (refused.status, "runs on the CPU" in refused.err) == (2, True)
+    refused = call("eval", checkpoint, "shapes", "--device", "gpu")
+    assert (refused.status, "device must be auto, cpu" in refused.err) == (2, True)
+
+
 def test_only_broken_images_are_an_error(call, checkpoint, photos):
     assert call("predict", checkpoint, photos / "broken.jpg").status == 1
 
@@ -218,6 +235,8 @@ def test_training_from_a_checkpoint_on_folders(call, checkpoint, tmp_path, monke
     [
         (("train", "mobilenet_v3", "--data", "shapes"), 2, "did you mean 'mobilenet_v2'"),
         (("train", "mobilenet_v2"), 2, "--data"),
+        (("train", "mobilenet_v2", "--data", "shapes", "--device", "gpu"), 2, "device must be"),
+        (("train", "mobilenet_v2", "--data", "shapes", "--extend", "2"), 2, "--extend is for a"),
         (("train", "mobilenet_v2", "--data", "nowhere"), 1, "nowhere: no such data folder"),
         (
             ("train", "mobilenet_v2", "--data", "shapes", "--recipe", "x"),

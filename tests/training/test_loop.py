@@ -17,10 +17,10 @@ from mobilenets.export.source import open_source
 from mobilenets.tasks.classify.architecture.classifier import Classifier
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.registry import tasks
-from mobilenets.training.folder.naming import choose_folder
 from mobilenets.training.loop import Trainer
 from mobilenets.training.norms import set_momentum
 from mobilenets.training.run import Plan, train
+from mobilenets.training.runs.naming import choose_folder
 from mobilenets.training.teacher import Teacher
 from mobilenets.weights.sources.own import read_card, save
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilenets.training.folder.naming import run_name
+from mobilenets.training.runs.naming import run_name
 
 
 @pytest.mark.parametrize(

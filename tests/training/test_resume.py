@@ -137,7 +137,7 @@ def test_a_killed_process_resumes_to_the_same_weights(photos, tmp_path, call, mo
         assert call(photos, parts, "--resume") == 1
     errors = capsys.readouterr().err
     assert "stopped at step 71" in errors
-    assert "the same command with --resume goes on" in " ".join(errors.split())
+    assert f"`mobilenets train --resume {parts}` goes on" in " ".join(errors.split())
     assert "Traceback" not in errors
     assert call(photos, parts, "--resume") == 0
     assert call(photos, whole) == 0  # that nobody stopped

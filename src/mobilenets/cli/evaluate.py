@@ -7,7 +7,7 @@ import typer
 
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
-from mobilenets.cli.options import AsJson, Running, Weights
+from mobilenets.cli.options import AsJson, Running, Weights, say_where
 
 Split = Literal["eval", "train", "val", "test", "all"]
 MOST_CLASSES = 20
@@ -50,6 +50,7 @@ def run(
     dataset = task.data.open_data(data, split)
     for note in filter(None, [session.note, *dataset.notes]):
         say(f"note: {note}")
+    where = say_where(session, json=json)
     account = take_account(data, [dataset])
     if account and account.line:
         say(account.line)
@@ -79,7 +80,7 @@ def run(
     if json:
         failures = [{"image": name, "error": why} for name, why in found.failures]
         known = {"trained_on": seen.to_json()} if seen else {}
-        print_json({**found.results, **known, "by_class": by_class, "failures": failures})
+        print_json({**found.results, **known, **where, "by_class": by_class, "failures": failures})
         return
     show_results(found.results, len(found.failures))
     show_classes(by_class)

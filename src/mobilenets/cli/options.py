@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mobilenets.cli.additions import by_use
+from mobilenets.cli.console import say
 from mobilenets.runtime import Runtime
 from mobilenets.tasks.registry import with_part
 
@@ -32,6 +33,10 @@ Exact = Annotated[
 RunBy = Annotated[
     Runtime, typer.Option(help="What runs an .onnx file; auto: the engine if it can.")
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", help="Of torch: auto (default), cpu, cuda, cuda:N or mps."),
+]
 Resolution = Annotated[int | None, typer.Option(help="Pixels of the input's sides.")]
 WidthOfName = Annotated[float | None, typer.Option(help="Of a network given by NAME.")]
 ClassesOfName = Annotated[
@@ -50,9 +55,27 @@ class Running:
     exact: Exact = False
     threads: Threads = None
     runtime: RunBy = "auto"
+    device: Device = None
 
     def open(self, weights: str, *, many: bool, **options: Any) -> "Session":
         """WEIGHTS, ready to run on one image or on many; `options` are those of the uses."""
         from mobilenets.inference import open_model
 
-        return open_model(weights, threads=self.threads, runtime=self.runtime, many=many, **options)
+        return open_model(
+            weights,
+            threads=self.threads,
+            runtime=self.runtime,
+            many=many,
+            device=self.device or "auto",
+            **options,
+        )
+
+
+def say_where(session: "Session", *, json: bool) -> dict[str, str]:
+    """Say what torch computes on, or return it for a JSON answer; {} where torch does not run."""
+    where = getattr(session, "where", None)
+    if where is None:
+        return {}
+    if not json:
+        say(f"on {where}")
+    return {"device": where}

@@ -11,7 +11,7 @@ import typer
 
 from mobilenets.cli.additions import by_use, extended
 from mobilenets.cli.console import JsonList, out, progress, say
-from mobilenets.cli.options import DEFAULTS, AsJson, Running, Weights
+from mobilenets.cli.options import DEFAULTS, AsJson, Running, Weights, say_where
 
 if TYPE_CHECKING:
     from mobilenets.inference import Predicted
@@ -75,6 +75,7 @@ def run(
     session = running.open(weights, many=many, **options)
     if session.note:
         say(f"note: {session.note}")
+    where = say_where(session, json=json)
     task = task_of(session.card)
     names = Counter(path.name for path in files)
     broken = 0
@@ -99,7 +100,7 @@ def run(
             if one.hidden is not None:
                 hidden.append(one.hidden)
             if answers is not None:
-                answers.add(answer(one, task))
+                answers.add({**answer(one, task), **where})
             elif rows is not None and not one.error:
                 name = one.path.name if names[one.path.name] == 1 else str(one.path)
                 rows.add(name, task.show.describe(one.decoded))

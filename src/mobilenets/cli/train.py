@@ -1,22 +1,34 @@
 """`mobilenets train`: a network from images."""
 
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mobilenets.cli import knobs
 from mobilenets.cli.additions import recipe_names
 from mobilenets.cli.console import out, print_json, say
-from mobilenets.cli.options import AsJson, Resolution
+from mobilenets.cli.options import AsJson, Device, Resolution
+
+if TYPE_CHECKING:
+    from mobilenets.training.runs.arguments import RunArguments
 
 
 def run(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network: mobilenets models.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL", help="A network: mobilenets models. With --resume, a run's folder."
+        ),
+    ] = None,
     data: Annotated[
-        str, typer.Option(help="A folder, a list, or shapes: docs/training.md, docs/data.md.")
-    ],
+        str | None,
+        typer.Option(help="A folder, a list, or shapes: docs/training.md, docs/data.md."),
+    ] = None,
     weights: Annotated[
         str | None, typer.Option("--from", metavar="WEIGHTS", help="Start here, not at random.")
     ] = None,
@@ -27,12 +39,19 @@ def run(
     output: Annotated[
         Path | None, typer.Option(help="Folder of the run; a new one under runs/ if not given.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run: its folder says everything else.")
+    ] = False,
+    extend: Annotated[
+        int | None, typer.Option(metavar="EPOCHS", help="With --resume: so many more, at the end.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Images per step; the rate follows it.")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Instead of the recipe's.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Instead of the recipe's; with --extend, of its epochs.")
+    ] = None,
     resolution: Resolution = None,
     width: Annotated[float | None, typer.Option(help="Width multiplier.")] = None,
     knob: Annotated[
@@ -47,47 +66,69 @@ def run(
     teacher: Annotated[
         str | None, typer.Option(metavar="WEIGHTS|TIMM", help="Learn from this network too.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that read images.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read images: 1 if not given.")
+    ] = None,
+    device: Device = None,
     json: AsJson = False,
 ) -> None:
     """Train MODEL on your images, from scratch or from anyone's weights.
 
     The run's folder gets `best.safetensors` and `last.safetensors`, `log.csv`, TensorBoard
-    files, `curves.png` and a picture of what is right and wrong. Ctrl-C keeps it all; the same
-    command with `--resume` goes on. On several processes: docs/training.md.
+    files, `curves.png` and a picture of what is right and wrong. Ctrl-C keeps it all:
+    `mobilenets train --resume FOLDER` goes on, and with `--extend 10` a run that had ended goes on
+    for ten epochs more. On several processes: docs/training.md.
 
     Example: `mobilenets train mobilenet_v2 --from mobilenet_v2_1.0_224.google --data photos`
     """
-    from mobilenets.training.loop import InterruptedRunError
-    from mobilenets.training.run import Plan, train
-
-    arguments = knobs.parse(knob, "knob")
-    if width is not None:
-        arguments["width"] = width
     changes = {
         "epochs": epochs,
         "batch_size": batch_size,
-        "learning_rate": learning_rate,
+        "learning_rate": None if extend else learning_rate,
         **knobs.parse(setting, "set"),
     }
-    plan = Plan(model, weights, resolution, arguments, teacher)
+    given = {
+        "model": model,
+        "data": data,
+        "weights": weights,
+        "recipe": recipe,
+        "resolution": resolution,
+        "teacher": teacher,
+        "workers": workers,
+        "device": device,
+        "knobs": knobs.of_name(knob, width=width),
+        "changes": {name: value for name, value in changes.items() if value is not None},
+    }
+    if extend is not None and not resume:
+        raise ValueError("--extend is for a run that had ended: --resume FOLDER --extend 10")
+    asked, output = settle(given, output, resume=resume)
+
+    from mobilenets.training.run import Plan, train
+    from mobilenets.training.runs.extension import Extension
+    from mobilenets.training.runs.signals import InterruptedRunError
+
+    more = None if extend is None else Extension(extend, learning_rate)
+    plan = Plan(asked.model, asked.weights, asked.resolution, asked.knobs, asked.teacher)
     try:
         result = train(
             plan,
-            data,
-            recipe_name=recipe,
-            changes={name: value for name, value in changes.items() if value is not None},
+            asked.data,
+            recipe_name=asked.recipe,
+            changes=asked.changes,
             output=output,
             resume=resume,
-            workers=workers,
+            extend=more,
+            workers=1 if asked.workers is None else asked.workers,
+            device=asked.device or "auto",
             say=say,
         )
     except InterruptedRunError as error:
-        raise InterruptedRunError(f"{error}; the same command with --resume goes on") from None
+        raise InterruptedRunError(f"{error}; {to_go_on(error.folder)} goes on") from None
     if int(os.environ.get("RANK", "0")):  # one process answers for all
         return
     if json:
-        print_json({**result.best, "checkpoint": str(result.checkpoint)})
+        place = {"checkpoint": str(result.checkpoint), "device": result.device}
+        print_json({**result.best, **place})
         return
     best = result.best
     out.print(
@@ -97,3 +138,46 @@ def run(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def settle(
+    given: dict[str, Any], output: Path | None, *, resume: bool
+) -> "tuple[RunArguments, Path | None]":
+    """What to train and where: of a run that goes on, as its folder says.
+
+    The folder is `output`, or stands where MODEL would. ValueError for too few arguments, too
+    many, or one that contradicts the folder.
+    """
+    from mobilenets.tasks.registry import networks
+    from mobilenets.training.runs.arguments import FILE, RunArguments, kept_arguments, run_folder
+    from mobilenets.training.runs.naming import choose_folder
+
+    words = given.pop("model") or []
+    if resume and words and (len(words) > 1 or words[0] not in networks()):
+        *words, last = words
+        if output is not None and output.resolve() != run_folder(last).resolve():
+            raise ValueError(f"--output {output} is another folder than {last}, which to resume")
+        output = run_folder(last)
+    if len(words) > 1:
+        raise ValueError(f"MODEL must be one network, got {' and '.join(words)}")
+    given["model"] = words[0] if words else None
+    whole = given["model"] is not None and given["data"] is not None
+    if resume and whole and output is None:
+        output = choose_folder(None, given["model"], given["data"], resume=True)
+    if resume and output is not None and ((output / FILE).is_file() or not whole):
+        return kept_arguments(output).merged(given, output), output
+    if resume and not words:
+        raise ValueError("--resume needs the folder of a run: mobilenets train --resume runs/NAME")
+    for name, option in (("model", "MODEL"), ("data", "--data")):
+        if given[name] is None:
+            raise ValueError(f"{option} is missing: mobilenets train MODEL --data FOLDER")
+    return RunArguments(**given), output
+
+
+def to_go_on(folder: Path | None) -> str:
+    """The command that resumes a run, ready for the shell."""
+    called = Path(sys.argv[0]).name
+    program = ["python", "-m", "mobilenets"] if called == "__main__.py" else [called]
+    words = [*program, "train", "--resume", str(folder)]
+    line = subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    return f"`{line}`, by the same launcher," if "WORLD_SIZE" in os.environ else f"`{line}`"

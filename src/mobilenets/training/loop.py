@@ -6,11 +6,9 @@ moment and resumed ends in the same weights, bit for bit on a CPU, as one that n
 """
 
 import math
-import signal
-import threading
+import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,14 +23,17 @@ from mobilenets.allocator import keep_memory
 from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.contents import Contents
 from mobilenets.data.dataset import Dataset
+from mobilenets.devices import describe
 from mobilenets.errors import DataError, TrainingError
 from mobilenets.evaluation import Evaluation, evaluate
 from mobilenets.inference import TorchSession
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.task import Task
 from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics
-from mobilenets.training.optimizer import make_average, make_optimizer, make_schedule
+from mobilenets.training.optimizer import Rates, make_average, make_optimizer
 from mobilenets.training.report import Reporter, Row
+from mobilenets.training.runs.extension import Extension
+from mobilenets.training.runs.signals import InterruptedRunError, asked_to_stop
 from mobilenets.training.samples import Batches, Samples, loader, mix, read, seed_only_cpu
 from mobilenets.training.state import fingerprint, load_state, save_state, unknown_to
 from mobilenets.weights.sources.own import save
@@ -51,10 +52,8 @@ class Result:
     """The name of the result that picked the best epoch."""
     checkpoint: Path
     """The best epoch's weights; `last.safetensors` beside it has the last one's."""
-
-
-class InterruptedRunError(TrainingError):
-    """Someone stopped the run; its state is on disk."""
+    device: str = ""
+    """What it was trained on, in words."""
 
 
 class Trainer:
@@ -81,7 +80,8 @@ class Trainer:
         self.metric = task.measure.METRIC
         self.train_set, self.val_set = data
         self.card = card or card_of(model)
-        AcceleratorState._reset_state()  # an earlier run here may have had another precision
+        # An earlier run here may have had another precision or, alone, another device.
+        AcceleratorState._reset_state("WORLD_SIZE" not in os.environ)
         # Told that there is no accelerator, it sees the other processes of `torchrun`; else not.
         cpu = cpu or not torch.accelerator.is_available()
         self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=cpu)
@@ -123,7 +123,8 @@ class Trainer:
         self.loader = loader(Samples(self.train_set, transform, recipe.seed), self.batches, workers)
         self.mixer = task.learn.mixer(augmentation, len(self.train_set.classes))
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
-        self.schedule = make_schedule(self.optimizer, recipe, len(self.batches))
+        self.rates = Rates(self.optimizer, recipe, len(self.batches))
+        self.extensions: list[Extension] = []
         self.average = make_average(self.model, recipe)
         contents = (Contents(data[0]), Contents(data[1]))
         self.fingerprint = fingerprint(recipe, self.card, data, contents, teacher=teacher)
@@ -140,8 +141,13 @@ class Trainer:
         self.wrapped: nn.Module | None = None
         self.frozen = False
 
-    def run(self, *, resume: bool = False) -> Result:
-        """Train to the last epoch.
+    @property
+    def epochs(self) -> int:
+        """The recipe's, and those that were added."""
+        return self.recipe.epochs + sum(one.epochs for one in self.extensions)
+
+    def run(self, *, resume: bool = False, extend: Extension | None = None) -> Result:
+        """Train to the last epoch; a resumed run that had ended, for the epochs of `extend` more.
 
         Ctrl-C or SIGTERM saves the state after the step at hand and raises InterruptedRunError.
         """
@@ -151,14 +157,17 @@ class Trainer:
             state = load_state(self.output, self.fingerprint)
             older = unknown_to(state)
             self.restore(state)
+        if extend is not None:
+            self.extend(extend)
         steps = len(self.batches)
-        total = self.recipe.epochs * steps
+        total = self.epochs * steps
         main = self.accelerator.is_main_process
-        with Reporter(self.output, total, self.step, shown=main) as report, self.signals():
+        report = Reporter(self.output, total, self.step, shown=main)
+        with report, asked_to_stop(self):
             if older:
                 what = ", ".join(older)
                 report.say(f"a run of an older version: whether its {what} changed is not known")
-            for epoch in range(len(self.history), self.recipe.epochs):
+            for epoch in range(len(self.history), self.epochs):
                 self.train_epoch(epoch, report)
                 self.finish_epoch(epoch, report)
             if self.evaluation is None:  # resumed after its last epoch
@@ -168,7 +177,9 @@ class Trainer:
             if self.unreadable:
                 report.say(f"{len(self.unreadable)} images could not be read and were left out")
         best = cast(Row, self.metric.best(self.history))
-        return Result(best, self.history, self.metric.name, self.output / "best.safetensors")
+        device = describe(self.accelerator.device)
+        path = self.output / "best.safetensors"
+        return Result(best, self.history, self.metric.name, path, device)
 
     def train_epoch(self, epoch: int, report: Reporter) -> None:
         """One pass over the training images, from wherever a resumed run left off."""
@@ -183,7 +194,7 @@ class Trainer:
         self.batches.epoch, self.batches.start = epoch, self.step - epoch * steps
         for images, targets, notes in read(self.loader):
             self.warn(notes, report)
-            rate = self.set_rate()
+            rate = self.rates.set(self.step)
             loss = self.train_step(wrapped, images, targets)
             self.step += 1
             self.loss_sum += loss
@@ -192,9 +203,8 @@ class Trainer:
                 self.save_state()
             if self.stop:
                 self.save_state()
-                raise InterruptedRunError(
-                    f"stopped at step {self.step}; the run is kept in {self.output}"
-                )
+                why = f"stopped at step {self.step}; the run is kept in {self.output}"
+                raise InterruptedRunError(why, self.output)
 
     def wrap(self, frozen: bool) -> nn.Module:
         """The network as Accelerate runs it: many processes, mixed precision.
@@ -264,11 +274,6 @@ class Trainer:
         )
         return torch.lerp(loss, distilled, recipe.teacher_weight)
 
-    def set_rate(self) -> float:
-        """Set this step's learning rate, from the schedule."""
-        self.schedule.step_update(self.step)
-        return float(self.optimizer.param_groups[0]["lr"])
-
     def finish_epoch(self, epoch: int, report: Reporter) -> None:
         """Evaluate, log, and keep the weights."""
         self.evaluation = self.evaluate(report)
@@ -327,7 +332,10 @@ class Trainer:
     def save_weights(self, name: str, results: dict[str, float]) -> None:
         """A checkpoint that says of itself what it is and how good."""
         network = self.evaluated()
-        card = self.card.replace(recipe=asdict(self.recipe), results=results)
+        recipe = asdict(self.recipe)
+        added = [asdict(one) for one in self.extensions]
+        recipe |= {"extensions": added} if added else {}
+        card = self.card.replace(recipe=recipe, results=results)
         set_card(network, card.replace(task=card.task or self.task.name))
         save(network, self.output / name)
 
@@ -344,6 +352,7 @@ class Trainer:
                 "step": self.step,
                 "loss_sum": self.loss_sum,
                 "history": self.history,
+                "extensions": [asdict(one) for one in self.extensions],
                 "model": self.model.state_dict(),
                 "average": self.average and self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -355,6 +364,8 @@ class Trainer:
         """Go back to where `save_state` was called."""
         self.step, self.loss_sum = state["step"], state["loss_sum"]
         self.history = state["history"]
+        for one in state.get("extensions", ()):
+            self.add(Extension(**one))
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -362,27 +373,24 @@ class Trainer:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
+    def extend(self, extension: Extension) -> None:
+        """Go on after the last epoch; TrainingError where that has not been reached."""
+        if len(self.history) < self.epochs:
+            raise TrainingError(
+                f"the run in {self.output} has not ended (epoch {len(self.history)} of "
+                f"{self.epochs}): --resume alone goes on with it, and --extend after that"
+            )
+        self.add(extension)
+        self.save_state()
+
+    def add(self, extension: Extension) -> None:
+        """More epochs, at the rates that they have."""
+        self.rates.extend(self.epochs, extension)
+        self.extensions.append(extension)
+
     def warn(self, notes: list[str], report: Reporter) -> None:
         """Name each unreadable image once."""
         for note in notes:
             if note not in self.unreadable:
                 self.unreadable.add(note)
                 report.say(f"left out: {note}")
-
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the run after the step at hand."""
-
-        def ask(number: int, _: object) -> None:
-            self.stop = True
-            signal.signal(number, before[signal.Signals(number)])  # asked twice, it ends at once
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """The recipe's optimizer, schedule and average, from timm and torch."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mobilenets.tasks.recipe import Recipe
+from mobilenets.training.runs.extension import Extension
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -82,6 +84,40 @@ def make_schedule(
         decay_rate=recipe.decay_rate,
         **common,
     )
+
+
+class Rates:
+    """The learning rate of each step, of a run and of the epochs that it is extended by.
+
+    It depends on the step's number alone, so that a resumed run agrees.
+    """
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int
+    ) -> None:
+        self.optimizer, self.recipe, self.steps = optimizer, recipe, steps_per_epoch
+        self.parts = [(0, make_schedule(optimizer, recipe, steps_per_epoch))]
+        """The first step that each is for."""
+
+    def extend(self, epoch: int, extension: Extension) -> None:
+        """From this epoch on the rate is the extension's: again from `learning_rate` down.
+
+        Where the schedule has no end and no rate was asked for, it goes on as it is.
+        """
+        endless = self.recipe.schedule == "staircase"
+        if endless and extension.learning_rate is None:
+            return
+        rate = extension.learning_rate or self.recipe.learning_rate / 2
+        made = replace(self.recipe, epochs=extension.epochs, warmup_epochs=0.0)
+        part = make_schedule(self.optimizer, made, self.steps)
+        part.base_values = [v * rate / self.recipe.learning_rate for v in part.base_values]
+        self.parts.append((epoch * self.steps, part))
+
+    def set(self, step: int) -> float:
+        """Give the optimizer the rate of this step, which is returned: the first group's."""
+        first, part = [one for one in self.parts if one[0] <= step][-1]
+        part.step_update(step - first)
+        return float(self.optimizer.param_groups[0]["lr"])
 
 
 def make_average(model: nn.Module, recipe: Recipe) -> AveragedModel | None:

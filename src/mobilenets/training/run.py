@@ -13,6 +13,7 @@ from torch import nn
 
 from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.inventory import take_account
+from mobilenets.devices import AUTO, describe, find_device
 from mobilenets.evaluation import spread
 from mobilenets.models.geometry import SMALLEST_SIDE, unknown_name
 from mobilenets.models.modules.layers import initialise_he
@@ -20,10 +21,13 @@ from mobilenets.tasks.recipe import Initialization
 from mobilenets.tasks.registry import network_of, task_for, with_part
 from mobilenets.tasks.task import Task
 from mobilenets.training.fitting import MICRO_SIDE, fit, settle_norm, split
-from mobilenets.training.folder.naming import choose_folder
 from mobilenets.training.loop import Result, Trainer
 from mobilenets.training.norms import folded_norms, unfold
 from mobilenets.training.recipes import recipe
+from mobilenets.training.runs import NAME
+from mobilenets.training.runs.arguments import RunArguments, keep_arguments
+from mobilenets.training.runs.extension import Extension
+from mobilenets.training.runs.naming import choose_folder
 from mobilenets.training.samples import Samples
 from mobilenets.training.teacher import load_teacher
 from mobilenets.training.together import together
@@ -57,7 +61,9 @@ def train(
     changes: dict[str, Any] | None = None,
     output: str | Path | None = None,
     resume: bool = False,
+    extend: Extension | None = None,
     workers: int = 1,
+    device: str = AUTO,
     say: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Train `plan` on `data` by a recipe, and leave the run in a folder.
@@ -65,25 +71,58 @@ def train(
     Without a recipe's name it is the task's own for starting from weights, or at random; `changes`
     are settings of it by name.
     `output` is a new folder under `runs/` unless given; with `resume`, the run in it (or the
-    newest of that name) goes on. `say` gets lines for a person. Raises ValueError for arguments,
-    DataError, WeightsError and TrainingError for the rest; Ctrl-C ends in InterruptedRunError.
+    newest of that name) goes on, and one that had ended for the epochs of `extend` more. `device`
+    is one of `devices.find_device`; of several processes each has its own. `say` gets lines for a
+    person. Raises ValueError for arguments, DataError, WeightsError and TrainingError for the
+    rest; Ctrl-C ends in InterruptedRunError.
     """
-    settings = (recipe_name, dict(changes or {}), Path(output) if output else None)
+    if extend is not None and not resume:
+        raise ValueError("extend is for a run that had ended: resume it")
+    kept = RunArguments(
+        plan.model,
+        str(data),
+        weights=None if plan.weights is None else str(plan.weights),
+        recipe=recipe_name,
+        resolution=plan.resolution,
+        teacher=plan.teacher,
+        workers=workers,
+        device=device,
+        knobs=plan.knobs,
+        changes=dict(changes or {}),
+    )
+    folder = Path(output) if output else None
+    cpu = choose_device(device)
     with together():
-        return _train(plan, data, settings, resume=resume, workers=workers, say=say)
+        return _train(plan, kept, folder, resume, extend, cpu=cpu, say=say)
+
+
+def choose_device(device: str) -> bool:
+    """Make what is called `device` that of this process; whether it is the CPU.
+
+    ValueError for one that is not there, and for any but `auto` where several processes train.
+    """
+    if device == AUTO:
+        return not torch.accelerator.is_available()
+    found = find_device(device)
+    if "WORLD_SIZE" in os.environ:
+        raise ValueError(f"device must be auto where several processes train, got {device!r}")
+    if found.type == "cuda":
+        torch.cuda.set_device(found.index or 0)  # what Accelerate takes
+    return found.type == "cpu"
 
 
 def _train(
     plan: Plan,
-    data: str | Path,
-    settings: tuple[str | None, dict[str, Any], Path | None],
-    *,
+    kept: RunArguments,
+    output: Path | None,
     resume: bool,
-    workers: int,
+    extend: Extension | None,
+    *,
+    cpu: bool,
     say: Callable[[str], None],
 ) -> Result:
-    """`train` in one process, perhaps of several; `settings` are recipe, changes and output."""
-    recipe_name, changes, output = settings
+    """`train` in one process, perhaps of several, on the CPU or not."""
+    recipe_name, changes, data = kept.recipe, kept.changes, kept.data
     task = task_for(plan.model)
     if not network_of(plan.model).trainable:
         raise ValueError(f"{plan.model} is here to be compared with; train a MobileNet's")
@@ -119,14 +158,17 @@ def _train(
         card = card.replace(preprocessing=replace(card.preprocessing, size=size))
         set_card(model, card)
         check_side(min(size))
-    if "accumulate" not in changes and alone and not torch.cuda.is_available():
+    if "accumulate" not in changes and alone and (cpu or not torch.cuda.is_available()):
         made = split(made, math.prod(card.preprocessing.size))
     made, why = settle_norm(made, len(train_set), scratch=plan.weights is None)
     if why:
         say(why)
     made = replace(made, objective=task.learn.settle(made.objective, train_set))
     teacher = load_teacher(plan.teacher, task, card) if plan.teacher else None
-    folder = choose_folder(output, plan.model, str(data), resume=resume)
+    folder = choose_folder(output, plan.model, data, resume=resume)
+    if resume and not (folder / NAME).exists():
+        say(f"nothing was kept of the run in {folder} yet: it starts anew")
+        resume = False
     if folded_norms(model) and not resume:
         say("batch normalisation was folded into these weights: its statistics are measured anew")
         measure_norms(
@@ -135,17 +177,27 @@ def _train(
             math.prod(card.preprocessing.size),
         )
     trainer = Trainer(
-        model, task, (train_set, val_set), made, folder, teacher=teacher, workers=workers
+        model,
+        task,
+        (train_set, val_set),
+        made,
+        folder,
+        teacher=teacher,
+        workers=kept.workers or 0,
+        cpu=cpu,
     )
     classes = f" in {len(card.labels)} classes" if card.labels else ""
     say(
         f"{made.name}: {made.epochs} epochs of {len(train_set)} images{classes} "
         f"at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
-        f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; in {folder}"
+        f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; "
+        f"on {describe(trainer.accelerator.device)}; in {folder}"
     )
     origin = getattr(val_set, "origin", "") or "its validation images"
     say(f"the best epoch is picked by {trainer.metric.name} on {len(val_set)} images: {origin}")
-    result = trainer.run(resume=resume)
+    if not resume and trainer.accelerator.is_main_process:
+        keep_arguments(folder, kept)
+    result = trainer.run(resume=resume, extend=extend)
     trainer.accelerator.end_training()  # a process that leaves its group open may abort at its end
     return result
 

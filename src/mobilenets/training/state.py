@@ -16,9 +16,7 @@ from mobilenets.data.dataset import Dataset
 from mobilenets.errors import TrainingError
 from mobilenets.files import replace_file
 from mobilenets.tasks.recipe import Recipe
-
-NAME = "state.pt"
-
+from mobilenets.training.runs import NAME as NAME
 
 NEWER = {
     f"{part} {what}" for part in ("training", "validation") for what in ("files", "labels")

@@ -20,7 +20,7 @@ from accelerate import PartialState
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from mobilenets.errors import TrainingError
-from mobilenets.training.loop import InterruptedRunError
+from mobilenets.training.runs.signals import InterruptedRunError
 
 LOOK_SECONDS = 0.5
 """Between looks for the failure of another process."""

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from mobilenets.errors import TrainingError
-from mobilenets.training.state import NAME
+from mobilenets.training.runs import NAME
+from mobilenets.training.runs.arguments import FILE
 
 ANY = re.compile(
     r"_?(data|datasets?|images?|imgs?|pictures?|jpegimages|labels?|masks?|boxes|annotations?|"
@@ -54,7 +55,7 @@ def choose_folder(output: Path | None, model: str, data: str, *, resume: bool) -
             newest, number = folder if (folder / NAME).exists() else newest, number + 1
             folder = base.with_name(f"{base.name}-{number}")
         output = newest if resume else folder
-    if resume and not (output / NAME).exists():
+    if resume and not (output / NAME).exists() and not (output / FILE).exists():
         raise TrainingError(f"{output} holds no run to resume; start it without --resume")
     if not resume and output.is_dir() and any(output.iterdir()):
         what = "a run; --resume goes on with it" if (output / NAME).exists() else "files"
