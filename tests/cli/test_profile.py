@@ -78,6 +78,40 @@ def test_every_option_reaches_the_library(words, name, knobs):
     assert answer(name, *words, "--layers") == json.loads(json.dumps(expected))
 
 
+def test_several_are_rows_of_one_table():
+    words = ["mobilenet_v2", "mobilenet_v1", "--width", "0.35,1.0", "--resolution", "96,65x130"]
+    rows = answer(*words)
+    expected = [
+        profile(name, width=width, resolution=size).to_dict()
+        for name in ("mobilenet_v2", "mobilenet_v1")
+        for width in (0.35, 1.0)
+        for size in ((96, 96), (65, 130))
+    ]
+    assert rows == json.loads(json.dumps(expected))
+    text = run(*words).stdout
+    assert max(len(line) for line in text.splitlines()) <= 80
+    for row in rows:
+        megabytes = f"{row['file_bytes']['float32'] / 1e6:.2f}"
+        lines = [line for line in text.splitlines() if row["name"] in line]
+        assert any(f"{row['arguments']['width']:g}" in line and megabytes in line for line in lines)
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    ("file", "form"),
+    [
+        ("mobilenet_v2_1.0_224_quant", "int8"),
+        ("mobilenet_v1_0.25_96_vww_float", "float32"),
+        ("deeplabv3_mobilenet_v2_0.5_257", "float32"),
+    ],
+)
+def test_a_files_size_is_as_computed(assets, file, form):
+    """To a few percent: the graph and the labels come on top."""
+    path = assets / "weights" / f"{file}.tflite"
+    size = path.stat().st_size
+    assert 0.93 * size < answer(path)["file_bytes"][form] < 1.005 * size
+
+
 def test_a_person_gets_tables_with_units():
     text = run("mobilenet_v2", "--layers").stdout
     assert "300.77 M" in text
@@ -144,6 +178,8 @@ def test_a_weights_file_says_everything_itself(assets, file, madds, classes):
         (["mobilenet_v1", "--expansion", 3], 2, "a knob of mobilenet_v1 must be one of"),
         (["mobilenet_v2", "--output-stride", 12], 2, "output_stride must be 8, 16 or 32, got 12"),
         (["mobilenet_v2", "--width", -1], 2, "width must be a number above 0"),
+        (["mobilenet_v2", "--width", "1,x"], 2, "--width must be numbers such as"),
+        (["mobilenet_v2", "--width", "0.5,1", "--layers"], 2, "--layers is for one network"),
         (["ssdlite_mobilenet_v2", "--head-kernel", 1], 2, "a knob of ssdlite_mobilenet_v2 must be"),
         (["ssd_mobilenet_v2", "--head-kernel", 2], 2, "head_kernel must be 1 or 3, got 2"),
         (["ssd300_vgg16", "--resolution", 200], 2, "resolution must be about 300 for ssd300_vgg16"),

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mobilenets.cli.train import settle
+from mobilenets.data.shapes import Shapes
 from mobilenets.errors import TrainingError
 from mobilenets.training.loop import Trainer
 from mobilenets.training.runs import NAME
@@ -173,6 +174,10 @@ def test_the_command_that_a_stopped_run_names_goes_on(call, tmp_path, monkeypatc
     """Quoted as the shell needs it; then the run is extended."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    for index in range(16):
+        folder = tmp_path / "photos" / f"{index % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Shapes(32).image(index).save(folder / f"{index}.png")
     run = tmp_path / "it's a run"
     plain = Trainer.train_step
 
@@ -182,10 +187,10 @@ def test_the_command_that_a_stopped_run_names_goes_on(call, tmp_path, monkeypatc
         return loss
 
     options = ("--width", 0.35, "--resolution", 32, "--epochs", 1, "--workers", 0)
-    settings = ("--batch-size", 512, "--set", "train_scale=1", "--output", run)
+    settings = ("--batch-size", 4, "--set", "train_scale=1", "--output", run)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train_step", stopping)
-        stopped = call("train", "mobilenet_v2", "--data", "shapes", *options, *settings)
+        stopped = call("train", "mobilenet_v2", "--data", "photos", *options, *settings)
     assert stopped.status == 1
     line = stopped.err.split("`")[1]
     assert shlex.split(line) == ["mobilenets", "train", "--resume", str(run)]

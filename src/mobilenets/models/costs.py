@@ -45,6 +45,20 @@ class LayerCost:
     tensors: Mapping[str, Shape] = field(default_factory=dict)
     """The names and shapes that it has in our state dict; empty for an ONNX file's layer."""
 
+    @property
+    def weights(self) -> int:
+        """Of the parameters those that are multiplied with something: no biases."""
+        if not self.madds:
+            return self.parameters
+        pixels = elements(self.input[1:] if self.kind == "fc" else self.output[1:])
+        return min(self.madds // max(pixels, 1), self.parameters)
+
+    @property
+    def biases(self) -> int:
+        """One for each channel, once its norm is folded into its weights."""
+        own = self.parameters - self.weights
+        return max(own, self.norm // 2) if self.madds else own + self.norm
+
     def to_dict(self) -> dict[str, Any]:
         """Every field but `tensors`, as JSON values; shapes become lists there."""
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "tensors"}
@@ -92,6 +106,19 @@ class Cost:
     def norm(self) -> int:
         """Gammas and betas of batch normalisation, scales of L2 norms."""
         return sum(layer.norm for layer in self.layers)
+
+    @property
+    def file_bytes(self) -> dict[str, int]:
+        """About what a deployed file's numbers take, by the form that they are stored in.
+
+        Norms are folded into the convolutions: a norm's two numbers for a channel become one bias.
+        As `int8`, weights take a byte, biases four, and the scale of each channel four. The graph
+        and the labels come on top.
+        """
+        biases = sum(layer.biases for layer in self.layers)
+        weights = sum(layer.weights for layer in self.layers)
+        numbers = weights + biases
+        return {"float32": 4 * numbers, "float16": 2 * numbers, "int8": weights + 8 * biases}
 
     @property
     def madds(self) -> int:
@@ -165,6 +192,7 @@ class Cost:
             "resolution": list(self.resolution),
             "parameters": {"total": self.parameters, "conv_fc": self.conv_fc, "norm": self.norm},
             "madds": self.madds,
+            "file_bytes": self.file_bytes,
             "activation_bytes": {
                 "bytes_per_element": self.bytes_per_element,
                 "outputs": self.output_bytes,

@@ -56,6 +56,8 @@ class Network:
     """Knobs that the weights of its head depend on."""
     of_classes: frozenset[str] = frozenset()
     """The same, but of what a change of the classes makes anew."""
+    printed: tuple[str, float] | None = None
+    """The metric and its value, a share, that the paper prints for it at `size` and width 1.0."""
     repeated: Repeat | None = None
     """A way to run it many times on an image; None where there is none. `multi_scale` asks for
     it."""

@@ -7,6 +7,7 @@ import typer
 
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json
+from mobilenets.cli.costs import units
 from mobilenets.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -17,12 +18,15 @@ Knob = dict[str, Any]
 
 @extended("profile", before="padding")
 def run(
-    target: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="A network, or weights or ONNX in a file.")
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME|FILE...", help="A network, or weights or ONNX in a file."),
     ],
-    width: Annotated[float | None, typer.Option(help="Width multiplier.")] = None,
+    width: Annotated[
+        str | None, typer.Option(metavar="W,...", help="Width multiplier, or several.")
+    ] = None,
     resolution: Annotated[
-        str | None, typer.Option(metavar="R|HxW", help="Pixels of the image.")
+        str | None, typer.Option(metavar="R|HxW,...", help="Pixels of the image, or several sizes.")
     ] = None,
     classes: Annotated[
         int | None, typer.Option(help="Outputs; of a detector, kinds of objects.")
@@ -54,12 +58,12 @@ def run(
 
     NAME is a network (`mobilenets models` lists them) or a published checkpoint, and takes the
     options of its constructor. FILE is an ONNX file or weights of any kind that the package
-    reads; it says everything itself but `--resolution`.
+    reads; it says everything itself but `--resolution`. Of several NAMES, widths or resolutions
+    each combination is one row of a table, or an item of a list in JSON.
 
-    Example: `mobilenets profile mobilenet_v2 --width 0.35 --resolution 96`
+    Example: `mobilenets profile mobilenet_v2 --width 0.35,1.0 --resolution 96,224`
     """
     given: Knob = {
-        "width": width,
         "classes": classes,
         "output_stride": output_stride,
         "padding": padding,
@@ -73,14 +77,39 @@ def run(
         "finegrained": False if no_finegrained else None,
     }
     knobs = {**{key: value for key, value in given.items() if value is not None}, **options}
-    size = pair(resolution, "x", "resolution") if resolution else None
-    cost = measure(target, size, bytes_per_element, knobs)
+    wanted = [
+        (target, {**knobs, **({} if one is None else {"width": one})}, size)
+        for target in targets
+        for one in ([None] if width is None else numbers(width))
+        for size in ([None] if resolution is None else sizes(resolution))
+    ]
+    if layers and len(wanted) > 1 and not json:
+        raise ValueError(f"--layers is for one network or for --json, got {len(wanted)}")
+    costs = [measure(target, size, bytes_per_element, one) for target, one, size in wanted]
     if json:
-        print_json(cost.to_dict(layers=layers))
+        found = [cost.to_dict(layers=layers) for cost in costs]
+        print_json(found if len(found) > 1 else found[0])
         return
+    if len(costs) > 1:
+        show_several(costs)
+        return
+    [cost] = costs
     show(cost)
     if layers:
         show_layers(cost)
+
+
+def numbers(text: str) -> list[float]:
+    """`0.35,0.5` -> [0.35, 0.5]; each once, in the order given."""
+    try:
+        return list(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        raise ValueError(f"--width must be numbers such as 0.35,1.0, got {text!r}") from None
+
+
+def sizes(text: str) -> list[tuple[int, int]]:
+    """`96,128x224` -> [(96, 96), (128, 224)]; each once, in the order given."""
+    return list(dict.fromkeys(pair(part, "x", "resolution") for part in text.split(",")))
 
 
 def pair(text: str, separator: str, option: str) -> tuple[int, int]:
@@ -164,6 +193,9 @@ def show(cost: "Cost") -> None:
     totals.add_row("parameters", millions(cost.parameters), "with norms' gamma and beta")
     totals.add_row("  convolutions and FC", millions(cost.conv_fc), "weights and biases")
     totals.add_row("multiply-adds", millions(cost.madds), "convolutions and FC, one image")
+    stored = cost.file_bytes
+    for form in stored:
+        totals.add_row(f"  as {form}", megabytes(stored[form]), "a file's weights, norms folded")
     totals.add_row("activations, all layers", megabytes(cost.output_bytes), size)
     totals.add_row("  alive at once", megabytes(cost.peak_bytes), "layer by layer")
     totals.add_row("  alive at once", megabytes(cost.peak_fused_bytes), "a block is one operation")
@@ -174,6 +206,33 @@ def show(cost: "Cost") -> None:
     for kind, (madds, parameters) in cost.shares().items():
         parts.add_row(kind, f"{madds:.2%}", f"{parameters:.2%}")
     out.print(parts)
+
+
+def show_several(costs: "list[Cost]") -> None:
+    """A row for each, with the sizes of its file and what is alive at once."""
+    from rich.box import SIMPLE
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
+    table.caption = "params and madds in millions; MB of a file as float32, float16 and int8;"
+    table.caption += " peak: MB of activations alive at once, layer by layer"
+    table.add_column("network", overflow="fold")
+    for title in ("width", "pixels", "params", "madds", "f32", "f16", "int8", "peak"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for cost in costs:
+        height, across = cost.resolution
+        stored = cost.file_bytes
+        table.add_row(
+            escape(cost.name),
+            f"{cost.arguments['width']:g}" if "width" in cost.arguments else "",
+            str(height) if height == across else f"{height}x{across}",
+            units.millions(cost.parameters),
+            units.millions(cost.madds),
+            *(units.millions(stored[form]) for form in ("float32", "float16", "int8")),
+            units.millions(cost.peak_bytes),
+        )
+    out.print(table)
 
 
 def show_layers(cost: "Cost") -> None:

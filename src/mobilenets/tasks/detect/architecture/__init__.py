@@ -33,21 +33,27 @@ def _on(body: type[Body], kind: str, description: str, describe: Describe, **mor
     )
 
 
-def _on_vgg(name: str, description: str) -> Network:
+def _on_vgg(name: str, description: str, printed: float) -> Network:
     describe = partial(ssd_on_vgg, name)
     home = f"{_HOME}.vgg:{name}"
-    return Network(name, VggBody, VGG[name].size, description, describe, home, trainable=False)
+    more: dict[str, Any] = {"trainable": False, "printed": ("ap", printed)}
+    return Network(name, VggBody, VGG[name].size, description, describe, home, **more)
 
 
 SSD_V1 = _on(V1, "ssd", "SSD on V1 (Howard et al. 2017)", ssd, defaults={"head_kernel": 1})
 SSD_V2 = _on(V2, "ssd", "SSD on V2 (Sandler et al. 2018)", ssd)
-SSDLITE_V1 = _on(V1, "ssdlite", "separable SSD on V1 (Sandler et al. 2018)", ssdlite)
-SSDLITE_V2 = _on(V2, "ssdlite", "separable SSD on V2 (Sandler et al. 2018)", ssdlite)
+SSDLITE_V1 = _on(
+    V1, "ssdlite", "separable SSD on V1 (Sandler et al. 2018)", ssdlite, printed=("ap", 0.222)
+)
+SSDLITE_V2 = _on(
+    V2, "ssdlite", "separable SSD on V2 (Sandler et al. 2018)", ssdlite, printed=("ap", 0.221)
+)
 VGG_300, VGG_512 = (
-    _on_vgg(name, description)
-    for name, description in zip(
+    _on_vgg(name, description, printed)
+    for name, description, printed in zip(
         VGG,
         ("SSD on VGG-16, to compare with (Liu et al. 2016)", "the same, larger"),
+        (0.232, 0.268),
         strict=True,
     )
 )

@@ -15,7 +15,12 @@ TAKES = ("width", "padding", "norm_eps", "norm_momentum", "activation", "negativ
 """The body's knobs that a segmentation network has too, beside its output stride."""
 
 
-def _on(body: type[Body], takes: tuple[str, ...], description: str) -> Network:
+def _on(
+    body: type[Body],
+    takes: tuple[str, ...],
+    description: str,
+    printed: tuple[str, float] | None = None,
+) -> Network:
     """DeepLabv3 on a MobileNet, of whose knobs it takes some."""
     name = f"deeplabv3_{body.name}"
     home = f"{_HOME}:{name}"
@@ -23,12 +28,18 @@ def _on(body: type[Body], takes: tuple[str, ...], description: str) -> Network:
         "free": frozenset({"output_stride"}),
         "of_head": frozenset({"aspp"}),
         "repeated": multi_scale,
+        "printed": printed,
     }
     return Network(name, body, 513, description, deeplab, home, takes, **more)
 
 
 ON_V1 = _on(V1, TAKES, "DeepLabv3 on V1 (Sandler et al. 2018)")
-ON_V2 = _on(V2, ("divisor", *TAKES), "Mobile DeepLabv3 on V2 (Sandler et al. 2018)")
+ON_V2 = _on(
+    V2,
+    ("divisor", *TAKES),
+    "Mobile DeepLabv3 on V2 (Sandler et al. 2018)",
+    ("miou", 0.7532),
+)
 ON_RESNET = Network(
     f"deeplabv3_{ResnetBody.name}",
     ResnetBody,
