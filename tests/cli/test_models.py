@@ -105,7 +105,6 @@ def test_rows_are_sorted():
     rows = json.loads(run("--json", "--sort", "accuracy").stdout)
     best = [row["accuracy"] for row in rows if row["metric"] == "top1"]
     assert best == sorted(best, reverse=True)
-    assert rows[0]["accuracy"] == 0.754 or rows[0]["name"] == "mobilenet_v2"
 
 
 @pytest.mark.parametrize(
@@ -132,4 +131,4 @@ def test_tables_for_a_person():
 
 
 def test_help_has_an_example():
-    assert "mobilenets models --pretrained" in run("--help").stdout
+    assert "mobilenets models --max-madds 20M" in run("--help").stdout
