@@ -24,7 +24,7 @@ def run(
     """Train, evaluate, export and predict on built-in data, and write a page of what happened.
 
     A classifier, a detector and a segmentation network, side by side, from small weights in the
-    package, in about four minutes on two cores. An earlier demo in the folder is replaced. The
+    package, in some three minutes on two cores. An earlier demo in the folder is replaced. The
     exit status is 0 only if each learned and its export agrees with it.
 
     Example: `mobilenets demo --output demo`
