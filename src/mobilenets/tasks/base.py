@@ -10,10 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mobilenets.card import ModelCard
-from mobilenets.tasks.values import Addition, Arrays, Defaults, Demo, Judged, Metric, Size
+from mobilenets.tasks.values import (
+    Addition,
+    Arrays,
+    Confused,
+    Defaults,
+    Demo,
+    Judged,
+    Metric,
+    Size,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
     from mobilenets.data.dataset import Dataset
     from mobilenets.models.network import Network
     from mobilenets.tasks.forms import Form
+    from mobilenets.tasks.intervals import Intervals
     from mobilenets.tasks.recipe import Recipe
     from mobilenets.tasks.report import Report
     from mobilenets.weights.containers.foreign import Foreign, Infer
@@ -189,6 +200,34 @@ class Evaluator(Protocol):
 
     def figure(self) -> Figure:
         """A picture of where the model is right and wrong."""
+        ...
+
+
+@runtime_checkable
+class Examining(Protocol):
+    """What an evaluator may also have: what it knows of each image, and how sure its figures are.
+
+    Images are numbered from 0 in the order in which they were counted; those of a merged evaluator
+    come behind. Of an image a few numbers are kept, never its outputs.
+    """
+
+    UNIT: str
+    """What `confusions` counts: images, objects or pixels."""
+
+    def intervals(self) -> Intervals:
+        """How sure each of the figures is; none of `intervals.MOST` images or more."""
+        ...
+
+    def judge(self, image: int, threshold: float) -> Verdict:
+        """What is there in an image, what is seen from the score `threshold` on, how good it is."""
+        ...
+
+    def truth(self, target: Any) -> Any:
+        """A target of the data as `decode` would give it if the model were right, to draw it."""
+        ...
+
+    def confusions(self, threshold: float) -> list[Confused]:
+        """What is taken for what, the most frequent first; [] where there are no classes."""
         ...
 
 

@@ -120,6 +120,33 @@ class Judged(NamedTuple):
     """What there is to say of it, in a few words."""
 
 
+class Verdict(NamedTuple):
+    """What an evaluator says of one image."""
+
+    truth: str
+    """What is there, in words."""
+    answer: str
+    """What the model sees, in words."""
+    right: bool
+    score: float | None
+    """The model's score of its answer; None where it has none."""
+    order: float
+    """The lowest is the worst."""
+    figures: Mapping[str, float]
+    """By name: the loss, an overlap, how many objects were missed; the same of every image."""
+
+
+class Confused(NamedTuple):
+    """Something that was taken for something else."""
+
+    truth: str
+    answer: str
+    times: int
+    """How often, in the evaluator's `UNIT`."""
+    share: float
+    """Of all that is there of the truth; of what is not there, of all such answers."""
+
+
 def first_output(outputs: Arrays, card: ModelCard) -> NDArray[np.float32]:
     """The output that the card names first."""
     return cast("NDArray[np.float32]", outputs[card.output.name])

@@ -8,8 +8,8 @@ from sklearn.metrics import confusion_matrix, log_loss, recall_score, top_k_accu
 from mobilenets.card import ModelCard, Preprocessing, card_of
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
-from mobilenets.tasks.classify.confusion import Confusion
 from mobilenets.tasks.classify.measure import Accuracy
+from mobilenets.tasks.classify.measure.confusion import Confusion
 from mobilenets.tasks.classify.read import PROBABILITIES
 from mobilenets.tasks.classify.recipes.settings import ClassificationAugmentation
 from mobilenets.tasks.registry import tasks

@@ -15,8 +15,9 @@ from mobilenets.tasks.detect.architecture.geometry import MATCH_IOU, card_anchor
 from mobilenets.tasks.detect.classes import match_detection_classes
 from mobilenets.tasks.detect.formats.objects import Objects
 from mobilenets.tasks.detect.measure.metrics import DetectionMetrics
-from mobilenets.tasks.detect.read import BOXES, LEAST_SCORE, decode_boxes, locate
-from mobilenets.tasks.values import Arrays, Metric, Size, first_output
+from mobilenets.tasks.detect.read import BOXES, LEAST_SCORE, Detection, decode_boxes, locate
+from mobilenets.tasks.intervals import Intervals
+from mobilenets.tasks.values import Arrays, Confused, Metric, Size, Verdict, first_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,6 +64,8 @@ class AveragePrecision:
     `anchors` (anchors, 4) and `criterion` are for raw outputs.
     """
 
+    UNIT = "objects"
+
     def __init__(
         self,
         card: ModelCard,
@@ -73,6 +76,7 @@ class AveragePrecision:
         self.card, self.anchors, self.criterion = card, anchors, criterion
         outputs_of, note = match_detection_classes(classes, card.labels)
         self.notes = [note] if note else []
+        self.outputs_of = outputs_of
         self.metrics = DetectionMetrics(classes, outputs_of)
         self.loss, self.weight = 0.0, 0
 
@@ -124,6 +128,36 @@ class AveragePrecision:
         """COCO's AP and AP at half overlap of each class that has objects."""
         found = self.metrics.by_class()
         return {name: {"ap": ap, "ap50": ap50} for name, (ap, ap50) in found.items()}
+
+    def intervals(self) -> Intervals:
+        """From resamples, of each average precision; the loss has none."""
+        return self.metrics.intervals()
+
+    def judge(self, image: int, threshold: float) -> Verdict:
+        """Right where each object is found once, with its class, and nothing else."""
+        return self.metrics.judge(image, threshold)
+
+    def truth(self, target: Objects) -> list[Detection]:
+        """The objects, those that do not count marked as such."""
+        labels = self.card.labels
+        found = []
+        for i, label in enumerate(target.labels.tolist()):
+            mark = " (crowd)" if target.crowd[i] else " (difficult)" if target.difficult[i] else ""
+            index = self.outputs_of[label]
+            left, top, right, bottom = target.boxes[i].tolist()
+            found.append(
+                Detection(
+                    f"{self.metrics.classes[label]}{mark}",
+                    index if index >= 0 else len(labels) + label,
+                    1.0,
+                    (left, top, right, bottom),
+                )
+            )
+        return found
+
+    def confusions(self, threshold: float) -> list[Confused]:
+        """What is taken for what, missed or seen where nothing is."""
+        return self.metrics.confusions(threshold)
 
     def figure(self) -> Figure:
         """Average precision by class, and precision over recall."""

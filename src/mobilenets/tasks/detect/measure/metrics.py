@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.tasks.detect.formats.objects import Objects
+from mobilenets.tasks.detect.measure.judging import Around, around, confused, judged, verdict
 from mobilenets.tasks.detect.measure.matching import (
     AREAS,
     NOTHING,
@@ -17,7 +19,18 @@ from mobilenets.tasks.detect.measure.matching import (
     count_objects,
     pair,
 )
+from mobilenets.tasks.detect.measure.resampling import Ranked, Wanted, resampled
 from mobilenets.tasks.detect.read import Located
+from mobilenets.tasks.intervals import (
+    MOST,
+    NO_INTERVALS,
+    RESAMPLED,
+    Intervals,
+    interval,
+    known,
+    resamples,
+)
+from mobilenets.tasks.values import Confused, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,6 +74,9 @@ class DetectionMetrics:
             if output >= 0:
                 self._class_of[output] = index
         self._pairings: list[Pairing] = []
+        self._around: list[Around] = []
+        self._wanted_of: list[NDArray[np.int64]] = []
+        """(n, 3) of each image: class x ranges of area + range, objects of COCO, those of VOC."""
         self._passed: list[NDArray[np.bool_]] = []
         """Of each image's objects, which VOC does not count."""
         self._wanted = np.zeros((len(classes), len(AREAS)), np.int64)
@@ -83,13 +99,18 @@ class DetectionMetrics:
         for (boxes, scores, outputs), true in zip(detections, objects, strict=True):
             classes = self._class_of[np.minimum(outputs, len(self._class_of) - 1)]
             known = classes >= 0
-            found = pair(Located(boxes[known], scores[known], classes[known]), true)
+            seen = Located(boxes[known], scores[known], classes[known])
+            found = pair(seen, true)
             first = np.where(found.objects < 0, 0, self._objects)
             self._pairings.append(found._replace(objects=found.objects + first))
             passed = true.difficult | true.crowd
             self._passed.append(passed)
-            self._wanted += count_objects(true, len(self.classes))
-            self._wanted_voc += np.bincount(true.labels[~passed], minlength=len(self.classes))
+            wanted = count_objects(true, len(self.classes))
+            voc = np.bincount(true.labels[~passed], minlength=len(self.classes))
+            self._wanted += wanted
+            self._wanted_voc += voc
+            self._around.append(around(seen, true))
+            self._wanted_of.append(_sparse(wanted, voc))
             self._objects += len(true.labels)
             self._images += 1
 
@@ -100,6 +121,8 @@ class DetectionMetrics:
             first = np.where(one.objects < 0, 0, self._objects)
             self._pairings.append(one._replace(objects=one.objects + first))
         self._passed += other._passed
+        self._around += other._around
+        self._wanted_of += other._wanted_of
         self._wanted += other._wanted
         self._wanted_voc += other._wanted_voc
         self._objects += other._objects
@@ -131,6 +154,63 @@ class DetectionMetrics:
             for k, name in enumerate(self.classes)
             if precision[0, k] >= 0
         }
+
+    def intervals(self) -> Intervals:
+        """From resamples, of every figure and of each class."""
+        if not 1 < self._images < MOST:
+            return NO_INTERVALS
+        found = resampled(*self._rankings(), len(self.classes), resamples(self._images))
+        results = {
+            name: interval(value, found.results[name], self._images)
+            for name, value in self.results()
+            if name in found.results
+        }
+        wanted = np.concatenate(self._wanted_of)[:, 0]
+        holding = np.bincount(wanted[wanted % len(AREAS) == 0] // len(AREAS), minlength=1)
+        place = {name: k for k, name in enumerate(self.classes)}
+        by_class = {
+            name: {
+                figure: interval(value, values[:, place[name]], int(holding[place[name]]))
+                for figure, value, values in zip(
+                    ("ap", "ap50"), figures, (found.ap, found.ap50), strict=True
+                )
+            }
+            for name, figures in self.by_class().items()
+        }
+        return Intervals(known(results), {k: known(v) for k, v in by_class.items()}, RESAMPLED)
+
+    def judge(self, image: int, threshold: float) -> Verdict:
+        """What is found, missed and seen too many in an image, at overlap .5."""
+        return verdict(self._pairings[image], self._around[image], threshold, self.classes)
+
+    def confusions(self, threshold: float) -> list[Confused]:
+        """What is taken for what, at overlap .5."""
+        pairs = zip(self._pairings, self._around, strict=True)
+        there: Counter[int] = Counter()
+        for about in self._around:
+            there.update(about.labels.tolist())
+        return confused((judged(*one, threshold) for one in pairs), there, self.classes)
+
+    def _rankings(self) -> tuple[list[Ranked], tuple[Wanted, Wanted]]:
+        """What `resampled` takes: COCO's ranks by area, then VOC's, and the objects."""
+        seen = self._joined()
+        images = np.repeat(np.arange(self._images), [len(one.scores) for one in self._pairings])
+        order = np.lexsort((-seen.scores, seen.classes))
+        classes = seen.classes.astype(np.intp)
+        coco, voc = order[seen.looked_at()[order]], order
+        passed, of = np.concatenate([np.zeros(0, bool), *self._passed]), seen.objects
+        if len(passed):
+            voc = order[~((of >= 0) & passed[of])[order]]
+        ranks = [
+            Ranked(*seen.take(coco).of_area(area), images[coco], classes[coco], len(RECALLS) - 1)
+            for area in range(len(AREAS))
+        ]
+        right = _first(of[voc])[None]
+        ranks.append(Ranked(right, ~right, images[voc], classes[voc], 10))
+        codes, objects, old = np.concatenate(self._wanted_of).T
+        there = np.repeat(np.arange(self._images), [len(one) for one in self._wanted_of])
+        wanted = Wanted(there, codes, objects.astype(np.float64))
+        return ranks, (wanted, Wanted(there, codes // len(AREAS), old.astype(np.float64)))
 
     def figure(self) -> Figure:
         """AP by class, and precision against recall at IoU .5."""
@@ -184,6 +264,14 @@ class DetectionMetrics:
             eleven_points(_first(of[found.get(k, order[:0])]), int(self._wanted_voc[k]))
             for k in np.flatnonzero(self._wanted_voc).tolist()
         ]
+
+
+def _sparse(wanted: NDArray[np.int64], voc: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What is to be found in an image, (n, 3), of (classes, areas) and (classes,) counts."""
+    every = np.zeros_like(wanted)
+    every[:, 0] = voc
+    codes = np.flatnonzero(wanted.ravel() + every.ravel())
+    return np.stack([codes, wanted.ravel()[codes], every.ravel()[codes]], 1)
 
 
 def _by_class(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from mobilenets.tasks.classify.confusion import Confusion
+from mobilenets.tasks.classify.measure.confusion import Confusion
 
 NAMED = 40
 """Classes up to which a confusion matrix names and numbers its cells."""
