@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "weights": {"weights.containers", "tasks", "models", "runtime"},
     "inference": {"devices", "tasks", "weights", "models", "data", "runtime"},
     "evaluation": {"tasks", "models", "data", "runtime"},
+    "review": {"inference", "evaluation", "tasks", "data", "runtime"},
     "export": {"inference", "tasks", "weights", "models", "runtime"},
     "training": {
         "devices",

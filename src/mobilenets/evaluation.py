@@ -1,13 +1,15 @@
 """A task's metrics over a data set, for any session."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.card import Preprocessing
 from mobilenets.data.dataset import Dataset, OnDisk
+from mobilenets.data.listing import count
 from mobilenets.errors import DataError
 from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.inputs import read_input
@@ -26,6 +28,35 @@ class Evaluation:
     failures: list[tuple[str, str]]
     """(name, why) of every image that was left out."""
     evaluator: Evaluator
+    images: list[int] = field(default_factory=list)
+    """The numbers in the data set of those that were measured, in the order of the evaluator."""
+
+
+@dataclass(frozen=True)
+class MeasuredPart:
+    """Which images were measured."""
+
+    data: str
+    """The folder, the list or the name that was given."""
+    split: str
+    """The part that was asked for."""
+    part: str
+    """Which of the data's images these are, in words."""
+    images: int
+    of: int
+    """All that the part has."""
+
+    @classmethod
+    def on(cls, data: str, split: str, dataset: Dataset, images: int) -> "MeasuredPart":
+        """So many images of a data set that was opened as `split` of `data`."""
+        part = getattr(dataset, "origin", "") or f"its {split} images"
+        return cls(data, split, part, images, len(dataset))
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        images = count(self.of, "image", "images")
+        return f"measured on {self.images:,} of {images}: {self.part}; {self.data}, {self.split}"
 
 
 def evaluate(
@@ -51,15 +82,12 @@ def evaluate(
     card = session.card
     evaluator = task.measure.evaluator(card, dataset, objective)
     failures: list[tuple[str, str]] = []
+    measured: list[int] = []
     items = range(len(dataset)) if indices is None else indices
     known: dict[int, tuple[Any, Size]] = {}
 
     def read(index: int) -> NDArray[np.float32]:
-        if isinstance(dataset, OnDisk):
-            values, size = read_input(dataset.path(index), card.preprocessing, exact=exact)
-        else:
-            image = dataset.image(index)
-            values, size = preprocess(image, card.preprocessing), image.size
+        values, size = input_of(dataset, index, card.preprocessing, exact=exact)
         known[index] = dataset.target(index), size
         return values
 
@@ -68,10 +96,21 @@ def evaluate(
         if len(batch.items):
             targets, sizes = zip(*(known.pop(index) for index in batch.items), strict=True)
             evaluator.update(session(batch.inputs), targets, sizes)
+            measured += batch.items
         progress(len(batch.items) + len(batch.failures))
     if strict and items and len(failures) == len(items):
         raise DataError(f"none of {len(items)} images could be read; the first: {failures[0][1]}")
-    return Evaluation(dict(evaluator.results()), failures, evaluator)
+    return Evaluation(dict(evaluator.results()), failures, evaluator, measured)
+
+
+def input_of(
+    dataset: Dataset, index: int, preprocessing: Preprocessing, *, exact: bool = False
+) -> tuple[NDArray[np.float32], Size]:
+    """A network's input of a picture, (3, height, width), and the picture's (width, height)."""
+    if isinstance(dataset, OnDisk):
+        return read_input(dataset.path(index), preprocessing, exact=exact)
+    image = dataset.image(index)
+    return preprocess(image, preprocessing), image.size
 
 
 def spread(length: int, limit: int | None) -> list[int]:

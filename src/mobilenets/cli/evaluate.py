@@ -1,13 +1,18 @@
 """`mobilenets eval`: how good a model is on labelled images."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
 from mobilenets.cli.options import AsJson, Running, Weights, say_where
+
+if TYPE_CHECKING:
+    from mobilenets.tasks.intervals import Interval, Intervals
 
 Split = Literal["eval", "train", "val", "test", "all"]
 MOST_CLASSES = 20
@@ -24,6 +29,19 @@ def run(
     limit: Annotated[
         int | None, typer.Option(help="At most so many images, spread evenly over the data.")
     ] = None,
+    save_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write here a page of the worst images beside the truth, and a CSV of all."
+        ),
+    ] = None,
+    worst: Annotated[
+        int, typer.Option(min=1, help="With --save-dir: at most so many images are drawn.")
+    ] = 50,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="With --save-dir: least score, as `predict` has it."),
+    ] = None,
     *,
     running: Running,
     json: AsJson = False,
@@ -36,15 +54,20 @@ def run(
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. Shares are 0 to 1 in JSON. Images that cannot be read are named
     and left out. Which images are measured is said, and how many of them a checkpoint of ours was
-    trained on.
+    trained on. Beside a figure of fewer than 5,000 images is its 95 % interval.
 
-    Example: `mobilenets eval runs/mobilenet_v2-photos/best.safetensors photos`
+    Example: `mobilenets eval runs/mobilenet_v2-photos/best.safetensors photos --save-dir wrong`
     """
     from mobilenets.data.contents import count_trained_on
     from mobilenets.data.inventory import take_account
-    from mobilenets.evaluation import evaluate, spread
+    from mobilenets.data.listing import count
+    from mobilenets.evaluation import MeasuredPart, evaluate, spread
+    from mobilenets.tasks.base import Examining
+    from mobilenets.tasks.intervals import NO_INTERVALS
     from mobilenets.tasks.registry import task_of
 
+    if save_dir is None and threshold is not None:
+        raise ValueError("threshold is for --save-dir: the figures are those of all scores")
     session = running.open(weights, many=True, **options)
     task = task_of(session.card)
     dataset = task.data.open_data(data, split)
@@ -55,6 +78,10 @@ def run(
     if account and account.line:
         say(account.line)
     indices = spread(len(dataset), limit)
+    if save_dir is not None:
+        from mobilenets.review import check_folder
+
+        check_folder(save_dir, dataset, indices)
     with progress("evaluating", len(indices)) as advance:
         found = evaluate(
             session,
@@ -67,9 +94,8 @@ def run(
         )
     for note in found.evaluator.notes:
         say(f"note: {note}")
-    which = getattr(dataset, "origin", "")
-    if which:
-        say(f"measured on {len(indices)} of {len(dataset)} images: {which}")
+    measured = MeasuredPart.on(data, split, dataset, len(indices) - len(found.failures))
+    say(measured.line)
     seen = count_trained_on(session.card.trained_on, dataset, indices)
     if seen and seen.trained_on:
         about = "" if seen.exact else f"about, by {seen.hits} of {seen.known} that can be told: "
@@ -77,31 +103,74 @@ def run(
     for _, why in found.failures:
         say(f"left out: {why}")
     by_class = found.evaluator.by_class()
+    sure = found.evaluator.intervals() if isinstance(found.evaluator, Examining) else NO_INTERVALS
+    written: dict[str, Any] = {}
+    if save_dir is not None:
+        from mobilenets.review import write_review
+        from mobilenets.review.judged import Review
+
+        least = task.defaults.threshold if threshold is None else threshold
+        review = Review(found, dataset, measured, least)
+        with progress("drawing", min(worst, len(found.images))) as advance:
+            drawn = write_review(
+                review, session, task, save_dir, worst, exact=running.exact, progress=advance
+            )
+        written = {"saved": {"folder": str(save_dir), "drawn": drawn, "wrong": review.wrong}}
     if json:
         failures = [{"image": name, "error": why} for name, why in found.failures]
         known = {"trained_on": seen.to_json()} if seen else {}
-        print_json({**found.results, **known, **where, "by_class": by_class, "failures": failures})
+        part: dict[str, Any] = {"measured": asdict(measured), **intervals_json(sure), **written}
+        rest = {"by_class": by_class, "failures": failures}
+        print_json({**found.results, **known, **where, **part, **rest})
         return
-    show_results(found.results, len(found.failures))
-    show_classes(by_class)
+    show_results(found.results, sure.results, len(found.failures))
+    show_classes(by_class, sure.by_class)
+    if sure.how:
+        out.print(f"in brackets: 95 % intervals, {sure.how}", highlight=False, markup=False)
+    if save_dir is not None:
+        drawings = count(drawn, "image is", "images are")
+        line = f"{review.line}; {drawings} drawn, the worst first: {save_dir / 'index.html'}"
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def show_results(results: Mapping[str, float], failures: int) -> None:
+def intervals_json(sure: "Intervals") -> dict[str, Any]:
+    """The intervals for programs, under keys of their own; nothing where there are none."""
+    if not sure.how:
+        return {}
+    return {
+        "intervals": {name: one._asdict() for name, one in sure.results.items()},
+        "intervals_by_class": {
+            name: {figure: one._asdict() for figure, one in row.items()}
+            for name, row in sure.by_class.items()
+        },
+        "intervals_how": f"95 %, {sure.how}",
+    }
+
+
+def show_results(
+    results: Mapping[str, float], sure: Mapping[str, "Interval"], failures: int
+) -> None:
     """Print the figures of all classes together, and how many images were left out."""
     from rich.table import Table
 
+    from mobilenets.tasks.intervals import figure_text
+
     table = Table(show_header=False)
     for name, value in results.items():
-        table.add_row(name, figure(value))
+        table.add_row(name, figure_text(value, sure.get(name)))
     if failures:
         table.add_row("not readable", str(failures))
     out.print(table)
 
 
-def show_classes(by_class: Mapping[str, Mapping[str, float]]) -> None:
+def show_classes(
+    by_class: Mapping[str, Mapping[str, float]], sure: Mapping[str, Mapping[str, "Interval"]]
+) -> None:
     """Each class, the best by its first figure first; the first of many."""
     from rich.markup import escape
     from rich.table import Table
+
+    from mobilenets.tasks.intervals import figure_text
 
     if not by_class:
         return
@@ -110,13 +179,10 @@ def show_classes(by_class: Mapping[str, Mapping[str, float]]) -> None:
     for title in by_class[names[0]]:
         table.add_column(title, justify="right")
     for name in names[:MOST_CLASSES]:
-        table.add_row(escape(name), *map(figure, by_class[name].values()))
+        (first, value), *others = by_class[name].items()
+        best = figure_text(value, sure.get(name, {}).get(first))
+        table.add_row(escape(name), best, *(figure_text(other, None) for _, other in others))
     out.print(table)
     if len(names) > MOST_CLASSES:
         more = len(names) - MOST_CLASSES
         out.print(f"and {more} classes more: --json has all", highlight=False, markup=False)
-
-
-def figure(value: float) -> str:
-    """A share with four digits, a number of images or objects as it is."""
-    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

@@ -100,6 +100,20 @@ def match_classes(folder_classes: Sequence[str], labels: Sequence[str]) -> list[
     return outputs
 
 
+def both_names(
+    classes: Sequence[str], outputs_of: Sequence[int], labels: Sequence[str]
+) -> tuple[str, ...]:
+    """A data set's classes, each with the model's name behind it where that says more.
+
+    `n01440764 (tench)`, `0 (person)`; `outputs_of` is the model's output of each, -1 for none.
+    """
+    found = []
+    for name, output in zip(classes, outputs_of, strict=True):
+        label = labels[output] if 0 <= output < len(labels) else name
+        found.append(name if _plain(name) == _plain(label) else f"{name} ({label})")
+    return tuple(found)
+
+
 def _plain(name: str) -> str:
     plain = re.sub(r"[\s_-]+", "", name.split(",")[0]).casefold()
     return _VOC_AS_COCO.get(plain, plain)

@@ -107,3 +107,13 @@ def student(freedom: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return z + sum(term / float(freedom) ** (i + 1) for i, term in enumerate(terms))
+
+
+def figure_text(value: float, around: Interval | None) -> str:
+    """A figure with its interval where there is one: `0.876 (0.854-0.895)`.
+
+    Else a share with four digits, and a number of images or objects as it is.
+    """
+    if around is not None:
+        return f"{value:.3f} ({around.low:.3f}-{around.high:.3f})"
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

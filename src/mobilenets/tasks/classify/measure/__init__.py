@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
-from mobilenets.runtime.labels import match_classes
+from mobilenets.runtime.labels import both_names, match_classes
 from mobilenets.tasks.classify.measure.confusion import Confusion
 from mobilenets.tasks.classify.read import (
     Prediction,
@@ -92,6 +92,7 @@ class Accuracy:
         self.card = card
         self._class_of = np.full(max(outputs_of, default=-1) + 2, len(classes))
         self._class_of[self.outputs_of] = np.arange(len(classes))  # the last: none of them
+        self.names = both_names(classes, outputs_of, card.labels)
         self.counts = Confusion(len(classes))
         self.notes: list[str] = []
         self.top5 = 0
@@ -177,12 +178,12 @@ class Accuracy:
         how = "Wilson's for top1 and top5"
         if loss is None:
             return Intervals(found, by_class, how)
-        return Intervals({**found, "loss": loss}, by_class, f"{how}; {RESAMPLED} for the loss")
+        return Intervals({**found, "loss": loss}, by_class, f"{how}; of the loss {RESAMPLED}")
 
     def judge(self, image: int, threshold: float) -> Verdict:
         """Right where the likeliest class is the true one; the worst have the highest loss."""
         row = self.images.table()[image]
-        truth, score = self.classes[row["target"]], float(row["score"])
+        truth, score = self.names[row["target"]], float(row["score"])
         right = bool(self.outputs_of[row["target"]] == row["seen"])
         answer = self._name(int(row["seen"])) if score >= threshold else ""
         loss = float(row["loss"])
@@ -191,12 +192,12 @@ class Accuracy:
 
     def truth(self, target: int) -> list[Prediction]:
         """The true class alone, with a score of 1."""
-        return [Prediction(self.classes[target], int(self.outputs_of[target]), 1.0)]
+        return [Prediction(self.names[target], int(self.outputs_of[target]), 1.0)]
 
     def confusions(self, threshold: float) -> list[Confused]:
         """Every pair of a true class and another one that is likeliest instead."""
         images, _ = self.counts.by_class()
-        names = (*self.classes, "none of these")
+        names = (*self.names, "none of these")
         found = [
             Confused(names[true], names[seen], count, count / int(images[true]))
             for true, seen, count in zip(
@@ -210,7 +211,7 @@ class Accuracy:
         """An output in the data's words, or in the model's where the data has no such class."""
         k = int(self._class_of[min(output, len(self._class_of) - 1)])
         if k < len(self.classes):
-            return self.classes[k]
+            return self.names[k]
         labels = self.card.labels
         return labels[output] if output < len(labels) else str(output)
 

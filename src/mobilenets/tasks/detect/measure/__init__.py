@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
+from mobilenets.runtime.labels import both_names
 from mobilenets.runtime.numbers import softmax
 from mobilenets.tasks.detect.architecture.geometry import MATCH_IOU, card_anchors
 from mobilenets.tasks.detect.classes import match_detection_classes
@@ -77,6 +78,7 @@ class AveragePrecision:
         outputs_of, note = match_detection_classes(classes, card.labels)
         self.notes = [note] if note else []
         self.outputs_of = outputs_of
+        self.names = both_names(classes, outputs_of, card.labels)
         self.metrics = DetectionMetrics(classes, outputs_of)
         self.loss, self.weight = 0.0, 0
 
@@ -135,7 +137,7 @@ class AveragePrecision:
 
     def judge(self, image: int, threshold: float) -> Verdict:
         """Right where each object is found once, with its class, and nothing else."""
-        return self.metrics.judge(image, threshold)
+        return self.metrics.judge(image, threshold, self.names)
 
     def truth(self, target: Objects) -> list[Detection]:
         """The objects, those that do not count marked as such."""
@@ -147,7 +149,7 @@ class AveragePrecision:
             left, top, right, bottom = target.boxes[i].tolist()
             found.append(
                 Detection(
-                    f"{self.metrics.classes[label]}{mark}",
+                    f"{self.names[label]}{mark}",
                     index if index >= 0 else len(labels) + label,
                     1.0,
                     (left, top, right, bottom),
@@ -157,7 +159,7 @@ class AveragePrecision:
 
     def confusions(self, threshold: float) -> list[Confused]:
         """What is taken for what, missed or seen where nothing is."""
-        return self.metrics.confusions(threshold)
+        return self.metrics.confusions(threshold, self.names)
 
     def figure(self) -> Figure:
         """Average precision by class, and precision over recall."""

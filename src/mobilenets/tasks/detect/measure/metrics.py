@@ -179,17 +179,20 @@ class DetectionMetrics:
         }
         return Intervals(known(results), {k: known(v) for k, v in by_class.items()}, RESAMPLED)
 
-    def judge(self, image: int, threshold: float) -> Verdict:
-        """What is found, missed and seen too many in an image, at overlap .5."""
-        return verdict(self._pairings[image], self._around[image], threshold, self.classes)
+    def judge(self, image: int, threshold: float, names: Sequence[str]) -> Verdict:
+        """What is found, missed and seen too many in an image, at overlap .5.
 
-    def confusions(self, threshold: float) -> list[Confused]:
-        """What is taken for what, at overlap .5."""
+        `names` are what the classes are called.
+        """
+        return verdict(self._pairings[image], self._around[image], threshold, names)
+
+    def confusions(self, threshold: float, names: Sequence[str]) -> list[Confused]:
+        """What is taken for what, at overlap .5; `names` as `judge`."""
         pairs = zip(self._pairings, self._around, strict=True)
         there: Counter[int] = Counter()
         for about in self._around:
             there.update(about.labels.tolist())
-        return confused((judged(*one, threshold) for one in pairs), there, self.classes)
+        return confused((judged(*one, threshold) for one in pairs), there, names)
 
     def _rankings(self) -> tuple[list[Ranked], tuple[Wanted, Wanted]]:
         """What `resampled` takes: COCO's ranks by area, then VOC's, and the objects."""

@@ -164,13 +164,9 @@ class SegmentationMetrics:
         by_class = {}
         for name, row in self.by_class().items():
             k = place[name]
-            columns = {
-                "iou": iou[:, k],
-                "accuracy": found[:, k],
-                "share": there[:, k] / np.maximum(pixels, 1),
-            }
-            some = {"iou": int(holding[k]), "accuracy": int(holding[k]), "share": n}
-            by_class[name] = known({c: interval(row[c], columns[c], some[c]) for c in columns})
+            n = int(holding[k])
+            columns = {"iou": iou[:, k], "accuracy": found[:, k]}
+            by_class[name] = known({c: interval(row[c], columns[c], n) for c in columns})
         return Intervals(known(results), by_class, RESAMPLED)
 
     def confusions(self) -> list[Confused]:

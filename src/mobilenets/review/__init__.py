@@ -1,0 +1,80 @@
+"""The images of an evaluation one by one: the worst drawn beside the truth, all in a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image
+
+from mobilenets.data.dataset import Dataset, OnDisk
+from mobilenets.evaluation import input_of
+from mobilenets.inference import check_apart
+from mobilenets.review.judged import Review
+from mobilenets.review.page import FOLDER, MARK, TABLE, page_of
+from mobilenets.review.pictures import beside, save
+from mobilenets.review.table import write_table, write_text
+from mobilenets.runtime.session import Session
+from mobilenets.tasks.task import Task
+
+PAGE = "index.html"
+
+
+def write_review(
+    review: Review,
+    session: Session,
+    task: Task,
+    folder: Path,
+    drawn: int,
+    *,
+    exact: bool = False,
+    progress: Callable[[int], None] = lambda images: None,
+) -> int:
+    """Draw at most `drawn` images, the worst first; write the table of all and the page.
+
+    How many were drawn. ValueError where the folder cannot be taken (`check_folder`). `exact` as
+    they were measured.
+    """
+    check_folder(folder, review.dataset, review.found.images)
+    pictures = folder / FOLDER
+    pictures.mkdir(parents=True, exist_ok=True)
+    for path in pictures.glob("[0-9]*-*.jpg"):  # of an evaluation before
+        path.unlink()
+    most = min(drawn, len(review.order))
+    for one in islice(review.images(most), most):
+        save(_draw(review, session, task, one.number, exact=exact), pictures / one.picture)
+        progress(1)
+    write_table(folder / TABLE, review.images(most), review.found.failures, review.measured)
+    write_text(folder / PAGE, page_of(review, most))
+    return most
+
+
+def _draw(review: Review, session: Session, task: Task, number: int, *, exact: bool) -> Image.Image:
+    card, data = session.card, review.dataset
+    values, size = input_of(data, number, card.preprocessing, exact=exact)
+    outputs, top = session(values[None]), task.defaults.top
+    (seen,) = task.read.decode(outputs, card, [size], top=top, threshold=review.threshold)
+    image, truth = data.image(number), review.evaluator.truth(data.target(number))
+    return beside(task.show.draw(image, truth), task.show.draw(image, seen))
+
+
+def check_folder(folder: Path, dataset: Dataset, images: Sequence[int]) -> None:
+    """Raise ValueError unless a review may be written to `folder`.
+
+    It must not hold the data's images, nor a page or a table that is not of a review.
+    """
+    if isinstance(dataset, OnDisk):
+        for place in (folder, folder / FOLDER):
+            check_apart([dataset.path(index) for index in images], place)
+    page = folder / PAGE
+    if os.path.lexists(page):
+        head = page.read_bytes()[:200] if page.is_file() else b""
+        ours = MARK.encode() in head
+    else:
+        ours = not os.path.lexists(folder / TABLE)
+    if not ours:
+        raise ValueError(
+            f"save_dir must be a new folder or one that eval wrote, {folder} has files of its own"
+        )

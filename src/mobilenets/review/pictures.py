@@ -1,0 +1,43 @@
+"""A picture twice, the truth beside the answer, as a file whose name begins with its rank."""
+
+import re
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from PIL import Image, ImageDraw, ImageFont
+
+from mobilenets.files import replace_file
+from mobilenets.runtime.draw import GROUND, TEXT
+
+GAP = 8
+"""Pixels around and between the two."""
+LONGEST = 100
+"""Letters of an image's name in that of its picture."""
+TITLES = ("truth", "answer")
+
+
+def beside(truth: Image.Image, answer: Image.Image) -> Image.Image:
+    """Both under their titles, the truth on the left."""
+    high = max(14, round(max(truth.width, answer.width) / 28))
+    font = ImageFont.load_default(high)
+    top = round(high * 1.6)
+    width = truth.width + answer.width + 3 * GAP
+    canvas = Image.new("RGB", (width, top + max(truth.height, answer.height) + GAP), GROUND)
+    pen = ImageDraw.Draw(canvas)
+    left = GAP
+    for title, picture in zip(TITLES, (truth, answer), strict=True):
+        pen.text((left, top / 2), title, TEXT, font, anchor="lm")
+        canvas.paste(picture, (left, top))
+        left += picture.width + GAP
+    return canvas
+
+
+def file_name(rank: int, digits: int, name: str) -> str:
+    """`007-IMG_1.jpg`: letters that every system takes in a file's name."""
+    stem = re.sub(r"[^\w.-]+", "_", PurePosixPath(name).stem, flags=re.ASCII)[:LONGEST] or "image"
+    return f"{rank:0{digits}d}-{stem}.jpg"
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture as JPEG, whole or not at all."""
+    replace_file(path, partial(picture.save, format="JPEG", quality=90))
