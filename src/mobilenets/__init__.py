@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mobilenets.evaluation import evaluate
     from mobilenets.export import export_onnx
     from mobilenets.inference import open_model, open_session, predict
+    from mobilenets.models.modules.norms import unfold
     from mobilenets.tasks.classify.architecture.classifier import mobilenet_v1, mobilenet_v2
     from mobilenets.tasks.detect.architecture.ssd import (
         ssd_mobilenet_v1,
@@ -53,6 +54,7 @@ _HOMES = {
     "ssdlite_mobilenet_v2": "tasks.detect.architecture.ssd",
     "task_of": "tasks.registry",
     "train": "training.run",
+    "unfold": "models.modules.norms",
 }
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "ssdlite_mobilenet_v2",
     "task_of",
     "train",
+    "unfold",
 ]
 
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from mobilenets.models.modules.norms import folded_norms, unfold
 from mobilenets.tasks.registry import build
-from mobilenets.training.norms import folded_norms, freeze_statistics, set_momentum, unfold
+from mobilenets.training.norms import freeze_statistics, set_momentum
 
 
 def norms(model: nn.Module) -> list[nn.BatchNorm2d]:

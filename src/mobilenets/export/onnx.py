@@ -23,6 +23,7 @@ from mobilenets.models.geometry import unknown_name
 from mobilenets.tasks.forms import Form
 from mobilenets.tasks.registry import task_of, with_part
 from mobilenets.tasks.values import Arrays
+from mobilenets.weights.fitted import as_built
 
 OPSET = 18
 NOTHING: Mapping[str, bool] = MappingProxyType({})
@@ -61,7 +62,9 @@ def export_onnx(
     path = Path(path)
     if path.suffix != ".onnx":
         raise ValueError(f"the file's name must end in .onnx, got {path.name!r}")
-    card = card or card_of(model)
+    if card is None:
+        model = as_built(model, strict=False)
+        card = card_of(model)
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be a positive integer, got {batch!r}")
     form = form_of(model, card, options)

@@ -39,7 +39,7 @@ def open_source(
             raise ValueError(
                 f"{next(iter(knobs))} is for a network's name, {weights} has weights of its own"
             )
-        model = load(weights)
+        model = load(weights, say=lambda line: None)
     if resolution is not None:
         card = card_of(model)
         preprocessing = replace(card.preprocessing, size=(resolution, resolution))

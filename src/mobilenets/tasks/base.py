@@ -321,7 +321,9 @@ class Weights(Protocol):
     Where it is a package it may have a module `tflite` (`TfliteReading`) and one `transformers`
     (`TransformersNames`). Uses that are listed later are asked first. It may have a function
     `finish(card, scores)`: the card of a file whose outputs no reader has described, `scores`
-    being what the file says is done with them, `sigmoid` or `softmax`, empty if it does not.
+    being what the file says is done with them, `sigmoid` or `softmax`, empty if it does not. And
+    `head_names(layers)`, for heads that a torch user put in: our names of the layers with weights
+    in the rows of `layers` (`containers.heads`), WeightsError for a head that is none of ours.
     """
 
     def recognise(

@@ -1,6 +1,5 @@
 """What becomes of batch normalisation in training: frozen, or one batch over all processes."""
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -68,61 +67,6 @@ def share_statistics(model: nn.Module, device: torch.device) -> nn.Module:
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm2d  # same parameters, buffers and names
     return model
-
-
-def folded_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
-    """The norms that carry a bias and nothing else, as those read from files for devices do.
-
-    One that was just built is plain too, but has no bias.
-    """
-    return [
-        norm
-        for norm in model.modules()
-        if isinstance(norm, nn.BatchNorm2d)
-        and bool(norm.bias.any())
-        and not (norm.weight != 1).any()
-        and not (norm.running_mean is not None and norm.running_mean.any())
-    ]
-
-
-@torch.no_grad()
-def unfold(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Give folded norms the statistics of real images again; the outputs stay what they were.
-
-    Each norm gets the mean and variance of what reaches it over `batches` of (N, 3, H, W), and the
-    scale and shift that undo them. Then it can be trained like any other.
-    """
-    norms = folded_norms(model)
-    sums = {
-        norm: [torch.zeros(norm.num_features, dtype=torch.float64) for _ in "12"] for norm in norms
-    }
-    counts = dict.fromkeys(norms, 0)
-
-    def measure(norm: nn.Module, inputs: tuple[Tensor]) -> None:
-        assert isinstance(norm, nn.BatchNorm2d)
-        x = inputs[0].double()
-        sums[norm][0] += x.sum((0, 2, 3)).cpu()
-        sums[norm][1] += x.square().sum((0, 2, 3)).cpu()
-        counts[norm] += x.numel() // x.shape[1]
-
-    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
-    model.eval()
-    for images in batches:
-        model(images)
-    for hook in hooks:
-        hook.remove()
-    for norm in norms:
-        mean = sums[norm][0] / counts[norm]
-        variance = (sums[norm][1] / counts[norm] - mean.square()).clamp_min(0)
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        # What the norm did so far, as one scale and shift, and then what undoes the statistics.
-        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).cpu().double()
-        shift = norm.bias.cpu().double() - norm.running_mean.cpu().double() * scale
-        norm.weight.copy_(scale * torch.sqrt(variance + norm.eps))
-        norm.bias.copy_(shift + scale * mean)
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
 
 
 def set_momentum(model: nn.Module, momentum: float | None) -> None:

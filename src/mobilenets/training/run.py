@@ -17,12 +17,12 @@ from mobilenets.devices import AUTO, describe, find_device
 from mobilenets.evaluation import spread
 from mobilenets.models.geometry import SMALLEST_SIDE, unknown_name
 from mobilenets.models.modules.layers import initialise_he
+from mobilenets.models.modules.norms import folded_norms, unfold
 from mobilenets.tasks.recipe import Initialization
 from mobilenets.tasks.registry import network_of, task_for, with_part
 from mobilenets.tasks.task import Task
 from mobilenets.training.fitting import MICRO_SIDE, fit, settle_norm, split
 from mobilenets.training.loop import Result, Trainer
-from mobilenets.training.norms import folded_norms, unfold
 from mobilenets.training.recipes import recipe
 from mobilenets.training.runs import NAME
 from mobilenets.training.runs.arguments import RunArguments, keep_arguments

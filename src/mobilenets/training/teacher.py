@@ -76,7 +76,7 @@ def load_teacher(name: str, task: Task, student: ModelCard) -> Teacher:
         task.teach.check_teacher(name, None, cast(int, network.num_classes), student)
         fixed = bool(config.get("fixed_input_size"))
         return Teacher(network, own, student.preprocessing, fixed_size=fixed)
-    network = load(name)
+    network = load(name, say=lambda line: None)
     card = card_of(network)
     classes = network_of(card.architecture).knobs.get("classes", len(card.labels))
     task.teach.check_teacher(name, card, card.arguments.get("classes", classes), student)

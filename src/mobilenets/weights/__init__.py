@@ -5,12 +5,12 @@ a published checkpoint. What a file is, its content decides, never its name.
 """
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mobilenets.card import ModelCard, set_card
+from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.errors import WeightsError
 from mobilenets.files import absent
 from mobilenets.tasks.registry import build, network_of, networks, task_for
@@ -20,6 +20,14 @@ from mobilenets.weights.containers.parts import networks_in, no_network
 from mobilenets.weights.containers.pickle import StoredState, is_pickle, read_pickle
 from mobilenets.weights.containers.safetensors import is_safetensors, read_safetensors
 from mobilenets.weights.fetch import fetch
+from mobilenets.weights.heads import (
+    FOLDED,
+    check_knobs,
+    labels_of,
+    note,
+    with_head,
+    with_knobs,
+)
 from mobilenets.weights.published import PUBLISHED, Published
 from mobilenets.weights.sources import huggingface, own, ports, timm, torchvision
 
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["identify", "load", "read"]
 
 FAMILY = (
+    (own.ours, own.convert),
     (torchvision.matches, torchvision.convert),
     (timm.matches, timm.convert),
     (huggingface.matches, huggingface.convert),
@@ -47,20 +56,65 @@ SUFFIXES |= {".json", ".onnx"}
 def load(
     weights: str | Path,
     *,
+    classes: int | None = None,
+    labels: Sequence[str] | None = None,
     architecture: str | None = None,
     backbone: str | None = None,
     width: float | None = None,
     partial: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] | None = None,
+    **knobs: Any,
 ) -> "nn.Module":
-    """The network in WEIGHTS, in eval mode, with its `card`.
+    """The network in WEIGHTS, in eval mode, with its `card`: a torch module that trains as it is.
 
-    What the caller expects: `architecture`, the network's name; `backbone`, such as
-    `mobilenet_v2`, of a network of any task; `width`. With `partial`, a file of which only the
-    backbone is understood gives a `Headless`; `say` gets a line for what was left out of a file.
+    `classes=5`, or `labels=[...]` with their names, gives it a new head, with random weights,
+    unless the file has these very labels. Then `architecture` may be any network on the same body:
+    a detector on a classifier's, say. `knobs` are arguments of its constructor, those that the
+    weights do not decide: `dropout=0.5`. ::
+
+        model = mobilenets.load("mobilenet_v2_1.0_224.google", labels=["cat", "dog"])
+
+    Without these two, `architecture` is what the caller expects, and so are `backbone`,
+    such as `mobilenet_v2`, of a network of any task, and `width`. With `partial`, a file of which
+    only the backbone is understood gives a `Headless`. `say` gets a line for what was left out of a
+    file and what is new; without it they are logged, as `mobilenets`, on standard error, and so is
+    that norms were folded away: training mode measures their statistics (`unfold`).
     Raises WeightsError where the file is not that, is damaged, or is nothing that we read;
-    FileNotFoundError; ValueError for an unknown name; InputError where a name cannot be fetched.
+    FileNotFoundError; ValueError for an unknown name or argument; InputError where a name cannot
+    be fetched.
     """
+    asked = labels_of(classes, labels)
+    tell = note if say is None else say
+    if asked is None:
+        model = _load(weights, architecture, backbone, width, tell, partial=partial)
+        card = card_of(model)
+        check_knobs(card.architecture, knobs, card, None, weights)
+        model = with_knobs(model, knobs)
+    else:
+        backbone = network_of(architecture).backbone if architecture is not None else backbone
+        model = _load(weights, None, backbone, width, tell, partial=True)
+        name = architecture or card_of(model).architecture
+        model, new = with_head(name, model, asked, knobs, new=labels is None)
+        if new:
+            tell(f"{weights}: {new}")
+        model.eval()
+    from mobilenets.models.modules.norms import prepare_folded
+
+    if prepare_folded(model) and say is None:
+        note(f"{weights}: {FOLDED}")
+    return model
+
+
+def _load(
+    weights: str | Path,
+    architecture: str | None,
+    backbone: str | None,
+    width: float | None,
+    say: Callable[[str], None],
+    *,
+    partial: bool,
+) -> "nn.Module":
+    """The network in WEIGHTS as it is there."""
     import torch
 
     path, published = _locate(weights)
@@ -71,8 +125,8 @@ def load(
         _whole(path, foreign)
     elif foreign.unread:
         say(f"of {path} the backbone alone is taken: {foreign.unread}")
-    for note in foreign.notes:
-        say(f"{path}: {note}")
+    for line in foreign.notes:
+        say(f"{path}: {line}")
     try:
         with torch.device("meta"):  # shapes alone: random weights would be drawn for nothing
             model = _build(foreign)
@@ -190,6 +244,8 @@ def _read_pickle(path: Path) -> Foreign:
 
 def _convert(path: Path, stored: StoredState) -> Foreign:
     """Ask the sources in turn, by names and shapes, of each network that may be in the file."""
+    if described := own.from_state(stored, path):
+        return described
     parts = list(networks_in(stored.tensors))
     try:
         for matches, convert in FAMILY:

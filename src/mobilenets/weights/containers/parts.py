@@ -36,7 +36,7 @@ def networks_in(tensors: Mapping[str, NDArray[Any]]) -> Iterator[Candidate]:
     yield Candidate(names, {})
     stems = [name for name in names if _is_stem(name, names[name])]
     prefixes = {name[: dot.start() + 1]: None for name in stems for dot in re.finditer(r"\.", name)}
-    for prefix in sorted(prefixes, key=_preference):
+    for prefix in sorted(prefixes, key=preference):
         inside = {k.removeprefix(prefix): v for k, v in names.items() if k.startswith(prefix)}
         apart = {stem.split(".")[0] for stem in stems if not stem.startswith(prefix)}
         aside = {
@@ -53,7 +53,8 @@ def _is_stem(name: str, value: NDArray[Any]) -> bool:
     return name.endswith(".weight") and value.ndim == 4 and value.shape[1:] == (3, 3, 3)
 
 
-def _preference(prefix: str) -> tuple[int, int]:
+def preference(prefix: str) -> tuple[int, int]:
+    """Sorts prefixes of networks, such as `model.`: an average first, a teacher last."""
     place = 0 if _AVERAGE.search(prefix) else 2 if _OTHERS.search(prefix) else 1
     return place, prefix.count(".")
 

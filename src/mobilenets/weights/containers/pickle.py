@@ -4,15 +4,18 @@ import argparse
 import re
 import warnings
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mobilenets.card import KEY
 from mobilenets.errors import WeightsError
 from mobilenets.weights.containers.arrays import Arrays, damaged
 from mobilenets.weights.containers.checkpoint import Chosen, choose
+from mobilenets.weights.containers.heads import Row
 
 SLACK = 1 << 20
 """Bytes that tensors may claim beyond twice what the file has: a shared storage is saved once."""
@@ -26,6 +29,18 @@ dates. What stands in for them here is an empty dict, and no code of theirs runs
 
 
 @dataclass(frozen=True)
+class Described:
+    """What a network of ours leaves in the metadata of its state dict (`models.modules.carded`)."""
+
+    card: str
+    """Its card, as JSON."""
+    layers: Mapping[str, Row]
+    """The layers of its head, by the part that they are in."""
+    structure: Mapping[str, str]
+    """What each of its layers is, by its path."""
+
+
+@dataclass(frozen=True)
 class StoredState:
     """The tensors of a file by its own names, and what the file says beside them."""
 
@@ -34,6 +49,8 @@ class StoredState:
     """Which of several state dicts this is; empty where there was one."""
     labels: tuple[str, ...] = ()
     """The names of the classes, where the file has them."""
+    described: Mapping[str, Described] = field(default_factory=dict)
+    """Of networks of ours, by the prefix of their tensors."""
 
 
 class StandIn(dict[Any, Any]):
@@ -79,7 +96,28 @@ def read_pickle(path: Path) -> StoredState:
         chosen = choose(content, lambda v: isinstance(v, torch.Tensor) and v.dim() == 4)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    return StoredState(_arrays(path, chosen), chosen.note, chosen.labels)
+    said = dict(_described(getattr(chosen.state, "_metadata", None)))
+    return StoredState(_arrays(path, chosen), chosen.note, chosen.labels, said)
+
+
+def _described(metadata: Any) -> Iterator[tuple[str, Described]]:
+    """What networks of ours leave in a state dict's metadata (`models.modules.carded`)."""
+    for prefix, values in metadata.items() if isinstance(metadata, Mapping) else ():
+        said = values.get(KEY) if isinstance(values, Mapping) else None
+        if not (isinstance(said, Mapping) and isinstance(said.get("card"), str)):
+            continue
+        layers = said.get("layers")
+        rows = layers.items() if isinstance(layers, Mapping) else ()
+        try:
+            pairs = {str(name): [(str(p), str(k)) for p, k in row] for name, row in rows}
+        except (TypeError, ValueError):
+            continue
+        looks = said.get("structure")
+        looks = looks if isinstance(looks, Mapping) else {}
+        yield (
+            str(prefix),
+            Described(said["card"], pairs, {str(k): str(v) for k, v in looks.items()}),
+        )
 
 
 def _arrays(path: Path, chosen: Chosen) -> Arrays:

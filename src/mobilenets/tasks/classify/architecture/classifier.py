@@ -5,21 +5,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mobilenets.card import ModelCard
 from mobilenets.models.modules.backbone import Backbone
 from mobilenets.models.modules.bodies import module_of
+from mobilenets.models.modules.carded import Carded
 from mobilenets.models.modules.layers import initialise
 from mobilenets.models.network import Network
 from mobilenets.tasks.classify.architecture import ON_V1, ON_V2
 
 
-class Classifier(nn.Module):
+class Classifier(Carded):
     """(N, 3, H, W) images -> (N, classes) logits, for any H and W from 32 pixels.
 
     `card` says what the weights are and how to feed them; None for a network just built.
     """
-
-    card: ModelCard | None = None
 
     def __init__(self, backbone: Backbone, classes: int, dropout: float, hidden: int = 0) -> None:
         super().__init__()

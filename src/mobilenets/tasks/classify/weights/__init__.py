@@ -8,6 +8,7 @@ from mobilenets.models.bodies import V2
 from mobilenets.models.costs import Shape
 from mobilenets.tasks.classify.read import INDEPENDENT_LOGITS, LOGITS
 from mobilenets.weights.containers.arrays import shape_of
+from mobilenets.weights.containers.heads import Row, renamed
 
 
 def recognise(
@@ -32,3 +33,11 @@ def finish(card: ModelCard, scores: str) -> ModelCard:
     if said or not (scores == "sigmoid" or card.arguments.get("classes") == 1):
         return card
     return card.replace(outputs=INDEPENDENT_LOGITS)
+
+
+def head_names(layers: Mapping[str, Row]) -> dict[str, str]:
+    """What a torch user put in the classifier's place: a dense layer, or two and ReLU between."""
+    allowed: dict[tuple[str, ...], tuple[str, ...]] = {("Linear",): ("classifier",)}
+    if "hidden" not in layers:
+        allowed["Linear", "ReLU", "Linear"] = ("hidden", "classifier")
+    return renamed(layers.get("classifier", ()), allowed)

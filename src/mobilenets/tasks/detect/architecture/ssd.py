@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mobilenets.card import ModelCard
 from mobilenets.models.modules.bodies import module_of
+from mobilenets.models.modules.carded import Carded
 from mobilenets.models.modules.layers import ConvNormAct, Norm, initialise
 from mobilenets.models.network import Network
 from mobilenets.tasks.detect.architecture import SSD_V1, SSD_V2, SSDLITE_V1, SSDLITE_V2
@@ -70,15 +70,13 @@ class Head(nn.Module):
         return out.permute(0, 2, 3, 1).reshape(out.shape[0], -1, self.values)
 
 
-class SSD(nn.Module):
+class SSD(Carded):
     """(N, 3, H, W) images -> (N, anchors, 4 + 1 + classes): box codes, then logits.
 
     Logit 0 is the background's. A code is what `encode` says, of the anchor in the same place of
     `anchors_of`. `card` says what the weights are and how to feed them; None for a network just
     built. `scores` is how logits become scores; `Decoded` does both.
     """
-
-    card: ModelCard | None = None
 
     def __init__(
         self,

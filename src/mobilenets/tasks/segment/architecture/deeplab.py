@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mobilenets.card import ModelCard
 from mobilenets.models.modules.backbone import Backbone
 from mobilenets.models.modules.bodies import module_of
+from mobilenets.models.modules.carded import Carded
 from mobilenets.models.modules.layers import ConvNormAct, Norm, initialise
 from mobilenets.models.network import Network
 from mobilenets.tasks.segment.architecture import ON_V1, ON_V2
@@ -23,7 +23,7 @@ from mobilenets.tasks.segment.architecture.geometry import (
 )
 
 
-class DeepLab(nn.Module):
+class DeepLab(Carded):
     """(N, 3, H, W) images -> (N, classes, H, W) logits of every pixel, of any size.
 
     The head reads the backbone's last feature map, of V2 that of 320 channels (the last
@@ -32,8 +32,6 @@ class DeepLab(nn.Module):
     those are brought to the image's size bilinearly, corners on corners. `card` says what the
     weights are and how to feed them; None for a network just built.
     """
-
-    card: ModelCard | None = None
 
     def __init__(
         self, backbone: Backbone, classes: int, rates: Sequence[int], dropout: float

@@ -5,6 +5,7 @@ from typing import Any
 
 from mobilenets.models.costs import Shape
 from mobilenets.weights.containers.arrays import check_body, shape_of
+from mobilenets.weights.containers.heads import Row, renamed
 
 
 def recognise(
@@ -20,3 +21,8 @@ def recognise(
     classes = shape_of(shapes, "classifier.weight", "segmentation network")[0]
     aspp = "branches.1.conv.weight" in shapes
     return f"deeplabv3_{backbone}", {**arguments, "classes": classes, "aspp": aspp}
+
+
+def head_names(layers: Mapping[str, Row]) -> dict[str, str]:
+    """What a torch user put in the classifier's place: a convolution, perhaps in a row."""
+    return renamed(layers.get("classifier", ()), {("Conv2d",): ("classifier",)})
