@@ -20,7 +20,7 @@ from mobilenets.tasks.task import Task
 
 ROOT = Path(mobilenets.__file__).parent
 TASKS = list(tasks())
-LEAVES = {"allocator", "card", "errors", "files", "processors"}
+LEAVES = {"allocator", "arguments", "card", "errors", "files", "processors"}
 SHARED = {"tasks", "models", "data", "runtime", "weights.containers"}
 """What a room may import beside its own: of `tasks` what lies beside the rooms."""
 MAY_IMPORT = {
@@ -35,6 +35,10 @@ MAY_IMPORT = {
     "devices": set(),
     "weights": {"weights.containers", "tasks", "models", "runtime"},
     "inference": {"devices", "tasks", "weights", "models", "data", "runtime"},
+    "opened": {
+        *("inference", "evaluation", "export", "cost", "tasks", "models", "data", "runtime"),
+        "engine",
+    },
     "evaluation": {"tasks", "models", "data", "runtime"},
     "review": {"inference", "evaluation", "tasks", "data", "runtime"},
     "export": {"inference", "tasks", "weights", "models", "runtime"},
@@ -404,6 +408,8 @@ def public_definitions(tree: ast.AST, prefix: str = ""):
     for node in ast.iter_child_nodes(tree):
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
+        if any(ast.unparse(one) == "overload" for one in node.decorator_list):
+            continue  # the types of one that is defined behind it
         # What a framework calls by its own name says what it does in its class's docstring.
         if node.name.startswith("_") or (prefix and node.name in {"forward", "__call__"}):
             continue

@@ -13,6 +13,7 @@ from mobilenets.errors import DataError
 from mobilenets.evaluation import evaluate, spread
 from mobilenets.export import export_onnx
 from mobilenets.inference import TorchSession, open_model, open_session, predict
+from mobilenets.tasks.answer import Answer
 from mobilenets.tasks.registry import build, tasks
 from mobilenets.tasks.values import Defaults
 from mobilenets.weights.sources.own import save
@@ -196,15 +197,19 @@ class Big:
     defaults = Defaults(batch=2)
     alive: ClassVar[weakref.WeakSet] = weakref.WeakSet()
 
+    @staticmethod
+    def answer_of(decoded, given):
+        return Answer(decoded, given, None)
+
     class read:  # noqa: N801
         @staticmethod
         def decode(outputs, card, sizes, **options):
-            found = [Answer(size) for size in sizes]
+            found = [Mask(size) for size in sizes]
             Big.alive.update(found)
             return found
 
 
-class Answer:
+class Mask:
     def __init__(self, size):
         self.size = size
 

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from mobilenets.engine import compile  # noqa: A004
     from mobilenets.evaluation import evaluate
     from mobilenets.export import export_onnx
-    from mobilenets.inference import open_model, open_session, predict
+    from mobilenets.inference import open_session
     from mobilenets.models.modules.norms import unfold
+    from mobilenets.opened import Model, open  # noqa: A004
     from mobilenets.tasks.classify.architecture.classifier import mobilenet_v1, mobilenet_v2
     from mobilenets.tasks.detect.architecture.ssd import (
         ssd_mobilenet_v1,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mobilenets.weights.sources.own import save
 
 _HOMES = {
+    "Model": "opened",
     "ModelCard": "card",
     "Plan": "training.run",
     "Preprocessing": "card",
@@ -43,9 +45,8 @@ _HOMES = {
     "load": "weights",
     "mobilenet_v1": "tasks.classify.architecture.classifier",
     "mobilenet_v2": "tasks.classify.architecture.classifier",
-    "open_model": "inference",
+    "open": "opened",
     "open_session": "inference",
-    "predict": "inference",
     "profile": "cost",
     "save": "weights.sources.own",
     "ssd_mobilenet_v1": "tasks.detect.architecture.ssd",
@@ -58,6 +59,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Model",
     "ModelCard",
     "Plan",
     "Preprocessing",
@@ -70,9 +72,8 @@ __all__ = [
     "load",
     "mobilenet_v1",
     "mobilenet_v2",
-    "open_model",
+    "open",
     "open_session",
-    "predict",
     "profile",
     "save",
     "ssd_mobilenet_v1",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.allocator import keep_memory
+from mobilenets.arguments import nearest
 from mobilenets.card import ModelCard, card_of
 from mobilenets.devices import AUTO, describe, find_device
-from mobilenets.errors import WeightsError
+from mobilenets.errors import InputError, WeightsError
 from mobilenets.files import replace_file
 from mobilenets.processors import processors
 from mobilenets.runtime import Runtime
 from mobilenets.runtime import session as onnx_files
 from mobilenets.runtime.batches import read_batches
-from mobilenets.runtime.images import read_image
-from mobilenets.runtime.inputs import read_input
+from mobilenets.runtime.inputs import Given, read_input
 from mobilenets.runtime.session import Session
+from mobilenets.tasks.answer import Answer
 from mobilenets.tasks.registry import task_of, with_part
 from mobilenets.tasks.task import Task
 from mobilenets.tasks.values import Arrays, Option, Size
@@ -41,10 +42,14 @@ CPU_PART = 4
 class TorchSession:
     """A torch module as a runtime session: numpy in, numpy out, on the module's device."""
 
-    def __init__(self, module: nn.Module, card: ModelCard, note: str = "") -> None:
+    def __init__(
+        self, module: nn.Module, card: ModelCard, note: str = "", loaded: nn.Module | None = None
+    ) -> None:
         import torch
 
         self.note = note
+        self.loaded = module if loaded is None else loaded
+        """The network that `module` was made of, to run as it is deployed."""
 
         # Channels last is the faster order on CPUs and accelerators alike.
         self.module = module.eval().to(memory_format=torch.channels_last)
@@ -86,7 +91,7 @@ def named_arrays(parts: Sequence[Any], card: ModelCard) -> dict[str, NDArray[np.
 
 
 def open_model(
-    weights: str | Path,
+    weights: str | os.PathLike[str] | nn.Module,
     *,
     threads: int | None = None,
     runtime: Runtime = "auto",
@@ -100,13 +105,14 @@ def open_model(
     other files run on torch, on `device` (`devices.find_device`). `options` are those of the
     task. Some are for weights: to segment, they serve any `output_stride`, and `multi_scale` is the
     mean over six sizes and flips (the papers' MF). Others are for reading what comes out of any
-    file: to detect, `iou`.
+    file: to detect, `iou`. A torch module with a card does as well.
     Raises WeightsError for what is not recognised, ValueError for an argument that is not for
     these weights.
     """
     for name in options:
         if not _takers(name):
-            raise ValueError(f"no use of a network has an option {name}")
+            known = ["threads", "runtime", "many", *_all_declared()]
+            raise ValueError(f"no use of a network has an option {name}{nearest(name, known)}")
     given = {k: v for k, v in options.items() if v is not None and v is not False}
     reading = {k: given.pop(k) for k in list(given) if _is_reading(k)}
     if str(weights).lower().endswith(".onnx"):
@@ -114,14 +120,15 @@ def open_model(
             raise ValueError(f"{min(given)} is for weights: {weights} is a finished program")
         if device not in (AUTO, "cpu"):
             raise ValueError(f"device is for weights, which torch runs: {weights} runs on the CPU")
-        found = open_session(weights, threads=threads, runtime=runtime, many=many)
+        path = os.fspath(cast(str, weights))
+        found = open_session(path, threads=threads, runtime=runtime, many=many)
     else:
         found = _open_weights(weights, given, threads=threads, runtime=runtime, device=device)
     return _read_with(found, reading) if reading else found
 
 
 def _open_weights(
-    weights: str | Path,
+    weights: str | os.PathLike[str] | nn.Module,
     options: dict[str, Any],
     *,
     threads: int | None,
@@ -131,6 +138,11 @@ def _open_weights(
     """Anything but an `.onnx` file, on torch."""
     if runtime != "auto":
         raise ValueError(f"runtime is for .onnx files, and {weights} is none: export it first")
+    if find_spec("torch") is None:
+        raise InputError(
+            f"{weights} runs on torch, and torch is not installed; "
+            "pip install 'mobilenets[train]' brings it"
+        )
     import torch
 
     from mobilenets.weights import load
@@ -143,14 +155,18 @@ def _open_weights(
     elif processors() < torch.get_num_threads():  # torch knows nothing of a container's quota
         torch.set_num_threads(processors())
     notes: list[str] = []
-    model: nn.Module = load(weights, say=notes.append)
+    model: nn.Module
+    if isinstance(weights, torch.nn.Module):
+        model = weights
+    else:
+        model = load(Path(weights), say=notes.append)
     if options:
         model = variant(model, options)
     network = task_of(card_of(model)).network.deploy(model)
     network.to(where)
     if where.type == "cpu":
         keep_memory()
-    return TorchSession(network, card_of(network), "; ".join(notes))
+    return TorchSession(network, card_of(network), "; ".join(notes), model)
 
 
 def _read_with(session: Session, options: dict[str, Any]) -> Session:
@@ -184,6 +200,11 @@ def _check_taken(card: ModelCard, options: dict[str, Any]) -> Task:
 def _takers(option: str) -> list[str]:
     """The uses whose files can be run or read in a way called `option`."""
     return [task.name for task in with_part("network") if option in _declared(task)]
+
+
+def _all_declared() -> list[str]:
+    """The options of the files of every use."""
+    return sorted({name for task in with_part("network") for name in _declared(task)})
 
 
 def _is_reading(option: str) -> bool:
@@ -231,74 +252,52 @@ def guess_card(shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard
     return next((card for card in guesses if card is not None), None)
 
 
-@dataclass(frozen=True)
-class Predicted:
-    """What a model sees in one file: `decoded` as its task says, or the `error` of reading it."""
-
-    path: Path
-    decoded: Any = None
-    error: str = ""
-    saved: tuple[Path, ...] = ()
-    """The pictures that were written of it."""
-    hidden: float | None = None
-    """Where nothing reached the threshold: the best score that did not."""
-
-
 def predict(
     session: Session,
-    files: Sequence[Path],
+    images: Iterable[Given],
     task: Task,
     *,
     top: int | None = None,
     threshold: float | None = None,
     batch_size: int | None = None,
-    save_dir: Path | None = None,
     exact: bool = False,
+    workers: int | None = None,
     progress: Callable[[int], None] = lambda images: None,
-) -> Iterator[Predicted]:
-    """What `session` sees in each file, in order; a broken file does not end it.
+) -> Iterator[Answer]:
+    """What `session` sees in each image, in order; a broken file does not end it.
 
-    At most `top` things in each, from the score `threshold` on; None: as the task has it.
-    With `save_dir`, each image is written there too, with what is seen drawn on it, and of a
-    segmentation the mask; ValueError where that folder holds one of the images. `exact` decodes
-    large photographs at full size (`read_input`).
+    At most `top` things in each, from the score `threshold` on; None: as the task has it. An image
+    that cannot be read gives an answer with its `error`. `exact` decodes large photographs at full
+    size (`read_input`). Images are taken as they are needed, in `workers` threads (`read_batches`),
+    and answers are not kept.
     """
-    if save_dir is not None:
-        check_apart(files, save_dir)
     card = session.card
     top = task.defaults.top if top is None else top
     threshold = task.defaults.threshold if threshold is None else threshold
-    used: set[str] = set()
-    place = {path: index for index, path in enumerate(files)}
-    sizes: dict[Path, tuple[int, int]] = {}
+    sizes: dict[int, Size] = {}
 
-    def read(path: Path) -> NDArray[np.float32]:
-        values, sizes[path] = read_input(path, card.preprocessing, exact=exact)
+    def read(item: tuple[int, Given]) -> NDArray[np.float32]:
+        index, image = item
+        values, sizes[index] = read_input(image, card.preprocessing, exact=exact)
         return values
 
-    workers = 0 if len(files) == 1 else None  # threads would start for one picture
-    for batch in read_batches(files, read, batch_size or task.defaults.batch, workers):
-        seen = {path: Predicted(path, error=why) for path, why in batch.failures}
-        decoded: list[Any] = []
+    size = batch_size or task.defaults.batch
+    for batch in read_batches(enumerate(images), read, size, workers):
+        seen = {index: task.answer_of(None, image, why) for (index, image), why in batch.failures}
         if len(batch.items):
             outputs = session(batch.inputs)
-            shown = [sizes[path] for path in batch.items]
+            shown = [sizes.pop(index) for index, _ in batch.items]
             decoded = task.read.decode(outputs, card, shown, top=top, threshold=threshold)
-            for i, (path, one) in enumerate(zip(batch.items, decoded, strict=True)):
-                saved: tuple[Path, ...] = ()
-                if save_dir is not None:
-                    drawn = task.show.draw(read_image(path), one)
-                    mask = task.show.mask(one)
-                    saved = save_picture(drawn, path, save_dir, used, mask)
-                hidden = None
-                if threshold > 0 and not task.show.describe(one):
+            while decoded:  # none is kept here: masks of large images take much memory
+                i = len(decoded) - 1
+                index, image = batch.items[i]
+                seen[index] = task.answer_of(decoded.pop(), image)
+                if threshold > 0 and not seen[index].rows:
                     mine = {name: values[i : i + 1] for name, values in outputs.items()}
-                    hidden = best_score(task, mine, card, shown[i])
-                seen[path] = Predicted(path, one, saved=saved, hidden=hidden)
+                    seen[index].hidden = best_score(task, mine, card, shown[i])
         progress(len(seen))
-        for path in sorted(seen, key=place.__getitem__):
-            yield seen.pop(path)  # masks of large images are not kept
-        decoded = []
+        for index in sorted(seen):
+            yield seen.pop(index)
 
 
 def best_score(task: Task, outputs: Arrays, card: ModelCard, size: Size) -> float:

@@ -269,7 +269,7 @@ def make() -> None:
             raw = mobilenets.load(path)(torch.from_numpy(images)).numpy()
         expected["weights"][name] = {
             "load": sample(raw),
-            "open_model": sample(mobilenets.open_model(path)(images)),
+            "open_model": sample(mobilenets.inference.open_model(path)(images)),
         }
     for name, (source, options) in EXPORTS.items():
         path = f"onnx/{name}.onnx"

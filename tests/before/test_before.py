@@ -97,7 +97,7 @@ def test_a_checkpoint_gives_what_it_gave(files, expected, name):
             mobilenets.load(path)(torch.from_numpy(images)).numpy(),
             expected["weights"][name]["load"],
         )
-    close(mobilenets.open_model(path)(images), expected["weights"][name]["open_model"])
+    close(mobilenets.inference.open_model(path)(images), expected["weights"][name]["open_model"])
 
 
 @pytest.mark.parametrize("name", EXPORTED)

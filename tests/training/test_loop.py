@@ -14,6 +14,7 @@ from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError, TrainingError
 from mobilenets.evaluation import evaluate
 from mobilenets.export.source import open_source
+from mobilenets.inference import open_model
 from mobilenets.tasks.classify.architecture.classifier import Classifier
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.registry import tasks
@@ -97,11 +98,11 @@ def test_a_run_leaves_the_best_epoch_with_all_that_it_takes_to_use_it(data, tmp_
     assert loaded.card.recipe["augmentation"]["policy"] == "trivial"
     assert loaded.card.results["top1"] == result.best["top1"]
 
-    session = mobilenets.open_model(result.checkpoint)
+    session = open_model(result.checkpoint)
     found = evaluate(session, data[1], TASK).results
     assert found["top1"] == result.best["top1"] == max(row["top1"] for row in result.history)
     assert found["loss"] == pytest.approx(result.best["val_loss"], rel=1e-5)
-    last = evaluate(mobilenets.open_model(tmp_path / "last.safetensors"), data[1], TASK).results
+    last = evaluate(open_model(tmp_path / "last.safetensors"), data[1], TASK).results
     assert last["loss"] == pytest.approx(result.history[-1]["val_loss"], rel=1e-5)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from mobilenets import open_model
 from mobilenets.card import card_of
 from mobilenets.errors import WeightsError
+from mobilenets.inference import open_model
 from mobilenets.tasks.registry import tasks
 from mobilenets.training.run import Plan, start
 from mobilenets.weights import identify, load

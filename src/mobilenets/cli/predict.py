@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import floor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,8 +14,7 @@ from mobilenets.cli.console import JsonList, out, progress, say
 from mobilenets.cli.options import DEFAULTS, AsJson, Running, Weights, say_where
 
 if TYPE_CHECKING:
-    from mobilenets.inference import Predicted
-    from mobilenets.tasks.task import Task
+    from mobilenets.tasks.answer import Answer
 
 PAGE = 500
 """Images in one table: a table of many takes memory, and a row 2 KB."""
@@ -63,7 +62,7 @@ def run(
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
     from mobilenets.data.inventory import passed_over
-    from mobilenets.inference import predict
+    from mobilenets.inference import check_apart, predict, save_picture
     from mobilenets.runtime.images import find_images
     from mobilenets.tasks.registry import task_of
 
@@ -71,13 +70,15 @@ def run(
     left = passed_over(images, files)
     if left:
         say(left)
-    many = len(files) > 1
-    session = running.open(weights, many=many, **options)
+    if save_dir is not None:
+        check_apart(files, save_dir)
+    session = running.open(weights, many=len(files) > 1, **options)
     if session.note:
         say(f"note: {session.note}")
     where = say_where(session, json=json)
     task = task_of(session.card)
     names = Counter(path.name for path in files)
+    used: set[str] = set()
     broken = 0
     hidden: list[float] = []
     answers = JsonList() if json else None
@@ -90,20 +91,23 @@ def run(
             top=top,
             threshold=threshold,
             batch_size=running.batch_size,
-            save_dir=save_dir,
             exact=running.exact,
+            workers=0 if len(files) == 1 else None,  # threads would start for one picture
             progress=advance,
         ):
+            path = cast(Path, one.path)
+            saved: tuple[Path, ...] = ()
             if one.error:
                 broken += 1
                 say(f"left out: {one.error}")
+            elif save_dir is not None:
+                saved = save_picture(one.draw(), path, save_dir, used, one.mask_image())
             if one.hidden is not None:
                 hidden.append(one.hidden)
             if answers is not None:
-                answers.add({**answer(one, task), **where})
+                answers.add({**answer(path, one, saved), **where})
             elif rows is not None and not one.error:
-                name = one.path.name if names[one.path.name] == 1 else str(one.path)
-                rows.add(name, task.show.describe(one.decoded))
+                rows.add(path.name if names[path.name] == 1 else str(path), one.rows)
     if answers is not None:
         answers.end()
     if rows is not None:
@@ -117,12 +121,12 @@ def run(
         raise typer.Exit(1)
 
 
-def answer(one: "Predicted", task: "Task") -> dict[str, Any]:
+def answer(path: Path, one: "Answer", saved: Sequence[Path]) -> dict[str, Any]:
     """What is seen in an image, or why it was not read, for programs."""
     if one.error:
-        return {"image": str(one.path), "error": one.error}
-    saved = {"saved": [str(path) for path in one.saved]} if one.saved else {}
-    return {"image": str(one.path), "predictions": task.show.to_json(one.decoded), **saved}
+        return {"image": str(path), "error": one.error}
+    written = {"saved": [str(file) for file in saved]} if saved else {}
+    return {"image": str(path), "predictions": one.to_json(), **written}
 
 
 def hint(hidden: Sequence[float], images: int, threshold: float) -> str:

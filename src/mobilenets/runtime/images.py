@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +74,11 @@ SIDEWAYS = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 """The turns that swap width and height."""
 
 
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
+File = str | os.PathLike[str] | bytes
+"""Where a file is, or all its bytes."""
+
+
+def read_image(path: File) -> Image.Image:
     """The file's first picture, upright, as RGB with 8 bits a channel.
 
     - EXIF orientation is applied; an EXIF block that cannot be read is ignored.
@@ -92,7 +97,7 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+def opened(path: File) -> Iterator[Image.Image]:
     """The file as Pillow opens it; what fails inside is a DataError of one line that names it."""
     quiet()
     try:
@@ -100,13 +105,15 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
             _check_size(image)
             yield image
     except Exception as error:  # Pillow's decoders raise anything on damaged files
-        raise DataError(f"{os.fspath(path)}: {_reason(path, error)}") from error
+        name = "the image's bytes" if isinstance(path, bytes) else os.fspath(path)
+        raise DataError(f"{name}: {_reason(path, error)}") from error
 
 
-def _open(path: str | os.PathLike[str]) -> Image.Image:
+def _open(path: File) -> Image.Image:
     """The file's header; a kind that few files have is tried where the usual ones say no."""
+    file = BytesIO(path) if isinstance(path, bytes) else path
     try:
-        return Image.open(path, formats=_in_order(path))
+        return Image.open(file, formats=_in_order(path))
     except UnidentifiedImageError:
         kind = kind_of(path)
         if kind not in NEED or not can_read(kind):
@@ -115,15 +122,18 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             import pillow_heif
 
             pillow_heif.register_heif_opener()
-        return Image.open(path, formats=("HEIF" if kind == "HEIC" else kind,))
+        return Image.open(file, formats=("HEIF" if kind == "HEIC" else kind,))
 
 
-def _in_order(path: str | os.PathLike[str]) -> list[str]:
-    """All formats, the one that the name promises first.
+def _in_order(path: File) -> list[str]:
+    """All formats, the one that the name promises, or that bytes begin as, first.
 
     Where the name is right Pillow loads that one's decoder alone, and else all forty.
     """
-    promised = _PROMISED.get(suffix_of(os.fspath(path)))
+    if isinstance(path, bytes):
+        promised: str | None = kind_of(path)
+    else:
+        promised = _PROMISED.get(suffix_of(os.fspath(path)))
     return sorted(_FORMATS, key=lambda name: name != promised)
 
 
@@ -240,13 +250,13 @@ def _from_glob(match: Path) -> Iterable[Path]:
     return [match] if is_image(match) else []
 
 
-def _reason(path: str | os.PathLike[str], error: Exception) -> str:
+def _reason(path: File, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        if os.path.getsize(path) == 0:  # noqa: PTH202
+        head = _first(path, 64)
+        if not head:
             return "the file is empty"
-        with Path(path).open("rb") as file:
-            if why := absent(file.read(64)):
-                return why
+        if why := absent(head):
+            return why
         kind = kind_of(path)
         if kind in NEED:
             return f"it is {kind}, which needs `{NEED[kind]}`, or damaged"
@@ -262,6 +272,14 @@ def _reason(path: str | os.PathLike[str], error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "too large for the memory there is"
     return f"cannot be decoded ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+def _first(path: File, count: int) -> bytes:
+    """So many bytes that a file begins with."""
+    if isinstance(path, bytes):
+        return path[:count]
+    with Path(path).open("rb") as file:
+        return file.read(count)
 
 
 def _check_size(image: Image.Image) -> None:

@@ -1,4 +1,4 @@
-"""An image file becomes a model's input, decoded no larger than that needs.
+"""An image, however it is given, becomes a model's input, decoded no larger than that needs.
 
 Of a photograph of 12 megapixels a network sees 0.05, and decoding the others takes longer than the
 network. JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. It is
@@ -8,15 +8,28 @@ them, are decoded as they always were.
 """
 
 import os
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.card import Preprocessing
-from mobilenets.runtime.images import SIDEWAYS, opened, to_rgb, turn_of, upright
+from mobilenets.errors import DataError
+from mobilenets.runtime.images import (
+    SIDEWAYS,
+    File,
+    opened,
+    read_image,
+    to_rgb,
+    turn_of,
+    upright,
+)
 from mobilenets.runtime.preprocess import Picture, prepare, scaled_size
+
+Given = File | Image.Image | NDArray[Any]
+"""An image: a file's path or all its bytes, a Pillow image, or an array as `to_image` says."""
 
 LEAST = 3
 """Times the size that a picture is scaled to: what is left of it when it is decoded smaller."""
@@ -33,18 +46,100 @@ class Input(NamedTuple):
     """(width, height) of the whole picture, upright."""
 
 
-def read_input(
-    path: str | os.PathLike[str], preprocessing: Preprocessing, *, exact: bool = False
-) -> Input:
-    """A file's picture as a model takes it: `read_image`, then `preprocess`.
+def read_input(given: Given, preprocessing: Preprocessing, *, exact: bool = False) -> Input:
+    """An image as a model takes it: `to_image`, then `preprocess`.
 
-    With `exact` just that; else a large JPEG is decoded smaller. DataError as from `read_image`.
+    With `exact` just that; else a large JPEG in a file is decoded smaller. DataError and ValueError
+    as from `to_image`.
     """
-    picture = read_picture(path, None if exact else preprocessing)
+    if isinstance(given, (str, os.PathLike, bytes)):
+        picture = read_picture(given, None if exact else preprocessing)
+    else:
+        image = to_image(given)
+        picture = Picture(image, image.size)
     return Input(prepare(picture, preprocessing), picture.size)
 
 
-def read_picture(path: str | os.PathLike[str], preprocessing: Preprocessing | None) -> Picture:
+def to_image(given: Given) -> Image.Image:
+    """Any image upright, as RGB with 8 bits a channel.
+
+    A file, and a Pillow image of any mode, as `read_image` says; neither is changed. An array is
+    (H, W, 3) RGB, (H, W, 4) with transparency, or (H, W) grey: uint8, or floats from 0 to 1, or
+    floats that are whole numbers from 0 to 255. ValueError for any other array, DataError for a
+    file or a Pillow image that cannot be read.
+    """
+    if isinstance(given, (str, os.PathLike, bytes)):
+        return read_image(given)
+    if isinstance(given, np.ndarray):
+        return to_rgb(Image.fromarray(_levels(given)))
+    if not isinstance(given, Image.Image):
+        kind = f"{type(given).__module__}.{type(given).__name__}".removeprefix("builtins.")
+        raise ValueError(
+            f"image must be a path, a file's bytes, a Pillow image or a numpy array, got {kind}"
+        )
+    try:
+        given.load()
+        image = to_rgb(upright(given))
+    except Exception as error:  # Pillow's decoders raise anything on damaged files
+        raise DataError(f"{name_of(given)}: cannot be decoded ({error})") from error
+    if not image.width or not image.height:
+        raise ValueError(
+            "image must have pixels, got a Pillow image of {} x {}".format(*image.size)
+        )
+    return image
+
+
+def name_of(given: Given) -> str:
+    """What to call an image in a message: its file's path where there is one."""
+    if isinstance(given, (str, os.PathLike)):
+        return os.fspath(given)
+    return str(getattr(given, "filename", "") or "an image")
+
+
+def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """An image array as (H, W), (H, W, 3) or (H, W, 4) of uint8; ValueError for any other."""
+    shape = array.shape
+    if array.ndim == 3 and shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or 0 in shape or (array.ndim == 3 and shape[2] not in (3, 4)):
+        first = array.ndim == 3 and shape[0] in (1, 3, 4)
+        hint = "; colours come last: array.transpose(1, 2, 0)" if first else ""
+        raise ValueError(
+            f"an image array must be (H, W, 3), (H, W, 4) or (H, W), got {shape}{hint}"
+        )
+    if array.dtype != np.uint8:
+        array = _scaled(array)
+    return np.ascontiguousarray(array)
+
+
+def _scaled(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Floats whose range can only mean one thing, as 0 to 255."""
+    wanted = "an image array must be uint8, or floats from 0 to 1"
+    if array.dtype.kind != "f":
+        raise ValueError(f"{wanted}, got {array.dtype}")
+    low, high = float(array.min()), float(array.max())
+    if low >= 0 and high <= 1:
+        levels: NDArray[np.uint8] = np.rint(array * np.float64(255)).astype(np.uint8)
+        return levels
+    if low >= 0 and high <= 255 and np.array_equal(array, np.rint(array)):
+        return array.astype(np.uint8)
+    hint = "; values that are prepared for a network go to model.session" if low < 0 else ""
+    raise ValueError(f"{wanted}, got {array.dtype} from {low:g} to {high:g}{hint}")
+
+
+def is_image(given: Any) -> bool:
+    """Whether this is one image, and not several of them."""
+    if isinstance(given, np.ndarray):
+        return given.ndim in (0, 2, 3)
+    return isinstance(given, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image))
+
+
+def path_of(given: Given) -> Path | None:
+    """The file of an image; None where it is in memory."""
+    return Path(given) if isinstance(given, (str, os.PathLike)) else None
+
+
+def read_picture(path: File, preprocessing: Preprocessing | None) -> Picture:
     """A file's picture for `prepare`, as large as `preprocessing` needs; None: as it is stored."""
     with opened(path) as image:
         stored, box = image.size, None

@@ -89,8 +89,13 @@ def kind_by_name(name: str) -> str:
     return _SUFFIXES.get(suffix_of(name), "")
 
 
-def kind_of(path: str | os.PathLike[str]) -> str:
-    """What the first bytes say: `JPEG`, `HEIC`, `archive`, ...; '' for nothing known."""
+def kind_of(path: str | os.PathLike[str] | bytes) -> str:
+    """What the first bytes say: `JPEG`, `HEIC`, `archive`, ...; '' for nothing known.
+
+    Of the file at a path, or of bytes that are a file's.
+    """
+    if isinstance(path, bytes):
+        return kind_of_bytes(path[:_HEAD])
     try:
         if not os.path.isfile(path):  # noqa: PTH113 (a pipe would wait for ever)
             return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -45,6 +46,8 @@ class Session(Protocol):
 
 Guess = Callable[[Sequence[tuple[int | None, ...]], str], ModelCard | None]
 """(shapes of the outputs, the operator that gives the first) -> the card of such a file."""
+
+Run = Callable[[NDArray[np.float32], int], list[NDArray[np.float32]]]
 
 
 def open_file(
@@ -117,8 +120,19 @@ class OnnxSession:
         self._name, self._layout = known.name, known.layout
         self._type = np.dtype(known.kind)
         self._sides = known.dims[2:] if self._layout == "NCHW" else known.dims[1:3]
-        self._backend, self.note = _open_backend(source, known.dims, threads, runtime, many)
+        self.source, self._how = source, (known.dims, threads, runtime, many)
+        self._backend, self.note = _open_backend(source, *self._how)
         self.runs_on = self._backend.name
+
+    def on(self, source: Source) -> Run:
+        """What runs another graph of the same input in the same way: (batch, outputs) -> arrays.
+
+        The batch is (N, 3, height, width) whatever the layout; the graph's first outputs come back
+        as the graph has them.
+        """
+        other = copy.copy(self)
+        other._backend, _ = _open_backend(source, *self._how)
+        return other._run
 
     def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Outputs of (N, 3, height, width) by name, each shaped as the card says."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from mobilenets.data.dataset import Dataset
     from mobilenets.models.network import Network
+    from mobilenets.tasks.answer import Answer
     from mobilenets.tasks.forms import Form
     from mobilenets.tasks.intervals import Intervals
     from mobilenets.tasks.recipe import Recipe
@@ -265,6 +266,13 @@ class Showing(Protocol):
     def mask(self, decoded: Any) -> Image.Image | None:
         """What is seen in each pixel, for programs to read; None where JSON has all."""
         ...
+
+
+class Answering(Protocol):
+    """The fields of an answer in Python."""
+
+    ANSWER: type[Answer]
+    """With the fields that a person asks for first: labels, boxes, a mask."""
 
 
 class Outputs(Protocol):

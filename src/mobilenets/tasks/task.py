@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mobilenets.errors import InputError
 from mobilenets.tasks.base import (
+    Answering,
     Architecture,
     Building,
     Checking,
@@ -24,6 +25,10 @@ from mobilenets.tasks.base import (
     Weights,
 )
 from mobilenets.tasks.values import Defaults
+
+if TYPE_CHECKING:
+    from mobilenets.runtime.inputs import Given
+    from mobilenets.tasks.answer import Answer
 
 
 class Task:
@@ -89,6 +94,18 @@ class Task:
     def show(self) -> Showing:
         """Answers for people and for programs."""
         return cast(Showing, self.part("show"))
+
+    @property
+    def answer(self) -> Answering:
+        """The fields of its answers."""
+        return cast(Answering, self.part("answer"))
+
+    def answer_of(self, decoded: Any, given: Given, error: str = "") -> Answer:
+        """The answer about an image as it was given: `decoded`, or the `error` of reading it."""
+        from mobilenets.tasks.answer import Answer
+
+        kind = self.answer.ANSWER if self.has("answer") else Answer
+        return kind(decoded, given, self.part("show"), error)
 
     @property
     def outputs(self) -> Outputs:

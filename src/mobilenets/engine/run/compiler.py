@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from mobilenets.arguments import explained
 from mobilenets.engine.front.source import Source
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run.cache import Cache, key_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _MOST_THREADS = 64
 
 
+@explained
 def compile(  # noqa: A001
     path: str | os.PathLike[str] | Source,
     *,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mobilenets.engine.front.limits import check_runtime, check_size, quote
-from mobilenets.engine.front.onnx.reader import Model, Op
+from mobilenets.engine.front.onnx.reader import OnnxModel, Op
 from mobilenets.engine.front.onnx.stored import Constant
 from mobilenets.engine.ir.graph import Array, Node, Shape, Tensor
 from mobilenets.errors import WeightsError
@@ -46,7 +46,7 @@ class Builder:
     cannot ask for much memory.
     """
 
-    def __init__(self, model: Model, shape: Shape, several: "Builder | None" = None) -> None:
+    def __init__(self, model: OnnxModel, shape: Shape, several: "Builder | None" = None) -> None:
         self.opset = model.opset
         self.images = shape[0]
         """How many are in a batch: 1, but where it is found out what several do to each other."""

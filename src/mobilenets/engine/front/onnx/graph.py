@@ -4,7 +4,7 @@ from mobilenets.engine.front.limits import check_runtime, quote
 from mobilenets.engine.front.onnx.batch import check_apart
 from mobilenets.engine.front.onnx.builder import Builder
 from mobilenets.engine.front.onnx.operators import translate
-from mobilenets.engine.front.onnx.reader import Model, read_model
+from mobilenets.engine.front.onnx.reader import OnnxModel, read_model
 from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir.graph import Graph, Reshape, Tensor
 from mobilenets.errors import WeightsError
@@ -32,7 +32,7 @@ def onnx_graph(source: Source, shape: tuple[int, ...] | None) -> Graph:
     return Graph(tuple(one.nodes), one.tensors, model.input, model.outputs, dict(model.metadata))
 
 
-def _input_shape(model: Model, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+def _input_shape(model: OnnxModel, shape: tuple[int, ...] | None) -> tuple[int, ...]:
     """What goes in, N = 1."""
     if shape is None and (model.dims is None or None in model.dims[1:]):
         dims = tuple("?" if d is None else d for d in model.dims or ())
@@ -47,7 +47,7 @@ def _input_shape(model: Model, shape: tuple[int, ...] | None) -> tuple[int, ...]
     return check_runtime((1, *known[1:]))
 
 
-def _several(model: Model, shape: tuple[int, ...]) -> tuple[Builder | None, bool]:
+def _several(model: OnnxModel, shape: tuple[int, ...]) -> tuple[Builder | None, bool]:
     """The graph for several images at once, and whether it is whole.
 
     None where the file is for one at a time; what comes before a shape of a single image where
@@ -69,14 +69,14 @@ def _several(model: Model, shape: tuple[int, ...]) -> tuple[Builder | None, bool
     return _named(several, model), True
 
 
-def _built(builder: Builder, model: Model) -> Builder:
+def _built(builder: Builder, model: OnnxModel) -> Builder:
     """`builder` with all nodes, as the file has them."""
     for op in model.ops:
         builder.apply(op, translate)
     return _named(builder, model)
 
 
-def _named(builder: Builder, model: Model) -> Builder:
+def _named(builder: Builder, model: OnnxModel) -> Builder:
     """`builder` with the outputs by their names."""
     for name in model.outputs:
         value = builder.values.get(name)

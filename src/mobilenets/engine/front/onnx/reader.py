@@ -35,7 +35,7 @@ class Op:
 
 
 @dataclass(frozen=True)
-class Model:
+class OnnxModel:
     """What a file holds. `dims` are the input's, None where open, and None if not even counted."""
 
     ops: tuple[Op, ...]
@@ -48,7 +48,7 @@ class Model:
     size: int
 
 
-def read_model(source: Source) -> Model:
+def read_model(source: Source) -> OnnxModel:
     """Parse a file; weights kept in other files are looked for beside it.
 
     Every name is given once, and before it is read: there are no circles. WeightsError otherwise.
@@ -62,7 +62,7 @@ def read_model(source: Source) -> Model:
         raise WeightsError("not an ONNX file, or a damaged one") from error
 
 
-def _convert(model: ModelProto, size: int, store: Store) -> Model:
+def _convert(model: ModelProto, size: int, store: Store) -> OnnxModel:
     graph = model.graph
     if not graph.node or not graph.output:
         raise WeightsError("not an ONNX file, or an empty one")
@@ -77,7 +77,7 @@ def _convert(model: ModelProto, size: int, store: Store) -> Model:
     ops = tuple(_op(node, store) for node in graph.node)
     outputs = tuple(value.name for value in graph.output)
     _check_order(ops, {*constants, source.name}, outputs)
-    return Model(
+    return OnnxModel(
         ops=ops,
         constants=constants,
         input=source.name,

@@ -24,7 +24,7 @@ from mobilenets.data.shapes import Shapes, shape_split
 from mobilenets.data.splits import Split, present
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import read_header
-from mobilenets.tasks.classify.problems import KINDS
+from mobilenets.tasks.classify.check.problems import KINDS
 from mobilenets.tasks.classify.read import Prediction
 from mobilenets.tasks.classify.show import annotate
 from mobilenets.tasks.report import REFUSED, Progress, Report, Table, class_table
