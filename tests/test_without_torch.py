@@ -238,3 +238,30 @@ print(len(networks()), "networks")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "11 networks" in done.stdout
+
+
+def test_a_model_answers_from_python_without_torch(shipped):
+    """Everything that `mobilenets.open` gives of a deployed file; the rest says what is missing."""
+    code = f"""
+import sys
+for name in {ABSENT!r}:
+    sys.modules[name] = None
+import mobilenets
+from mobilenets.errors import InputError
+model = mobilenets.open("model.onnx", threads=1)
+answer = model.predict("photos/star/a.png", top=2)
+assert answer.draw().width >= 32 and len(answer.to_json()) == 2 and answer.label in model.labels
+assert len(model.predict("photos")) == 8
+assert model.evaluate("photos", split="all").results["images"] == 8
+assert model.profile().madds > 1e5
+assert model.features("photos/star/a.png", model.layers[0]).ndim == 3
+print(model.info)
+try:
+    mobilenets.open("weights.safetensors")
+except InputError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=shipped, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "weights.safetensors runs on torch, and torch is not installed; pip" in done.stdout

@@ -6,7 +6,6 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -138,12 +137,13 @@ def _open_weights(
     """Anything but an `.onnx` file, on torch."""
     if runtime != "auto":
         raise ValueError(f"runtime is for .onnx files, and {weights} is none: export it first")
-    if find_spec("torch") is None:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
         raise InputError(
-            f"{weights} runs on torch, and torch is not installed; "
+            f"{weights} runs on torch, and {error.name} is not installed; "
             "pip install 'mobilenets[train]' brings it"
-        )
-    import torch
+        ) from error
 
     from mobilenets.weights import load
 
