@@ -256,6 +256,9 @@ assert model.evaluate("photos", split="all").results["images"] == 8
 assert model.profile().madds > 1e5
 assert model.features("photos/star/a.png", model.layers[0]).ndim == 3
 print(model.info)
+import pydoc
+assert "open(source" in pydoc.plain(pydoc.render_doc(mobilenets))
+assert "train" not in dir(mobilenets) and "open" in dir(mobilenets)
 try:
     mobilenets.open("weights.safetensors")
 except InputError as error:

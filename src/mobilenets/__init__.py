@@ -1,9 +1,17 @@
 """The MobileNets, exact: train, evaluate, cost, export and run small vision models.
 
+>>> model = mobilenets.open("photos.onnx")  # any model file, or a published name
+>>> model.predict("cat.jpg").label  # a path, bytes, a Pillow image, an array, or many of them
+'cat'
+>>> model.evaluate("photos"), model.profile(), model.features("cat.jpg", "blocks.13.expand")
+>>> module = mobilenets.load("net.tflite")  # anyone's weights as a torch module
+>>> mobilenets.profile("mobilenet_v2", width=0.35).madds  # what a network costs
+
 Names are imported when first used: what needs no torch never loads it.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
     from mobilenets.inference import open_session
     from mobilenets.models.modules.norms import unfold
     from mobilenets.opened import Model, open  # noqa: A004
+    from mobilenets.tasks.answer import Answer
     from mobilenets.tasks.classify.architecture.classifier import mobilenet_v1, mobilenet_v2
     from mobilenets.tasks.detect.architecture.ssd import (
         ssd_mobilenet_v1,
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
     from mobilenets.weights.sources.own import save
 
 _HOMES = {
+    "Answer": "tasks.answer",
     "Model": "opened",
     "ModelCard": "card",
     "Plan": "training.run",
@@ -59,6 +69,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Answer",
     "Model",
     "ModelCard",
     "Plan",
@@ -94,5 +105,14 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+_ON_TORCH = ("training", "export", "tasks")
+"""Where the homes of names begin that need torch as soon as they are imported."""
+_WITHOUT = ("Answer", "task_of")
+
+
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    """Every name; where torch is not installed, those that need none: `help` imports them all."""
+    names = set(__all__)
+    if find_spec("torch") is None:
+        names -= {k for k, home in _HOMES.items() if home.startswith(_ON_TORCH)} - {*_WITHOUT}
+    return sorted({*globals(), *names})

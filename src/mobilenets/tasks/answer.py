@@ -100,7 +100,7 @@ class Answer:
         return f"<{name} {what}: {'; '.join([*rows[:_ROWS], *more]) or 'nothing'}>"
 
 
-class Labelled(Protocol):
+class SeenThing(Protocol):
     """One of several things that a model sees in an image."""
 
     @property
@@ -119,7 +119,7 @@ class Labelled(Protocol):
         ...
 
 
-Seen = TypeVar("Seen", bound=Labelled)
+Seen = TypeVar("Seen", bound=SeenThing)
 
 
 class ThingsAnswer(Answer, Generic[Seen]):
