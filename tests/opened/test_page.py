@@ -24,7 +24,7 @@ def test_a_snippet_runs(files, block, tmp_path, monkeypatch, capsys):
         exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
     assert capsys.readouterr().out
     if "feature" in names:
-        assert names["feature"].shape == (200, 3, 3)
+        assert names["feature"].shape == (192, 3, 3)
         assert names["both"]["last"].shape == (2, 1280, 2, 2)
     if "answer" in names:
         assert names["answer"].label in names["model"].labels
