@@ -10,7 +10,7 @@ from mobilenets.arguments import nearest
 from mobilenets.card import card_of
 from mobilenets.inference import open_model
 from mobilenets.opened.model import Model
-from mobilenets.runtime.session import Runtime
+from mobilenets.runtime import Runtime
 from mobilenets.tasks.registry import network_of, networks
 
 if TYPE_CHECKING:
