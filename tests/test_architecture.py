@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "inference": {"devices", "tasks", "weights", "models", "data", "runtime"},
     "opened": {
         *("inference", "evaluation", "export", "cost", "tasks", "models", "data", "runtime"),
-        "engine",
+        *("engine", "devices"),
     },
     "evaluation": {"tasks", "models", "data", "runtime"},
     "review": {"inference", "evaluation", "tasks", "data", "runtime"},

@@ -110,7 +110,7 @@ def open_model(
     """
     for name in options:
         if not _takers(name):
-            known = ["threads", "runtime", "many", *_all_declared()]
+            known = ["threads", "runtime", "many", "device", *_all_declared()]
             raise ValueError(f"no use of a network has an option {name}{nearest(name, known)}")
     given = {k: v for k, v in options.items() if v is not None and v is not False}
     reading = {k: given.pop(k) for k in list(given) if _is_reading(k)}

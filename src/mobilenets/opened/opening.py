@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mobilenets.arguments import nearest
 from mobilenets.card import card_of
+from mobilenets.devices import AUTO
 from mobilenets.inference import open_model
 from mobilenets.opened.model import Model
 from mobilenets.runtime import Runtime
@@ -23,6 +24,7 @@ def open(  # noqa: A001
     threads: int | None = None,
     runtime: Runtime = "auto",
     many: bool = False,
+    device: str = AUTO,
     **options: Any,
 ) -> Model:
     """Open a model: it predicts, is measured, says what it costs and what is in it, and exports.
@@ -34,6 +36,7 @@ def open(  # noqa: A001
     name of a network, such as "mobilenet_v2", opens it with random weights and takes its knobs
     (`width=0.5`): it says what it costs and exports, but does not predict.
 
+    `device` is "auto", "cpu", "cuda", "cuda:1" or "mps", for what runs on torch.
     `threads` None: all processors that this process may use. `many`: many images will come, so
     each thread has images of its own. `options` are the task's: to segment, `output_stride` and
     `multi_scale`.
@@ -60,5 +63,7 @@ def open(  # noqa: A001
                 raise ValueError(f"{name} has no argument {key!r}{near}")
         knobs = {key: options.pop(key) for key in list(options) if key in known}
         source, trained = open_source(name, knobs=knobs), False
-    session = open_model(source, threads=threads, runtime=runtime, many=many, **options)
+    session = open_model(
+        source, threads=threads, runtime=runtime, many=many, device=device, **options
+    )
     return Model(session, name, trained=trained)
