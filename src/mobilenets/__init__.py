@@ -105,7 +105,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-_ON_TORCH = ("training", "export", "tasks")
+_ON_TORCH = ("training", "export", "tasks", "models")
 """Where the homes of names begin that need torch as soon as they are imported."""
 _WITHOUT = ("Answer", "task_of")
 
