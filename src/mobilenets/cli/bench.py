@@ -7,7 +7,9 @@ import typer
 from mobilenets.cli import knobs
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
+from mobilenets.cli.console.tables import Column, Grid, show_table
 from mobilenets.cli.options import AsJson, ClassesOfName, KnobsOfName, Resolution, WidthOfName
+from mobilenets.data.listing import count
 
 if TYPE_CHECKING:
     from mobilenets.bench.figures import Comparison
@@ -91,8 +93,8 @@ def run(
     if json:
         print_json(result.to_dict())
     else:
-        for count in result.threads():
-            show(result, count)
+        for i, threads_used in enumerate(result.threads()):
+            show(result, threads_used, apart=i > 0)
     if not result.sides:
         raise typer.Exit(1)
 
@@ -127,7 +129,8 @@ def compare_files(
     if result.skipped:
         say(f"left out: the plain program: {result.skipped}")
     if result.unread:
-        say(f"left out: {result.unread} of {result.images} images could not be read")
+        of = count(result.images, "image", "images")
+        say(f"left out: {result.unread} of {of} could not be read")
     if json:
         print_json(result.to_dict())
     else:
@@ -136,27 +139,31 @@ def compare_files(
 
 def show_files(result: "FromFiles") -> None:
     """A table for a person: each side's time for an image, and how far we are ahead."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
     rounds = len(next(iter(result.passes.values())))
-    title = f"{result.images} images, {result.threads} threads, {rounds} rounds"
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
-    table.add_column("side", overflow="fold")
-    for column in ("ms an image", "images a second", "processor ms"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for side in result.passes:
-        taken = result.per_image_ms(side)
-        table.add_row(
-            side, f"{taken:.3f}", f"{1e3 / taken:.1f}", f"{result.processor_ms(side):.3f}"
-        )
-    out.print(table)
+    columns = [
+        Column("side"),
+        Column("ms an image", figures=True),
+        Column("images a second", figures=True, spare=2),
+        Column("processor ms", figures=True, spare=1),
+    ]
+    taken = {side: result.per_image_ms(side) for side in result.passes}
+    rows = [
+        (side, f"{ms:.3f}", f"{1e3 / ms:.1f}", f"{result.processor_ms(side):.3f}")
+        for side, ms in taken.items()
+    ]
+    show_table(Grid(columns, rows), title=title_of(result.threads, rounds, result.images))
     ratio = result.ratio()
     if ratio is not None:
-        out.print(
+        out.line(
             f"the plain program over ours: {ratio.median:.2f} ({ratio.low:.2f}..{ratio.high:.2f}); "
             f"the same answer for {result.same:.1%}"
         )
+
+
+def title_of(threads: int, rounds: int, images: int | None = None) -> str:
+    """What a table was measured with: `500 images, 1 thread, 30 rounds`."""
+    parts = [count(threads, "thread", "threads"), count(rounds, "round", "rounds")]
+    return ", ".join([count(images, "image", "images"), *parts] if images else parts)
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -178,30 +185,36 @@ def interpreters(pairs: list[str]) -> dict[str, str]:
     return found
 
 
-def show(result: "Comparison", threads: int) -> None:
+def show(result: "Comparison", threads: int, *, apart: bool = False) -> None:
     """A table for a person: the fastest first, and how far the engine is ahead."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    title = f"{threads} thread{'s' if threads > 1 else ''}, {result.rounds} rounds"
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
-    table.add_column("side", overflow="fold")
-    for column in ("median ms", "best ms", "ratio", "quartiles", "memory MB", "agreement"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = [
+        Column("side"),
+        Column("median ms", figures=True),
+        Column("best ms", figures=True, spare=2),
+        Column("ratio", figures=True),
+        Column("quartiles", figures=True, spare=1),
+        Column("memory MB", figures=True, spare=3),
+        Column("agreement", figures=True, spare=4),
+    ]
     ratios = result.ratios()
     found = {name: of[threads] for name, of in result.sides.items() if threads in of}
-    for name, one in sorted(found.items(), key=lambda item: item[1].median_ms):
-        ratio = ratios.get(name, {}).get(threads)
-        table.add_row(
-            f"[bold]{name}[/]" if name == result.ours else name,
-            f"{one.median_ms:.3f}",
-            f"{one.best_ms:.3f}",
-            f"{ratio.median:.2f}" if ratio else "",
-            f"{ratio.low:.2f}..{ratio.high:.2f}" if ratio else "",
-            f"{one.memory / 1e6:.1f}",
-            "" if one.agreement is None else f"{one.agreement:.0e}",
+    names = sorted(found, key=lambda name: found[name].median_ms)
+    rows = []
+    for name in names:
+        one, ratio = found[name], ratios.get(name, {}).get(threads)
+        rows.append(
+            (
+                name,
+                f"{one.median_ms:.3f}",
+                f"{one.best_ms:.3f}",
+                f"{ratio.median:.2f}" if ratio else "",
+                f"{ratio.low:.2f}..{ratio.high:.2f}" if ratio else "",
+                f"{one.memory / 1e6:.1f}",
+                "" if one.agreement is None else f"{one.agreement:.0e}",
+            )
         )
-    out.print(table)
+    strong = [i for i, name in enumerate(names) if name == result.ours]
+    show_table(Grid(columns, rows, strong), title=title_of(threads, result.rounds), apart=apart)
     ahead = result.ratio_to_best_peer(threads)
     if ahead is not None:
-        out.print(f"best peer, {result.best_peer(threads)}, over ours: {ahead:.2f}")
+        out.line(f"best peer, {result.best_peer(threads)}, over ours: {ahead:.2f}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -11,7 +10,9 @@ import typer
 
 from mobilenets.cli import knobs
 from mobilenets.cli.console import err, out, print_json
+from mobilenets.cli.console.tables import Column, Grid, show_table
 from mobilenets.cli.options import AsJson, ClassesOfName, KnobsOfName, Resolution, WidthOfName
+from mobilenets.data.listing import count
 
 
 def run(
@@ -109,17 +110,18 @@ def measured(net: Any, blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def show(report: dict[str, Any], model: str) -> None:
     """The plan for a person; the stages of what is streamed as one below each other."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
     blocks = report["blocks"]
     timed = any("milliseconds" in block for block in blocks)
-    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
-    table.caption = "rows: strip x channels; groups: number x channels; arena and weights in kB"
-    for title in ("block", "schedule"):
-        table.add_column(title, overflow="fold")
-    for title in ["output", "M madds", "arena", "weights"] + ["ms", "peak %"] * timed:
-        table.add_column(title, justify="right", no_wrap=True)
+    columns = [
+        Column("block"),
+        Column("schedule"),
+        Column("output", figures=True, spare=3),
+        Column("M madds", figures=True, spare=2),
+        Column("arena", figures=True, spare=4),
+        Column("weights", figures=True, spare=5),
+    ]
+    columns += [Column("ms", figures=True), Column("peak %", figures=True, spare=1)] * timed
+    rows = []
     for block in blocks:
         cells = [
             "x".join(map(str, block["output_shape"][1:])),
@@ -129,33 +131,27 @@ def show(report: dict[str, Any], model: str) -> None:
         ]
         if timed:
             cells += [f"{block['milliseconds']:.3f}", f"{block['share_of_peak'] * 100:.1f}"]
-        first, *rest = stages(block)
-        table.add_row(*first, *cells)
-        for stage in rest:
-            table.add_row(*stage)
-    out.print(table)
-    out.print(summary(report, model), highlight=False, markup=False, soft_wrap=True)
+        rows.append((*stages(block), *cells))
+    show_table(Grid(columns, rows))
+    out.line("rows: strip x channels; groups: number x channels; arena and weights in kB")
+    for line in summary(report, model):
+        out.line(line)
 
 
-def stages(block: dict[str, Any]) -> list[tuple[str, str]]:
-    """(name, schedule) of each, of "a > b"; what a file calls its nodes is no markup."""
-    from rich.markup import escape
-
-    names = block["name"].split(" > ")
-    schedules = str(block["schedule"] or block["kind"]).split(" > ")
-    pairs = zip_longest(names, schedules, fillvalue="")
-    return [(escape(name), escape(schedule)) for name, schedule in pairs]
+def stages(block: dict[str, Any]) -> tuple[str, str]:
+    """The names of a block's stages and their schedules, one below the other."""
+    schedule = str(block["schedule"] or block["kind"])
+    return block["name"].replace(" > ", " >\n"), schedule.replace(" > ", " >\n")
 
 
-def summary(report: dict[str, Any], model: str) -> str:
+def summary(report: dict[str, Any], model: str) -> list[str]:
     """The totals, in a few lines."""
-    threads, seconds = report["threads"], report["compile_seconds"]
+    seconds, threads = report["compile_seconds"], count(report["threads"], "thread", "threads")
     how = "from the cache" if report["cached"] else f"compiled in {seconds:.2f} s"
     madds = sum(block["madds"] for block in report["blocks"])
-    return (
-        f"{model}: {madds / 1e6:.1f} M multiply-adds on {threads} "
-        f"thread{'s' if threads > 1 else ''} of {report['target']}, {how}\n"
+    return [
+        f"{model}: {madds / 1e6:.1f} M multiply-adds on {threads} of {report['target']}, {how}",
         f"arena {report['arena_bytes'] / 1e6:.3f} MB; layer by layer it would be "
-        f"{report['unfused_arena_bytes'] / 1e6:.3f} MB\n"
-        f"weights {report['weights_bytes'] / 1e6:.2f} MB, code {report['code_bytes'] / 1e3:.0f} kB"
-    )
+        f"{report['unfused_arena_bytes'] / 1e6:.3f} MB",
+        f"weights {report['weights_bytes'] / 1e6:.2f} MB, code {report['code_bytes'] / 1e3:.0f} kB",
+    ]

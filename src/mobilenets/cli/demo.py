@@ -50,7 +50,7 @@ def run(
         print_json({"passed": outcome.passed, **found, "page": page, "seconds": rounded})
     for one in outcome.measured:
         if one.passed and not json:
-            out.print(f"{one.use.metric} {one.value:.3f} ({one.use.guessing})", highlight=False)
+            out.line(f"{one.use.metric} {one.value:.3f} ({one.use.guessing})")
     failed = [
         f"{one.use.title}: {one.use.metric} must reach {one.use.threshold} and be the same after "
         f"export, got {one.value:.3f} and {one.exported:.3f}"
@@ -60,4 +60,4 @@ def run(
     if failed:
         raise TrainingError(f"the demo failed: {'; '.join(failed)}")
     if not json:
-        out.print(f"in {seconds:.0f} seconds: {outcome.page}", highlight=False, soft_wrap=True)
+        out.line(f"in {seconds:.0f} seconds: {outcome.page}")

@@ -9,7 +9,9 @@ import typer
 
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
+from mobilenets.cli.console.tables import Column, Grid, show_table
 from mobilenets.cli.options import AsJson, Running, Weights, say_where
+from mobilenets.data.listing import count
 
 if TYPE_CHECKING:
     from mobilenets.tasks.intervals import Interval, Intervals
@@ -60,7 +62,6 @@ def run(
     """
     from mobilenets.data.contents import count_trained_on
     from mobilenets.data.inventory import take_account
-    from mobilenets.data.listing import count
     from mobilenets.evaluation import MeasuredPart, evaluate, spread
     from mobilenets.tasks.base import Examining
     from mobilenets.tasks.intervals import NO_INTERVALS
@@ -126,11 +127,11 @@ def run(
     show_results(found.results, sure.results, len(found.failures))
     show_classes(by_class, sure.by_class)
     if sure.how:
-        out.print(f"in brackets: 95 % intervals, {sure.how}", highlight=False, markup=False)
+        out.line(f"in brackets: 95 % intervals, {sure.how}")
     if save_dir is not None:
         drawings = count(drawn, "image is", "images are")
         line = f"{review.line}; {drawings} drawn, the worst first: {save_dir / 'index.html'}"
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.line(line)
 
 
 def intervals_json(sure: "Intervals") -> dict[str, Any]:
@@ -151,38 +152,32 @@ def show_results(
     results: Mapping[str, float], sure: Mapping[str, "Interval"], failures: int
 ) -> None:
     """Print the figures of all classes together, and how many images were left out."""
-    from rich.table import Table
-
     from mobilenets.tasks.intervals import figure_text
 
-    table = Table(show_header=False)
-    for name, value in results.items():
-        table.add_row(name, figure_text(value, sure.get(name)))
+    rows = [(name, figure_text(value, sure.get(name))) for name, value in results.items()]
     if failures:
-        table.add_row("not readable", str(failures))
-    out.print(table)
+        rows.append(("not readable", str(failures)))
+    show_table(Grid([Column(""), Column("", figures=True)], rows), heading=False)
 
 
 def show_classes(
     by_class: Mapping[str, Mapping[str, float]], sure: Mapping[str, Mapping[str, "Interval"]]
 ) -> None:
     """Each class, the best by its first figure first; the first of many."""
-    from rich.markup import escape
-    from rich.table import Table
-
     from mobilenets.tasks.intervals import figure_text
 
     if not by_class:
         return
     names = sorted(by_class, key=lambda name: -next(iter(by_class[name].values())))
-    table = Table("class")
-    for title in by_class[names[0]]:
-        table.add_column(title, justify="right")
+    titles = list(by_class[names[0]])
+    columns = [Column("class")]
+    columns += [Column(title, figures=True, spare=i) for i, title in enumerate(titles)]
+    rows = []
     for name in names[:MOST_CLASSES]:
         (first, value), *others = by_class[name].items()
         best = figure_text(value, sure.get(name, {}).get(first))
-        table.add_row(escape(name), best, *(figure_text(other, None) for _, other in others))
-    out.print(table)
+        rows.append((name, best, *(figure_text(other, None) for _, other in others)))
+    show_table(Grid(columns, rows), apart=True)
     if len(names) > MOST_CLASSES:
-        more = len(names) - MOST_CLASSES
-        out.print(f"and {more} classes more: --json has all", highlight=False, markup=False)
+        more = count(len(names) - MOST_CLASSES, "class", "classes")
+        out.line(f"and {more} more: --json has all")

@@ -54,10 +54,7 @@ def run(
     if json:
         print_json({"file": str(output), "bytes": written.bytes, "difference": written.difference})
         return
-    out.print(
+    out.line(
         f"{output}: {written.bytes / 1e6:.1f} MB; outputs within {written.difference:.1e} "
         f"of the source",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )

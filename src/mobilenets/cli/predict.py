@@ -1,6 +1,5 @@
 """`mobilenets predict`: what is in these images."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from math import floor
@@ -11,6 +10,7 @@ import typer
 
 from mobilenets.cli.additions import by_use, extended
 from mobilenets.cli.console import JsonList, out, progress, say
+from mobilenets.cli.console.tables import Column, Grid, show_table, write_row
 from mobilenets.cli.options import DEFAULTS, AsJson, Running, Weights, say_where
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def run(
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
     from mobilenets.data.inventory import passed_over
+    from mobilenets.data.listing import count
     from mobilenets.inference import check_apart, predict, save_picture
     from mobilenets.runtime.images import find_images
     from mobilenets.tasks.registry import task_of
@@ -113,7 +114,7 @@ def run(
     if rows is not None:
         rows.end()
         if broken:
-            say(f"{broken} of {len(files)} images could not be read")
+            say(f"{broken} of {count(len(files), 'image', 'images')} could not be read")
     if hidden:
         level = task.defaults.threshold if threshold is None else threshold
         say(f"note: {hint(hidden, len(files) - broken, level)}")
@@ -160,20 +161,15 @@ class Tables:
         self.images: list[list[Row]] = []
 
     def add(self, image: str, described: Described) -> None:
-        """What is seen in an image; its name stands in the first row."""
-        rows = cells(described)
-        self.images.append([(image if i == 0 else "", *row) for i, row in enumerate(rows)])
+        """What is seen in an image."""
+        self.images.append([(image, *row) for row in cells(described)])
 
     def end(self) -> None:
         """Print a table for each `PAGE` images that were added."""
-        from rich.table import Table
-        from rich.text import Text
-
+        columns = [Column(title, figures=title == "score") for title in COLUMNS]
         for first in range(0, len(self.images), PAGE):
-            table = Table(*COLUMNS)
-            for row in (row for rows in self.images[first : first + PAGE] for row in rows):
-                table.add_row(*map(Text, row))
-            out.print(table)
+            rows = [row for one in self.images[first : first + PAGE] for row in one]
+            show_table(Grid(columns, rows, once=True), apart=first > 0)
 
 
 class TabLines:
@@ -183,20 +179,15 @@ class TabLines:
     """
 
     def __init__(self) -> None:
-        self._write(COLUMNS)
+        write_row(COLUMNS)
 
     def add(self, image: str, described: Described) -> None:
         """Write what is seen in an image."""
         for row in cells(described):
-            self._write((image, *row))
+            write_row((image, *row))
 
     def end(self) -> None:
         """Nothing is left: each line was written when its image was seen."""
-
-    def _write(self, row: Row) -> None:
-        line = "\t".join(" ".join(cell.split()) for cell in row)
-        encoding = sys.stdout.encoding or "utf-8"  # a name that does not fit it is no error
-        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def cells(described: Described) -> list[tuple[str, str]]:

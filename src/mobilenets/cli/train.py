@@ -131,12 +131,10 @@ def run(
         print_json({**result.best, **place})
         return
     best = result.best
-    out.print(
+    out.line(
         f"best: {result.metric} {best[result.metric]:.4f} at epoch {best['epoch']} "
         f"of {len(result.history)}; "
         f"{result.checkpoint}",
-        highlight=False,
-        soft_wrap=True,
     )
 
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from mobilenets.cli.additions import additions, extended
-from mobilenets.cli.console import err, print_json, progress
+from mobilenets.cli.console import err, out, print_json, progress
 from mobilenets.cli.data.findings import (
     findings,
     problems_of,
     save_samples,
-    say,
     show_account,
     show_content,
     show_findings,
@@ -56,6 +55,7 @@ def run(
     Example: `mobilenets data check photos --save-dir seen`
     """
     from mobilenets.data.inventory import take_account
+    from mobilenets.data.listing import count
     from mobilenets.errors import DataError
     from mobilenets.inference import check_apart
     from mobilenets.tasks.alike import find_alike
@@ -89,7 +89,7 @@ def run(
             show_account(account)
         show_findings(report.parts, notes, problems)
         if drawn:
-            say(f"{len(drawn)} images drawn in {save_dir}")
+            out.line(f"{count(len(drawn), 'image', 'images')} drawn in {save_dir}")
     if any(one.kind == REFUSED for one in problems_of(report.parts)):
         raise typer.Exit(1)
 

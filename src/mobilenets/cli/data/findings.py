@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilenets.cli.console import err, out
+from mobilenets.cli.console.tables import Column, Grid, show_table
 
 if TYPE_CHECKING:
     from mobilenets.data.dataset import AnnotatedDataset
@@ -27,7 +28,7 @@ def save_samples(report: "Report", folder: Path, most: int) -> list[Path]:
         try:
             picture = report.draw(part, part.image(i), i)
         except DataError as error:
-            say(f"not drawn: {error}", err)
+            err.line(f"not drawn: {error}")
             continue
         save_picture(picture, Path(f"{part.name(i)}.jpg").with_suffix(""), folder, used)
     return [folder / name for name in sorted(used)]
@@ -60,48 +61,46 @@ def show_findings(parts: Parts, notes: list[str], more: "Sequence[Problem]") -> 
     """Problems and notes, for a person; `notes` and `more` are not the parts' own."""
     problems = [*problems_of(parts), *more]
     for note in [*notes, *notes_of(parts)]:
-        say(f"note: {note}")
+        out.line(f"note: {note}")
     for problem in problems:
-        say(f"problem: {problem.sentence}")
+        out.line(f"problem: {problem.sentence}")
     if not problems:
-        say("no problems")
+        out.line("no problems")
 
 
 def show_account(account: "Account") -> None:
     """Every file of the folder: what is used, and what is left out and why."""
-    from mobilenets.tasks.report import Table
-
-    rows: dict[str, tuple[Any, ...]] = {
-        "used: images": (account.images, ""),
-        "used: labels": (account.labels, ""),
-    }
+    columns = [Column("files"), Column("number", figures=True), Column("first", spare=1)]
+    rows = [
+        ("used: images", f"{account.images:,}", ""),
+        ("used: labels", f"{account.labels:,}", ""),
+    ]
     for one in account.left:
-        rows[f"left out: {one.words[one.number != 1]}"] = (one.number, one.names[0])
-    show_table(Table(("files", "number", "first"), rows))
+        rows.append((f"left out: {one.words[one.number != 1]}", f"{one.number:,}", one.names[0]))
+    show_table(Grid(columns, rows), apart=True)
+    out.line("")
 
 
 def show_content(content: "Sequence[Table | str]") -> None:
-    """Tables and lines, for a person."""
-    for one in content:
-        if isinstance(one, str):
-            say(one)
+    """Tables and lines, for a person: an empty line between."""
+    before: Table | str = ""
+    for i, one in enumerate(content):
+        if not isinstance(one, str):
+            show_table(grid_of(one), apart=i > 0)
         else:
-            show_table(one)
+            if not isinstance(before, str):
+                out.line("")
+            out.line(one)
+        before = one
 
 
-def show_table(found: "Table") -> None:
-    """Names on the left, figures on the right."""
-    from rich.markup import escape
-    from rich.table import Table as Grid
-
-    table = Grid()
-    for i, title in enumerate(found.titles):
-        table.add_column(escape(title), justify="right" if i else "left")
-    for name, figures in found.rows.items():
-        table.add_row(escape(name), *(f"{v:,}" if isinstance(v, int) else v for v in figures))
-    out.print(table)
-
-
-def say(line: str, console: Any = out) -> None:
-    """A line as it is."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+def grid_of(found: "Table") -> Grid:
+    """Names on the left, figures on the right; where there is little room, the last go first."""
+    first, second, *others = found.titles
+    columns = [Column(first), Column(second, figures=True)]
+    columns += [Column(title, figures=True, spare=i) for i, title in enumerate(others, 1)]
+    rows = [
+        (name, *(f"{value:,}" if isinstance(value, int) else str(value) for value in figures))
+        for name, figures in found.rows.items()
+    ]
+    return Grid(columns, rows)

@@ -3,9 +3,9 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,13 +32,42 @@ class Printer:
         self.console.print(*things, **options)
 
     @property
+    def stream(self) -> TextIO:
+        """Where it all goes."""
+        return sys.stderr if self._options.get("stderr") else sys.stdout
+
+    @property
     def is_terminal(self) -> bool:
         """Whether a person is likely to read along."""
-        return (sys.stderr if self._options.get("stderr") else sys.stdout).isatty()
+        return self.stream.isatty()
 
-    def status(self, text: str) -> Any:
-        """Show `text` while something is done: a context."""
-        return self.console.status(text)
+    def line(self, text: str, *, lead: str = "", style: str = "") -> None:
+        """Print text as it is: broken between words on a terminal, in one piece elsewhere.
+
+        A word that is longer than the terminal is wide is left whole, so that it can be copied.
+        `lead`, in its `style`, stands in front; without one all is in this style.
+        """
+        if not self.is_terminal:
+            self.write(lead + text)
+            return
+        from textwrap import wrap
+
+        from rich.text import Text
+
+        width = self.console.width
+        lines = wrap(lead + text, width, break_long_words=False, break_on_hyphens=False)
+        shown = Text("\n".join(lines))
+        shown.stylize(style, 0, len(lead) or None)
+        self.print(shown, soft_wrap=True)
+
+    def write(self, text: str) -> None:
+        """Print a line for programs: no colour, no width; what the encoding lacks is escaped."""
+        encoding = self.stream.encoding or "utf-8"
+        self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+    def status(self, text: str) -> AbstractContextManager[Any]:
+        """Show `text` on a terminal while something is done: a context."""
+        return self.console.status(text) if self.is_terminal else nullcontext()
 
 
 out = Printer()
@@ -49,18 +78,13 @@ err = Printer(stderr=True)
 
 def fail(message: str, status: int) -> NoReturn:
     """Print one line and end the process."""
-    from rich.markup import escape
-
-    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    err.line(message, lead="error: ", style="bold red")
     sys.exit(status)
 
 
 def say(line: str) -> None:
     """A line on standard error, just as it is."""
-    if err.is_terminal:
-        err.print(line, highlight=False, markup=False, soft_wrap=True)
-    else:
-        print(line, file=sys.stderr)  # noqa: T201
+    err.line(line)
 
 
 def print_json(value: Any) -> None:
@@ -93,9 +117,9 @@ def progress(title: str, total: int, *, shown: bool = True) -> Iterator[Callable
     """A bar on standard error; call what it gives with the number of things just done.
 
     What is printed meanwhile goes where it belongs: where that is the same terminal, and much,
-    the bar is better not `shown`. One thing has no bar.
+    the bar is better not `shown`. One thing has no bar, and neither has what no person sees.
     """
-    if total == 1 or not shown:
+    if total == 1 or not shown or not err.is_terminal:
         yield lambda done: None
         return
     from rich.progress import Progress
