@@ -63,6 +63,7 @@ def run(
     from mobilenets.data.contents import count_trained_on
     from mobilenets.data.inventory import take_account
     from mobilenets.evaluation import MeasuredPart, evaluate, spread
+    from mobilenets.labelled import open_data
     from mobilenets.tasks.base import Examining
     from mobilenets.tasks.intervals import NO_INTERVALS
     from mobilenets.tasks.registry import task_of
@@ -71,7 +72,7 @@ def run(
         raise ValueError("threshold is for --save-dir: the figures are those of all scores")
     session = running.open(weights, many=True, **options)
     task = task_of(session.card)
-    dataset = task.data.open_data(data, split)
+    dataset = open_data(task, data, split)
     for note in filter(None, [session.note, *dataset.notes]):
         say(f"note: {note}")
     where = say_where(session, json=json)

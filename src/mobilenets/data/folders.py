@@ -1,5 +1,6 @@
 """Labelled images on disk: class folders, with or without a split, and CSV lists."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,10 +135,22 @@ def list_images(path: Path, *, need: Part = "") -> Listing:
     return listing
 
 
+_NO_CLASS = re.compile(
+    r"(jpeg)?images?|imgs?|photos?|frames?|(gt|ground.?truth|segmentation\w*)|"
+    r"(train|val(id)?|test)?(masks?|labels?|ann(ot(ation)?s?)?)|(train|val(id)?|test)20\d\d|xmls?|json",
+    re.IGNORECASE,
+)
+
+
+def is_no_class(name: str) -> bool:
+    """Whether a folder is called as those of images or of labels are, and not after a class."""
+    return bool(_NO_CLASS.fullmatch(name))
+
+
 def _checked(listing: Listing, split: Split) -> Listing:
     if listing.empty:
         why = few([f"{name} ({why})" for name, why in listing.empty.items()])
-        raise DataError(f"{listing.root}: class folders without images: {why}; fill or remove them")
+        raise DataError(f"{listing.root}: class folders without images: {why}; each needs one")
     if not any(listing.parts.values()):
         raise DataError(f"{listing.root}: no images")
     unknown_labels(listing, ("val",) if split in ("train", "val") else ("val", "test"))

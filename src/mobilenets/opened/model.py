@@ -232,7 +232,9 @@ class Model:
         if split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
         if isinstance(data, (str, os.PathLike)):
-            data = self._task.data.open_data(os.fspath(data), split)
+            from mobilenets.labelled import open_data
+
+            data = open_data(self._task, os.fspath(data), split)
         return evaluate(
             self.session,
             data,

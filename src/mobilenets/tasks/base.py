@@ -301,6 +301,10 @@ class Checking(Protocol):
 
     THINGS: str
     """What the labels are, in a word: `boxes`."""
+    NETWORK: str
+    """What learns from them, in words: `a detector`."""
+    GIVE: str
+    """What there has to be, in words that follow `give`: `boxes in COCO's JSON, ...`."""
     LAST: bool
     """Whether other uses' labels are looked at instead, where there are any."""
 

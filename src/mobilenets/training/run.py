@@ -15,6 +15,7 @@ from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.inventory import take_account
 from mobilenets.devices import AUTO, describe, find_device
 from mobilenets.evaluation import spread
+from mobilenets.labelled import open_data
 from mobilenets.models.geometry import SMALLEST_SIDE, unknown_name
 from mobilenets.models.modules.layers import initialise_he
 from mobilenets.models.modules.norms import folded_norms, unfold
@@ -136,7 +137,7 @@ def _train(
         raise ValueError(f"recipe must be one of {known} to {task.name}, got {name!r}")
     if made.dropout is not None and "dropout" not in network_of(plan.model).knobs:
         raise ValueError(f"dropout is for a network that has any, {plan.model} has none")
-    train_set, val_set = (task.data.open_data(data, split) for split in ("train", "val"))
+    train_set, val_set = (open_data(task, data, split) for split in ("train", "val"))
     if int(os.environ.get("RANK", "0")):  # one process speaks for all
         say = quiet
     for note in dict.fromkeys([*train_set.notes, *val_set.notes]):

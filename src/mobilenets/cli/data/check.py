@@ -58,6 +58,7 @@ def run(
     from mobilenets.data.listing import count
     from mobilenets.errors import DataError
     from mobilenets.inference import check_apart
+    from mobilenets.labelled import explained, refuse_no_classes
     from mobilenets.tasks.alike import find_alike
     from mobilenets.tasks.report import REFUSED
 
@@ -68,10 +69,11 @@ def run(
         report = first.check.look(data, split, bar, **options)
     except DataError as error:
         if not others:
-            raise
+            raise explained(first, data, error) from error
         report = others[0].check.look(data, split, bar)
         things = others[0].check.THINGS
         notes = [f"these are the {things}, no {first.check.THINGS} can be used: {error}"]
+    refuse_no_classes(first, data, next(iter(report.parts.values())).classes)
     drawn: list[Path] = []
     if save_dir is not None:
         check_apart(report.files, save_dir)

@@ -25,6 +25,8 @@ from mobilenets.tasks.detect.survey import (
 from mobilenets.tasks.report import Progress, Report, Table, class_table, survey_parts
 
 THINGS = "boxes"
+NETWORK = "a detector"
+GIVE = "boxes as COCO, VOC or YOLO have them"
 LAST = False
 
 Parts = Mapping[str, ObjectDataset]

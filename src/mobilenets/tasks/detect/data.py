@@ -95,7 +95,7 @@ def has_boxes(path: str | Path) -> bool:
     if is_built_in(path):
         return True
     if folder.is_file():  # a table may be of classes alone
-        return folder.suffix.lower() not in (".csv", ".tsv") or bool(kind_of(folder))
+        return folder.suffix.lower() in (".json", ".yaml", ".yml") or bool(kind_of(folder))
     return folder.is_dir() and has_objects(folder)
 
 

@@ -14,6 +14,8 @@ from mobilenets.tasks.segment.show.masks import draw_mask
 from mobilenets.tasks.segment.survey import MaskSurvey, survey_masks
 
 THINGS = "masks"
+NETWORK = "a segmentation network"
+GIVE = "masks, such as masks/ beside images/"
 LAST = False
 
 Parts = Mapping[str, MaskDataset]

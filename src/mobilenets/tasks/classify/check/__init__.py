@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from PIL import Image
 
 from mobilenets.data.built_in import is_built_in
 from mobilenets.data.files import ImagesOnDisk
-from mobilenets.data.folders import list_images, open_classification
+from mobilenets.data.folders import is_no_class, list_images, open_classification
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import Entry, Listing
 from mobilenets.data.problems import Problem, Problems
@@ -30,9 +29,9 @@ from mobilenets.tasks.classify.show import annotate
 from mobilenets.tasks.report import REFUSED, Progress, Report, Table, class_table
 
 THINGS = "classes"
+NETWORK = "a classifier"
+GIVE = "class folders"
 LAST = True
-_NO_CLASS = re.compile(r"(jpeg)?images?|imgs?|photos?|masks?|labels?|annotations?", re.IGNORECASE)
-"""Folders that are not called after a class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +80,7 @@ def claims(path: str) -> bool:
         names = list_images(Path(path)).classes
     except DataError:
         return False
-    return len(names) > 1 and not all(_NO_CLASS.fullmatch(name) for name in names)
+    return len(names) > 1 and not all(map(is_no_class, names))
 
 
 def look(path: str, split: str | None, progress: Progress) -> Report:
