@@ -109,21 +109,26 @@ SEGMENTS = [
 
 def tiles(target: Target) -> Iterator[Tile]:
     """Sums of every size that a product cuts, every tail, every start, every run of inputs."""
-    width = target.vectors * target.lanes
+    width, all_lanes = target.vectors * target.lanes, target.lanes
+
+    def tile(size: tuple[int, int, int], *sums: object, **fields: object) -> Tile:
+        pixels, vectors, lanes = size
+        return Tile(*sums, pixels=pixels, vectors=vectors, lanes=lanes, **fields)
+
     for vectors in {1, target.vectors}:
         most = target.pixels * target.vectors // vectors
         for pixels in {1, 2, most - 1, most}:
-            for lanes in {1, target.lanes - 1, target.lanes}:
-                yield Tile(pixels, vectors, lanes, ((0, 0, 13),), 13, width)
+            for lanes in {1, all_lanes - 1, all_lanes}:
+                yield tile((pixels, vectors, lanes), ((0, 0, 13),), 13, width)
     for segments in SEGMENTS:
-        yield Tile(3, 2, target.lanes, segments, 1, width + 3)
+        yield tile((3, 2, all_lanes), segments, 1, width + 3)
     for start in ("bias", "outputs", "both", "shortcut"):
-        for lanes in (target.lanes - 1, target.lanes):
-            yield Tile(target.pixels, 2, lanes, ((0, 0, 9),), 11, width, start, RELU6)
+        for lanes in (all_lanes - 1, all_lanes):
+            yield tile((target.pixels, 2, lanes), ((0, 0, 9),), 11, width, start, RELU6)
     for pixels in around(2, 4, target.pixels - 1):
-        yield Tile(pixels, 2, target.lanes - 1, ((0, 0, 5),), 5, width, pool=True)
-    yield Tile(8, 8, target.lanes, ((0, 0, 21),), 21, width, "bias", RELU6, pool=True)
-    yield Tile(4, 2, target.lanes, ((0, 0, 40),), 40, width, ahead=3)
+        yield tile((pixels, 2, all_lanes - 1), ((0, 0, 5),), 5, width, pool=True)
+    yield tile((8, 8, all_lanes), ((0, 0, 21),), 21, width, "bias", RELU6, pool=True)
+    yield tile((4, 2, all_lanes), ((0, 0, 40),), 40, width, ahead=3)
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -135,7 +140,7 @@ def product_case(
     target: Target, count: int, channels: int, depth: int, share=None, **fields
 ) -> Case:
     """A product over evenly lying pixels; with a share, only some panels are made."""
-    product = Product(count, channels, ((0, 0, depth),), depth, channels, **fields)
+    product = Product(((0, 0, depth),), depth, channels, count=count, channels=channels, **fields)
     a, matrix, bias = array(count, depth), array(depth, channels), array(channels)
     out = np.zeros((1 if product.pool else count, channels), np.float32)
     packed = pack(target, matrix, product.vectors)

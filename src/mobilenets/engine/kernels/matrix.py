@@ -25,34 +25,22 @@ _SHARED_LANES = 16
 
 
 @dataclass(frozen=True)
-class Tile:
-    """What a matrix kernel computes, all of it known when code is generated.
+class Sums:
+    """What a matrix kernel adds up, and where its inputs and outputs lie.
 
     `segments`: (row, offset, length): runs of inputs that lie one after the other, `offset`
     floats from the row's pointer. `a_step` and `c_step`: floats from one pixel to the next.
-    `lanes`: how many lanes of the last vector are written. `start`: what the sums begin with,
-    the bias, or what the output holds (as it is, or plus the bias), or the bias plus a shortcut.
-    `pool`: instead of writing each pixel's outputs, add them all up. `ahead`: how many cache lines
-    of the weights to come are asked for in each turn of the inner loop. `half`: only half of the
-    last vector is needed, so two pixels share one; its weights are there twice.
+    `start`: what the sums begin with, the bias, or what the output holds (as it is, or plus the
+    bias), or the bias plus a shortcut. `pool`: instead of writing each pixel's outputs, add them
+    all up.
     """
 
-    pixels: int
-    vectors: int
-    lanes: int
     segments: tuple[tuple[int, int, int], ...]
     a_step: int
     c_step: int
     start: str = "bias"
     activation: Activation = LINEAR
     pool: bool = False
-    ahead: int = 0
-    half: bool = False
-
-    @property
-    def full(self) -> int:
-        """Vectors that each pixel has for itself."""
-        return self.vectors - self.half
 
     @property
     def rows(self) -> int:
@@ -63,6 +51,27 @@ class Tile:
     def depth(self) -> int:
         """How many inputs each output is a sum over: the segments' lengths together."""
         return sum(length for _, _, length in self.segments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile(Sums):
+    """What a matrix kernel computes, all of it known when code is generated.
+
+    `lanes`: how many lanes of the last vector are written. `ahead`: how many cache lines
+    of the weights to come are asked for in each turn of the inner loop. `half`: only half of the
+    last vector is needed, so two pixels share one; its weights are there twice.
+    """
+
+    pixels: int
+    vectors: int
+    lanes: int
+    ahead: int = 0
+    half: bool = False
+
+    @property
+    def full(self) -> int:
+        """Vectors that each pixel has for itself."""
+        return self.vectors - self.half
 
 
 def tile_kernel(module: Module, tile: Tile) -> str:
@@ -235,23 +244,17 @@ def pad_channels(target: Target, values: Array) -> Array:
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)]).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Product:
+@dataclass(frozen=True, kw_only=True)
+class Product(Sums):
     """A matrix product over `count` pixels that lie evenly, all output channels.
 
-    The fields are `Tile`'s; `channels` are the outputs' channels; `vectors` 0: the target's;
-    `streamed`: the weights come from beyond the second-level cache, so each panel asks for the
-    next one's while it is computed (what follows a product's weights is used next as well).
+    `channels` are the outputs' channels; `vectors` 0: the target's; `streamed`: the weights come
+    from beyond the second-level cache, so each panel asks for the next one's while it is computed
+    (what follows a product's weights is used next as well).
     """
 
     count: int
     channels: int
-    segments: tuple[tuple[int, int, int], ...]
-    a_step: int
-    c_step: int
-    start: str = "bias"
-    activation: Activation = LINEAR
-    pool: bool = False
     vectors: int = 0
     streamed: bool = False
 
@@ -269,7 +272,6 @@ def emit_product(
     """
     lanes = e.module.target.lanes
     cut = panels(e.module.target, product.channels, product.vectors)
-    depth = sum(length for _, _, length in product.segments)
     vectors = product.vectors or e.module.target.vectors
     first, stop = share or (0, len(cut))
     same = [panel[1:] == (vectors, lanes) for panel in cut]
@@ -277,9 +279,9 @@ def emit_product(
     if first < whole:
         with e.repeat(first, whole) as panel:
             channel = e.mul(panel, vectors * lanes)
-            _panel(e, product, rows, others, (vectors, lanes, channel, depth))
+            _panel(e, product, rows, others, (vectors, lanes, channel))
     for channel, vectors, valid in cut[max(first, whole) : stop]:
-        _panel(e, product, rows, others, (vectors, valid, channel, depth))
+        _panel(e, product, rows, others, (vectors, valid, channel))
 
 
 def _panel(
@@ -287,11 +289,12 @@ def _panel(
     product: Product,
     rows: list[Value],
     others: tuple[Value, Value, Value, Value],
-    panel: tuple[int, int, Index, int],
+    panel: tuple[int, int, Index],
 ) -> None:
-    """All pixels of one panel: (vectors, lanes, first channel, depth)."""
+    """All pixels of one panel: (vectors, lanes, first channel)."""
     weights, outputs, bias, shortcut = others
-    vectors, lanes, channel, depth = panel
+    vectors, lanes, channel = panel
+    depth = product.depth
     w = e.at(weights, e.mul(channel, depth))
     b = e.at(bias, channel)
     out, cut = e.at(outputs, channel), e.at(shortcut, channel)
@@ -306,8 +309,8 @@ def _panel(
     def one(first: Index, pixels: int, number: Index) -> None:
         step, pool = product.c_step, product.pool
         tile = Tile(
-            pixels, vectors, lanes, product.segments, product.a_step,
-            step, product.start, product.activation, pool, ahead, half and not pool,
+            product.segments, product.a_step, step, product.start, product.activation, pool,
+            pixels=pixels, vectors=vectors, lanes=lanes, ahead=ahead, half=half and not pool,
         )  # fmt: skip
         a = e.mul(first, product.a_step)
         c = 0 if pool else e.mul(first, step)

@@ -25,8 +25,8 @@ def peak() -> float:
     """
     target = host()
     tile = Tile(
-        target.pixels, target.vectors, target.lanes, ((0, 0, _DEPTH),), _DEPTH,
-        target.vectors * target.lanes,
+        ((0, 0, _DEPTH),), _DEPTH, target.vectors * target.lanes,
+        pixels=target.pixels, vectors=target.vectors, lanes=target.lanes,
     )  # fmt: skip
     module = Module(target)
 

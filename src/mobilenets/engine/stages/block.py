@@ -150,8 +150,9 @@ class BlockStage:
         assert self.expand is not None
         channels, width = self.source.channels, self._width(e.module.target)
         product = Product(
-            self.source.width, min(self.group, self.middle), ((0, 0, channels),), channels, width,
-            activation=self.expand.activation, streamed=self._streamed,
+            ((0, 0, channels),), channels, width, activation=self.expand.activation,
+            count=self.source.width, channels=min(self.group, self.middle),
+            streamed=self._streamed,
         )  # fmt: skip
         if job.flat:
             product = replace(product, count=self.source.width * self.source.height)
@@ -180,9 +181,9 @@ class BlockStage:
     def _project(self, e: Emitter, job: "Job", weights: Value, start: str, *, last: bool) -> None:
         out, width = self.target, self._width(e.module.target)
         product = Product(
-            out.width, out.channels, ((0, 0, min(self.group, self.middle)),), width,
-            out.channels, start, self.project.activation if last else LINEAR,
-            streamed=self._streamed,
+            ((0, 0, min(self.group, self.middle)),), width, out.channels, start,
+            self.project.activation if last else LINEAR,
+            count=out.width, channels=out.channels, streamed=self._streamed,
         )  # fmt: skip
         source = job.source if self.shortcut else job.target
         if not job.target.ring and not source.ring:

@@ -112,8 +112,8 @@ class ConvStage:
             self._group_bias(e.module.target),
         )
         product = Product(
-            self.target.width, outputs, self._segments(), step,
-            self.target.channels, activation=self.conv.activation,
+            self._segments(), step, self.target.channels, activation=self.conv.activation,
+            count=self.target.width, channels=outputs,
         )  # fmt: skip
         with e.repeat(0, job.count) as i:
             row = e.add(job.first, i)

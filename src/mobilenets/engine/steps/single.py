@@ -58,9 +58,10 @@ class PointwiseStep(ParallelStep):
         if self.added == "vector":
             bias = self._summed(frame, bias, added)
         product = Product(
-            self.pixels, channels, ((0, 0, depth),), depth, channels,
+            ((0, 0, depth),), depth, channels,
             "shortcut" if self.added == "map" else "bias", self.activation, self.pool,
-            self.vectors, streamed=self.pixels > 1,
+            count=self.pixels, channels=channels, vectors=self.vectors,
+            streamed=self.pixels > 1,
         )  # fmt: skip
         source, others = frame.tensors[self.inputs[-1]], (frame.weights, out, bias, added)
         firsts = [panel[0] for panel in panels(e.module.target, channels, self.vectors)]
