@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "weights.containers": {"models", "runtime"},
     "tasks": {"models", "data", "runtime", "weights.containers"},
     **{f"tasks.{name}": SHARED for name in TASKS},
-    "cost": {"tasks", "models"},
+    "cost": {"weights", "tasks", "models"},
     "devices": set(),
     "weights": {"weights.containers", "tasks", "models", "runtime"},
     "inference": {"devices", "tasks", "weights", "models", "data", "runtime"},

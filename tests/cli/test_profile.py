@@ -205,7 +205,7 @@ def test_a_damaged_file_and_knobs_for_a_file_are_mistakes(monkeypatch, capsys, t
     assert "bad.onnx: not an ONNX file" in line
     code, line = fails(monkeypatch, capsys, conv_only(path), "--width", 2)
     assert code == 2
-    assert "--width is for a network's name" in line
+    assert "width is for a network's name" in line
 
 
 @pytest.mark.parametrize("command", [["profile", "mobilenet_v2"], ["models", "--pretrained"]])

@@ -1,14 +1,18 @@
-"""The cost of our own networks, from their lists of layers: nothing is built or allocated."""
+"""The cost of our own networks by name, from their lists of layers: nothing is built."""
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from mobilenets.arguments import nearest
 from mobilenets.models.costs import IMAGE, Cost
 from mobilenets.tasks.registry import network_of, networks, task_for
 
+OWN = ("resolution", "bytes_per_element", "multi_scale")
+"""What `profile_network` takes beside the network's knobs."""
 
-def profile(
+
+def profile_network(
     name: str,
     *,
     resolution: int | tuple[int, int] | None = None,
@@ -30,7 +34,10 @@ def profile(
     known = network.knobs
     for knob in knobs:
         if knob not in known:
-            raise ValueError(f"a knob of {name} must be one of {', '.join(known)}, got {knob!r}")
+            near = nearest(knob, [*known, *OWN])
+            raise ValueError(
+                f"a knob of {name} must be one of {', '.join(known)}, got {knob!r}{near}"
+            )
     image = (3, height, width)
     arguments = {**known, **knobs}
     if multi_scale:

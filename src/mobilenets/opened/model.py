@@ -257,19 +257,11 @@ class Model:
         300774272
         """
         size = self.card.preprocessing.size if resolution is None else resolution
+        from mobilenets.cost import profile, profile_card
+
         if isinstance(self.session, OnnxSession):
-            from mobilenets.cost.graph import profile_onnx
-
-            return profile_onnx(self.source, resolution=size, bytes_per_element=bytes_per_element)
-        from mobilenets.cost import profile
-
-        card = self.card
-        return profile(
-            card.architecture,
-            resolution=size,
-            bytes_per_element=bytes_per_element,
-            **card.arguments,
-        )
+            return profile(self.source, resolution=size, bytes_per_element=bytes_per_element)
+        return profile_card(self.card, resolution=size, bytes_per_element=bytes_per_element)
 
     def export(
         self, path: str | os.PathLike[str], *, batch: int | None = None, **options: Any

@@ -156,6 +156,33 @@ def as_built(
     return made.train(model.training)
 
 
+def card_as_built(model: "nn.Module") -> ModelCard:
+    """The card of a network of ours as it is now, whatever was changed by hand since it was built.
+
+    One that has none gets it from its constructor's arguments. Nothing of the model is changed.
+    ValueError, which says why, for a module that is no network of ours, or not any more.
+    """
+    from mobilenets.models.modules.carded import layers_of
+
+    model = unwrapped(model)
+    card = getattr(model, "card", None) or getattr(model, "built", None)
+    if not isinstance(card, ModelCard) or card.architecture not in networks():
+        kind = type(model).__name__
+        raise ValueError(f"model must be a network of ours, or a file of one, got a {kind}")
+    if not networks()[card.architecture][1].trainable:
+        return card
+    shapes = {
+        name: np.broadcast_to(np.float32(0), tuple(value.shape))  # takes no memory
+        for name, value in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    try:
+        return settle(card, shapes, layers_of(model))[0]
+    except WeightsError as error:
+        what = f"model is not the {card.architecture} that it was"
+        raise ValueError(f"{what}: {error}; export it and profile the file") from error
+
+
 def unwrapped(model: "nn.Module") -> "nn.Module":
     """Without what torch.compile, DataParallel, DistributedDataParallel or an average add."""
     from torch import nn

@@ -1,6 +1,5 @@
 """`mobilenets profile`: what a network costs."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,7 +84,12 @@ def run(
     ]
     if layers and len(wanted) > 1 and not json:
         raise ValueError(f"--layers is for one network or for --json, got {len(wanted)}")
-    costs = [measure(target, size, bytes_per_element, one) for target, one, size in wanted]
+    from mobilenets.cost import profile
+
+    costs = [
+        profile(target, resolution=size, bytes_per_element=bytes_per_element, **one)
+        for target, one, size in wanted
+    ]
     if json:
         found = [cost.to_dict(layers=layers) for cost in costs]
         print_json(found if len(found) > 1 else found[0])
@@ -120,61 +124,6 @@ def pair(text: str, separator: str, option: str) -> tuple[int, int]:
             f"--{option} must be a whole number or two such as 1{separator}2, got {text!r}"
         )
     return int(parts[0]), int(parts[-1])
-
-
-def measure(
-    target: str, size: tuple[int, int] | None, bytes_per_element: int, knobs: Knob
-) -> "Cost":
-    """The cost of whatever `target` is."""
-    from mobilenets.cost import profile
-    from mobilenets.models.geometry import unknown_name
-    from mobilenets.tasks.registry import networks
-
-    if target in networks():
-        return profile(target, resolution=size, bytes_per_element=bytes_per_element, **knobs)
-    path = Path(target)
-    if path.exists():
-        if knobs:
-            raise ValueError(
-                f"--{next(iter(knobs)).replace('_', '-')} is for a network's name; "
-                f"{target} is a file, which takes --resolution alone"
-            )
-        return measure_file(path, size, bytes_per_element)
-
-    from mobilenets.weights.published import PUBLISHED
-
-    if target in PUBLISHED:
-        found = PUBLISHED[target]
-        size = size or (found.resolution, found.resolution)
-        knobs = {"width": found.width, **found.arguments, **knobs}
-        return profile(
-            found.architecture, resolution=size, bytes_per_element=bytes_per_element, **knobs
-        )
-    if path.suffix.lstrip(".").isalpha() or path.name != target:
-        raise FileNotFoundError(2, "no such file", target)
-    raise ValueError(
-        unknown_name(target, [*networks(), *PUBLISHED] if "." in target else networks())
-    )
-
-
-def measure_file(path: Path, size: tuple[int, int] | None, bytes_per_element: int) -> "Cost":
-    """The cost of the network in a file."""
-    from mobilenets.cost import profile
-
-    if path.suffix.lower() == ".onnx":
-        from mobilenets.cost.graph import profile_onnx
-
-        return profile_onnx(path, resolution=size, bytes_per_element=bytes_per_element)
-
-    from mobilenets.weights import identify
-
-    card = identify(path)
-    return profile(
-        card.architecture,
-        resolution=size or card.preprocessing.size,
-        bytes_per_element=bytes_per_element,
-        **card.arguments,
-    )
 
 
 def show(cost: "Cost") -> None:

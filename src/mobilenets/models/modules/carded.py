@@ -1,11 +1,12 @@
 """Networks that carry a card, which follows what a torch user does to them."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 from torch import nn
 
 from mobilenets.card import KEY, ModelCard
+from mobilenets.models.network import Network
 
 HEAD = "classifier"
 """The layer that gives the classes, in networks that have one such layer."""
@@ -21,6 +22,8 @@ class Carded(nn.Module):
 
     card: ModelCard | None = None
     """What the weights are and how to feed them; None for a network just built."""
+    built: ModelCard | None = None
+    """What its constructor was asked for: the network's name and the arguments."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = self.__dict__.get("_modules", {}).get(name)
@@ -40,6 +43,15 @@ class Carded(nn.Module):
             said["structure"] = structure(self)
             metadata.setdefault(prefix, {})[KEY] = said
         return found
+
+
+Made = TypeVar("Made", bound=Carded)
+
+
+def remembering(made: Made, network: Network, knobs: Mapping[str, Any]) -> Made:
+    """A module just built, which knows from now on what it was built from."""
+    made.built = ModelCard(network.name, dict(knobs))
+    return made
 
 
 def layers_of(network: nn.Module) -> dict[str, list[tuple[str, str]]]:

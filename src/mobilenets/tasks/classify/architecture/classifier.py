@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mobilenets.models.modules.backbone import Backbone
 from mobilenets.models.modules.bodies import module_of
-from mobilenets.models.modules.carded import Carded
+from mobilenets.models.modules.carded import Carded, remembering
 from mobilenets.models.modules.layers import initialise
 from mobilenets.models.network import Network
 from mobilenets.tasks.classify.architecture import ON_V1, ON_V2
@@ -85,4 +85,5 @@ def mobilenet_v2(**knobs: Any) -> Classifier:
 
 def _classifier(network: Network, knobs: Mapping[str, Any]) -> Classifier:
     body, own = network.settle(knobs)
-    return Classifier(module_of(body), own["classes"], own["dropout"], own["hidden"])
+    made = Classifier(module_of(body), own["classes"], own["dropout"], own["hidden"])
+    return remembering(made, network, knobs)

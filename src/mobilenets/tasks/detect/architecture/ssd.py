@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilenets.models.modules.bodies import module_of
-from mobilenets.models.modules.carded import Carded
+from mobilenets.models.modules.carded import Carded, remembering
 from mobilenets.models.modules.layers import ConvNormAct, Norm, initialise
 from mobilenets.models.network import Network
 from mobilenets.tasks.detect.architecture import SSD_V1, SSD_V2, SSDLITE_V1, SSDLITE_V2
@@ -247,7 +247,7 @@ def _detector(network: Network, knobs: Mapping[str, Any]) -> SSD:
     made = SSD(trunk, (tap, "last"), extras, (heads[0], heads[1]), own["scores"])
     for part in (made.extras, made.boxes, made.scores):
         initialise(part, SIGMA)
-    return made
+    return remembering(made, network, knobs)
 
 
 def _tap_channels(trunk: nn.Module, tap: str) -> int:

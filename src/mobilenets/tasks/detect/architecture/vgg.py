@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mobilenets.models.modules.carded import remembering
 from mobilenets.models.network import Network
 from mobilenets.tasks.detect.architecture import VGG_300, VGG_512
 from mobilenets.tasks.detect.architecture.geometry import (
@@ -112,7 +113,7 @@ def _ssd(network: Network, knobs: Mapping[str, Any]) -> SSD:
             if isinstance(module, nn.Conv2d):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-    return made
+    return remembering(made, network, knobs)
 
 
 def _relu(conv: nn.Conv2d) -> nn.Sequential:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mobilenets.models.modules.backbone import Backbone
 from mobilenets.models.modules.bodies import module_of
-from mobilenets.models.modules.carded import Carded
+from mobilenets.models.modules.carded import Carded, remembering
 from mobilenets.models.modules.layers import ConvNormAct, Norm, initialise
 from mobilenets.models.network import Network
 from mobilenets.tasks.segment.architecture import ON_V1, ON_V2
@@ -143,7 +143,7 @@ def _segmenter(network: Network, knobs: Mapping[str, Any]) -> DeepLab:
     made = DeepLab(trunk, own["classes"], rates, own["dropout"])
     for part in (made.pool, made.branches, made.project, made.classifier):
         initialise(part)
-    return made
+    return remembering(made, network, knobs)
 
 
 def _unit(c_in: int, rate: int = 0) -> ConvNormAct:
