@@ -140,10 +140,9 @@ def _open_weights(
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"{weights} runs on torch, and {error.name} is not installed; "
-            "pip install 'mobilenets[train]' brings it"
-        ) from error
+        from mobilenets.extras import missing
+
+        raise InputError(f"{weights} runs on torch: {missing(error.name or 'torch')}") from error
 
     from mobilenets.weights import load
 

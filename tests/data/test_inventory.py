@@ -77,7 +77,7 @@ def test_every_file_is_used_or_left_out_for_a_reason(photos, monkeypatch):
 def test_the_line_names_what_is_missing_and_how_to_get_it(photos, monkeypatch):
     line = account_of(photos, monkeypatch).line
     assert line.startswith("3 of 8 images left out: ")
-    assert "1 HEIC image, which needs `pip install mobilenets[heic]`: a/3.HEIC" in line
+    assert "1 HEIC image, which needs `pip install pillow-heif`: a/3.HEIC" in line
     assert "1 Photoshop image, which is not read: a/4.psd" in line
     assert "1 image outside the class folders: loose.png" in line
     assert ".txt" not in line
@@ -138,7 +138,7 @@ def test_what_predict_passes_over_in_folders_and_patterns_is_named(photos, monke
     monkeypatch.setattr("mobilenets.runtime.images.can_read", {"PNG", "JPEG"}.__contains__)
     files = find_images([photos])
     line = passed_over([str(photos)], files)
-    assert line.startswith("2 of 9 images left out: 1 HEIC image, which needs `pip install mob")
+    assert line.startswith("2 of 9 images left out: 1 HEIC image, which needs `pip install pil")
     assert f"1 Photoshop image, which is not read: {photos}/a/4.psd" in line
     pattern = f"{photos}/a/*"
     assert passed_over([pattern], find_images([pattern])).startswith("2 of 4 images left out")

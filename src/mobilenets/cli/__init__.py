@@ -71,8 +71,6 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__} has no attribute {name}")
 
 
-RUNTIME = ("onnxruntime",)
-"""What the extra of that name brings; all else comes with `train`."""
 UsageError: Any = typer.BadParameter.__base__
 """What the parser raises: an option that does not exist, a value that is no number."""
 
@@ -104,8 +102,9 @@ def main() -> None:
 def describe(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, ModuleNotFoundError):
-        extra = "runtime" if error.name in RUNTIME else "train"
-        return f"{error.name} is not installed; pip install 'mobilenets[{extra}]' brings it"
+        from mobilenets.extras import missing
+
+        return missing(error.name or str(error))
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror}"

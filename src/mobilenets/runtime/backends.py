@@ -100,7 +100,7 @@ def _start(source: Source, threads: int | None) -> Any:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise InputError(
-            "running this .onnx file needs ONNX Runtime: pip install 'mobilenets[runtime]'"
+            "running this .onnx file needs ONNX Runtime: pip install onnxruntime"
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only; they reach us as exceptions

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from PIL import features
 
-HEIC_EXTRA = "pip install mobilenets[heic]"
+HEIC_EXTRA = "pip install pillow-heif"
 """What reads HEIC, the photographs of iPhones: its decoder is not part of Pillow."""
 NEED: Mapping[str, str] = {"HEIC": HEIC_EXTRA, "AVIF": "pip install -U pillow"}
 """What makes a kind of image readable that is not at hand."""
