@@ -35,6 +35,9 @@ MAY_IMPORT = {
     "devices": set(),
     "weights": {"weights.containers", "tasks", "models", "runtime"},
     "inference": {"devices", "tasks", "weights", "models", "data", "runtime"},
+    "about": {
+        *("engine", "runtime", "tasks", "models", "cost", "weights", "inference", "training"),
+    },
     "opened": {
         *(
             "inference",
@@ -47,7 +50,7 @@ MAY_IMPORT = {
             "data",
             "runtime",
         ),
-        *("engine", "devices"),
+        *("about", "engine", "devices"),
     },
     "evaluation": {"tasks", "models", "data", "runtime"},
     "labelled": {"tasks", "data"},

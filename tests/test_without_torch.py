@@ -180,9 +180,12 @@ def test_what_networks_cost(device, shipped):
         ("profile", "mobilenet_v1", "--width", 0.5, "--layers"),
         ("profile", "mobilenet_v2_1.0_224.google"),
         ("profile", shipped / "weights.safetensors"),
+        ("info", shipped / "weights.safetensors"),
+        ("info", shipped / "model.onnx"),
     )
-    assert ran.statuses == [0] * 6, ran.err
+    assert ran.statuses == [0] * 8, ran.err
     assert ran.tried == []
+    assert "engine\truns it" in ran.out
     assert "mobilenet_v1_0.25_128.google" in ran.out
 
 

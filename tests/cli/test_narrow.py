@@ -109,6 +109,7 @@ NEEDED = {
     "predict model.safetensors .": ["a_long_name_", "label", "score", "0."],
     "eval model.safetensors data --split all": ["top1", "class"],
     "data check data": ["part", "images", "train", "used: images"],
+    "info model.safetensors": ["multiply-adds", "mobilenet_v2", "engine"],
     "predict model.safetensors none.png": [],
 }
 """A command -> what the reader wants of it."""

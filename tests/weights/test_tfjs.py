@@ -1,10 +1,12 @@
 """TensorFlow.js models: written here by its documented format, held to Keras' own networks."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
+from mobilenets.about.describe import describe
 from mobilenets.errors import WeightsError
 from mobilenets.weights import load
 from mobilenets.weights.containers import tfjs
@@ -163,3 +165,21 @@ def test_other_json_is_not_taken_for_a_model(tmp_path):
     for text in ("{}", "[1]", '{"weightsManifest', "{" + "[" * 100_000):
         path.write_text(text)
         assert not tfjs.is_tfjs(path)
+
+
+def test_info_of_keras_files(tmp_path):
+    model = keras_nets.network("MobileNet", 0.25, (96, 96))
+    paths = [write(tmp_path, model), tmp_path / "a.h5", tmp_path / "a.keras"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # .h5 is legacy
+        for path in paths[1:]:
+            model.save(path)
+    shards = sum(file.stat().st_size for file in tmp_path.glob("*.bin"))
+    for path in paths:
+        found = describe(path)
+        assert found.kind == ("TensorFlow.js" if path.suffix == ".json" else "a Keras file")
+        assert (found.architecture, found.resolution) == ("mobilenet_v1", (96, 96))
+        assert found.size == path.stat().st_size + (shards if path.suffix == ".json" else 0)
+        norms = sum(w.shape[0] for w in model.weights if "moving" in w.path)
+        assert found.parameters == model.count_params() - norms
+    assert describe(tmp_path).file == str(paths[0])

@@ -14,6 +14,7 @@ from mobilenets.errors import InputError
 COMMANDS = {
     "models": "costs.models",
     "profile": "costs.profile",
+    "info": "info",
     "predict": "predict",
     "eval": "evaluate",
     "train": "train",

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.about import Info
 from mobilenets.arguments import explained, nearest
 from mobilenets.card import ModelCard
 from mobilenets.errors import DataError, InputError
 from mobilenets.inference import TorchSession, predict
 from mobilenets.opened.images import plain, several
-from mobilenets.opened.info import Info
 from mobilenets.opened.inside import BODY, Inside, OnnxInside, TorchInside
 from mobilenets.runtime.inputs import Given, is_image, read_input
 from mobilenets.runtime.session import OnnxSession, Session
@@ -86,7 +86,9 @@ class Model:
     @property
     def info(self) -> Info:
         """What it is, its labels, how images are prepared, its size, where it comes from."""
-        return Info.of(self.card, self.task, self.source, self.note)
+        from mobilenets.about.describe import describe_open
+
+        return describe_open(self.source, self.card, self.task, self.note)
 
     @overload  # a path is a sequence too, of text
     def predict(  # type: ignore[overload-overlap]

@@ -121,6 +121,11 @@ def _start(source: Source, threads: int | None) -> Any:
     return session
 
 
+def reason_of(refusal: Exception, name: str) -> str:
+    """Why the engine does not take the file called `name`, without the list of what it takes."""
+    return str(refusal).partition("; supported are")[0].removeprefix(f"{name}: ")
+
+
 def one_line(error: Exception) -> str:
     """The message of somebody else's error, cut short."""
     text = " ".join(str(error).split())

@@ -15,7 +15,7 @@ from mobilenets.card import KEY, ModelCard
 from mobilenets.engine import Source
 from mobilenets.errors import InputError, WeightsError
 from mobilenets.runtime import Runtime
-from mobilenets.runtime.backends import Backend, Engine, OnnxRuntime, one_line
+from mobilenets.runtime.backends import Backend, Engine, OnnxRuntime, one_line, reason_of
 from mobilenets.runtime.known import Recalled, keep, recall
 
 if TYPE_CHECKING:
@@ -92,26 +92,13 @@ class OnnxSession:
             self._open(source, known, threads, runtime, many)
             self.card = ModelCard.from_json(known.card, source.name)
             return
-        from mobilenets.runtime.foreign.endings import NO_SCORES, last_operator
-
-        path = source.name
-        model = _read_model(source)
-        name, kind, dims = _image_input(path, model.graph)
-        layout: Layout = "NHWC" if dims[1] != 3 and dims[3] == 3 else "NCHW"
-        if dims[1 if layout == "NCHW" else 3] not in (3, None):
-            raise WeightsError(f"{path}: its input {name} {dims} does not take 3 colour channels")
-        card = next((entry.value for entry in model.metadata_props if entry.key == KEY), "")
-        last = last_operator(model.graph)
-        declared = [_dims(value) for value in model.graph.output]
-        if not card and last in NO_SCORES and guess(declared, last) is None:
-            raise _no_scores(path, model.graph, declared[0], last)
-        found = Recalled(name, kind.name, _with_colours(dims, layout), layout, card)
+        model, found = examine(source, guess)
         self._open(source, found, threads, runtime, many)
-        self.card = self._make_card(path, model, guess)
-        if card:
+        self.card = make_card(source.name, model, found, guess, self._first_shape)
+        if found.card:
             keep(source, found)
         else:
-            self.note = "; ".join(filter(None, (self.note, f"{path} is {self.card.source}")))
+            self.note = "; ".join(filter(None, (self.note, f"{source.name} is {self.card.source}")))
 
     def _open(
         self, source: Source, known: Recalled, threads: int | None, runtime: Runtime, many: bool
@@ -156,53 +143,90 @@ class OnnxSession:
         outputs = self._backend(np.ascontiguousarray(batch, self._type), count)
         return [values.astype(np.float32, copy=False) for values in outputs]
 
-    def _make_card(self, path: str, model: onnx.ModelProto, guess: Guess) -> ModelCard:
-        for entry in model.metadata_props:
-            if entry.key == KEY:
-                return self._checked(ModelCard.from_json(entry.value, path), path, model)
-        from mobilenets.runtime.foreign.endings import last_operator
-        from mobilenets.runtime.foreign.feeding import feeding
-        from mobilenets.runtime.foreign.names import class_names
+    def _first_shape(self, size: tuple[int, int]) -> tuple[int | None, ...]:
+        """The shape of the first output for an image of this size, found by a run."""
+        return self._run(np.zeros((1, 3, *size), np.float32), 1)[0].shape
 
-        height, width = (side or _DEFAULT_SIDE for side in self._sides)
-        shapes = self._output_shapes(path, model.graph, (height, width))
-        last = last_operator(model.graph)
-        card = guess(shapes, last)
-        if card is None:
-            raise _no_scores(path, model.graph, shapes[0], last)
-        prepared, words = feeding(
-            model, self._name, (height, width),
-            channels_last=self._layout == "NHWC", whole=self._type == np.uint8,
-        )  # fmt: skip
-        told = {entry.key: entry.value for entry in model.metadata_props}
-        names, wrong = class_names(told, math.prod(size or 1 for size in shapes[0][1:]))
-        return card.replace(
-            labels=names or card.labels,
-            preprocessing=prepared,
-            source="; ".join(filter(None, (words, wrong))),
-        )
 
-    def _checked(self, card: ModelCard, path: str, model: onnx.ModelProto) -> ModelCard:
-        """The card that travelled in the file; WeightsError where it names outputs not there."""
-        if len(card.outputs) > len(model.graph.output):
-            raise WeightsError(
-                f"{path}: its {KEY} metadata has {len(card.outputs)} outputs, the graph "
-                f"{len(model.graph.output)}"
-            )
-        return card
+def examine(source: Source, guess: Guess) -> tuple[onnx.ModelProto, Recalled]:
+    """The graph of a file, its input, and the card that travels with it as text, '' for none.
 
-    def _output_shapes(
-        self, path: str, graph: onnx.GraphProto, size: tuple[int, int]
-    ) -> list[tuple[int | None, ...]]:
-        """The outputs' shapes; where the file does not say the first's, those of a run."""
-        shapes = [_dims(value) for value in graph.output]
-        if len(shapes[0]) == 2 and shapes[0][1] is not None:
-            return shapes
-        blank = np.zeros((1, 3, *size), np.float32)
+    WeightsError for a file that is damaged, does not take one image, or whose first output `guess`
+    cannot take for anything.
+    """
+    from mobilenets.runtime.foreign.endings import NO_SCORES, last_operator
+
+    path = source.name
+    model = _read_model(source)
+    name, kind, dims = _image_input(path, model.graph)
+    layout: Layout = "NHWC" if dims[1] != 3 and dims[3] == 3 else "NCHW"
+    if dims[1 if layout == "NCHW" else 3] not in (3, None):
+        raise WeightsError(f"{path}: its input {name} {dims} does not take 3 colour channels")
+    card = next((entry.value for entry in model.metadata_props if entry.key == KEY), "")
+    last = last_operator(model.graph)
+    declared = [_dims(value) for value in model.graph.output]
+    if not card and last in NO_SCORES and guess(declared, last) is None:
+        raise _no_scores(path, model.graph, declared[0], last)
+    return model, Recalled(name, kind.name, _with_colours(dims, layout), layout, card)
+
+
+def sides_of(known: Recalled) -> tuple[int, int]:
+    """(height, width) of a graph's input; what the file leaves open is 224."""
+    height, width = known.dims[2:] if known.layout == "NCHW" else known.dims[1:3]
+    return height or _DEFAULT_SIDE, width or _DEFAULT_SIDE
+
+
+def make_card(
+    path: str,
+    model: onnx.ModelProto,
+    known: Recalled,
+    guess: Guess,
+    first_shape: Callable[[tuple[int, int]], tuple[int | None, ...]],
+) -> ModelCard:
+    """The card that travels in a file, or one made from its graph and its metadata.
+
+    `first_shape` gives the shape of the first output for an image of (height, width), where the
+    file does not say it. WeightsError where the card names outputs that are not there, or where
+    nothing says what the outputs are.
+    """
+    if known.card:
+        return _checked(ModelCard.from_json(known.card, path), path, model)
+    from mobilenets.runtime.foreign.endings import last_operator
+    from mobilenets.runtime.foreign.feeding import feeding
+    from mobilenets.runtime.foreign.names import class_names
+
+    size = sides_of(known)
+    shapes = [_dims(value) for value in model.graph.output]
+    if len(shapes[0]) != 2 or shapes[0][1] is None:
         try:
-            return [self._run(blank, 1)[0].shape, *shapes[1:]]
+            shapes[0] = first_shape(size)
         except Exception as error:  # whatever a runtime makes of it
             raise WeightsError(f"{path}: does not run on an image ({one_line(error)})") from error
+    last = last_operator(model.graph)
+    card = guess(shapes, last)
+    if card is None:
+        raise _no_scores(path, model.graph, shapes[0], last)
+    prepared, words = feeding(
+        model, known.name, size,
+        channels_last=known.layout == "NHWC", whole=known.kind == "uint8",
+    )  # fmt: skip
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    names, wrong = class_names(told, math.prod(size or 1 for size in shapes[0][1:]))
+    return card.replace(
+        labels=names or card.labels,
+        preprocessing=prepared,
+        source="; ".join(filter(None, (words, wrong))),
+    )
+
+
+def _checked(card: ModelCard, path: str, model: onnx.ModelProto) -> ModelCard:
+    """The card that travelled in the file; WeightsError where it names outputs not there."""
+    if len(card.outputs) > len(model.graph.output):
+        raise WeightsError(
+            f"{path}: its {KEY} metadata has {len(card.outputs)} outputs, the graph "
+            f"{len(model.graph.output)}"
+        )
+    return card
 
 
 def _no_scores(
@@ -248,7 +272,7 @@ def _open_backend(
             other = OnnxRuntime(source, dims, threads)
         except InputError:
             raise refusal from None
-        reason = str(refusal).partition("; supported are")[0].removeprefix(f"{source.name}: ")
+        reason = reason_of(refusal, source.name)
         return other, f"{source.name} runs on ONNX Runtime, not on the engine: {reason}"
 
 

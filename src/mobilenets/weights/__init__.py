@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.errors import WeightsError
@@ -28,13 +28,14 @@ from mobilenets.weights.heads import (
     with_head,
     with_knobs,
 )
+from mobilenets.weights.others import seems, seems_folder
 from mobilenets.weights.published import PUBLISHED, Published
 from mobilenets.weights.sources import huggingface, own, ports, timm, torchvision
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["identify", "load", "read"]
+__all__ = ["identify", "load", "look", "read"]
 
 FAMILY = (
     (own.ours, own.convert),
@@ -162,26 +163,60 @@ def _whole(path: Path, foreign: Foreign) -> None:
         )
 
 
+class Stored(NamedTuple):
+    """What WEIGHTS is: a file, what kind of file, and what is in it."""
+
+    path: Path
+    published: Published | None
+    """Its entry of the list, where it was named so."""
+    container: str
+    """What wrote such files, in words."""
+    content: Foreign
+    """Of a checkpoint of ours, and of other safetensors, the tensors are not read."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Its card, with what only the publisher's list knows."""
+        return _card(self.content.card, self.published)
+
+
+def look(weights: str | Path) -> Stored:
+    """What WEIGHTS is, also where the backbone alone is understood.
+
+    Torch is needed only where the file is a pickle; errors as `load`.
+    """
+    path, published = _locate(weights)
+    return Stored(path, published, *_look_at(path))
+
+
 def identify(weights: str | Path) -> ModelCard:
     """The card of WEIGHTS. Torch is needed only where the file is a pickle; errors as `load`."""
-    path, published = _locate(weights)
-    return _card(_identify_file(path), published)
+    found = look(weights)
+    _whole(found.path, found.content)
+    return found.card
 
 
 def read(path: Path) -> Foreign:
     """Card and weights of a file, in our names; WeightsError for what is not recognised."""
-    found = _reader(path)(path)
+    _, reader = _reader(path)
+    found = reader(path)
     return replace(found, card=_finished(found))
 
 
-def _identify_file(path: Path) -> ModelCard:
-    if is_safetensors(path) and own.matches(path):
-        return _with_task(own.read_card(path))
-    if not is_safetensors(path):
-        found = read(path)
-    else:
+def _look_at(path: Path) -> tuple[str, Foreign]:
+    """What kind of file it is, and what is in it; the tensors only where they have to be read."""
+    container, reader = _reader(path)
+    if reader is own.read:
+        return container, Foreign(_with_task(own.read_card(path)), {})
+    if reader is _read_safetensors:
         found = _convert(path, StoredState(read_safetensors(path, values=False)))
-        found = replace(found, card=_finished(found))
+    else:
+        found = reader(path)
+    return container, replace(found, card=_finished(found))
+
+
+def _identify_file(path: Path) -> ModelCard:
+    _, found = _look_at(path)
     _whole(path, found)
     return found.card
 
@@ -201,8 +236,8 @@ def _with_task(card: ModelCard) -> ModelCard:
     return card if card.task else card.replace(task=task_for(card.architecture).name)
 
 
-def _reader(path: Path) -> Callable[[Path], Foreign]:
-    """The function that reads a file of this content."""
+def _reader(path: Path) -> tuple[str, Callable[[Path], Foreign]]:
+    """What kind of file has this content, in words, and the function that reads it."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
@@ -210,25 +245,32 @@ def _reader(path: Path) -> Callable[[Path], Foreign]:
     if why := absent(head):
         raise WeightsError(f"{path}: {why}")
     if is_safetensors(path):
-        return own.read if own.matches(path) else _read_safetensors
+        if own.matches(path):
+            return "a checkpoint of mobilenets (safetensors)", own.read
+        return "safetensors", _read_safetensors
     if is_pickle(path):
-        return _read_pickle
+        return "what torch.save writes", _read_pickle
     from mobilenets.weights.containers.hdf5 import is_hdf5
     from mobilenets.weights.containers.tfjs import is_tfjs
     from mobilenets.weights.containers.tflite.file import is_tflite
     from mobilenets.weights.sources import keras, tflite
 
-    others = (is_hdf5, keras.read), (is_tflite, tflite.read), (is_tfjs, keras.read_tfjs)
-    for matches, reader in others:
+    others = (
+        ("a Keras file", is_hdf5, keras.read),
+        ("TFLite", is_tflite, tflite.read),
+        ("TensorFlow.js", is_tfjs, keras.read_tfjs),
+    )
+    for container, matches, reader in others:
         if matches(path):
-            return reader
-    if path.suffix == ".onnx":
+            return container, reader
+    if path.suffix.lower() == ".onnx":
         raise WeightsError(
             f"{path}: an ONNX file is a finished program, not weights; predict and eval take it"
         )
+    what = seems(path)
     raise WeightsError(
-        f"{path}: not weights that mobilenets reads (safetensors, a PyTorch state dict, Keras "
-        "HDF5, TFLite, TensorFlow.js)"
+        f"{path}: {f'seems to be {what}, ' if what else ''}not weights that mobilenets reads "
+        "(safetensors, a PyTorch state dict, Keras HDF5, TFLite, TensorFlow.js)"
     )
 
 
@@ -281,7 +323,8 @@ def _locate(weights: str | Path) -> tuple[Path, Published | None]:
         for name in IN_FOLDER:
             if (path / name).is_file():
                 return path / name, None
-        raise WeightsError(f"{path}: a folder without {', '.join(IN_FOLDER[:-1])} or model.json")
+        names = f"{', '.join(IN_FOLDER[:-1])} or model.json"
+        raise WeightsError(f"{path}: {seems_folder(path)} without {names}")
     if path.exists():
         return path, None
     name = str(weights)

@@ -48,13 +48,13 @@ def fetch(published: Published, *, check: Callable[[Path], None]) -> Path:
     """
     from filelock import FileLock
 
-    folder = cache_folder() / published.name
+    folder = _place(published).parent
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         for url in published.beside:
             if not (folder / _file_name(url)).is_file():
                 _fetch_file(url, folder / _file_name(url), None)
-        path = folder / _file_name(published.url)
+        path = _place(published)
         if path.is_file():
             if _pin(path) is None:  # put there by hand
                 check(path)
@@ -62,6 +62,16 @@ def fetch(published: Published, *, check: Callable[[Path], None]) -> Path:
         else:
             _fetch_file(published.url, path, published.sha256, check)
     return path
+
+
+def is_fetched(published: Published) -> bool:
+    """Whether its file is on this disk, fetched before or part of the package."""
+    return published.packaged is not None or _place(published).is_file()
+
+
+def _place(published: Published) -> Path:
+    """Where its file is kept."""
+    return cache_folder() / published.name / _file_name(published.url)
 
 
 def _file_name(url: str) -> str:

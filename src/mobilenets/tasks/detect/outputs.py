@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from mobilenets.tasks.forms import Form
 
+DEPLOYED = BOXES
+"""What comes out of weights that are run, which their card does not say."""
 OPTIONS: Mapping[str, str] = {"nms": "for detectors"}
 
 
