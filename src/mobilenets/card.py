@@ -59,11 +59,18 @@ class Preprocessing:
     size: tuple[int, int] = (224, 224)
     """(height, width) in pixels."""
     resize: ResizeRule = "crop"
+    """How the image is brought to `size`: one of the rules above."""
     crop_fraction: float = 0.875
+    """Share of the scaled short side that the crop keeps, above 0 to 1; `crop` and `torchvision`
+    alone use it."""
     interpolation: Interpolation = "bilinear"
+    """Of the scaling: `nearest`, `bilinear`, `bicubic` or `lanczos`."""
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """Subtracted from each channel, in `order`; shares of the brightest, 0 to 1."""
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """What each channel is divided by, in the same unit; above 0."""
     order: ColourOrder = "RGB"
+    """Of the channels: `RGB` or `BGR`."""
 
     def __post_init__(self) -> None:
         fits = [isinstance(side, int) and 0 < side <= MAX_SIDE for side in self.size]
@@ -157,6 +164,7 @@ class ModelCard:
     labels: tuple[str, ...] = ()
     """One per output, of a detector one per class of objects; empty where nobody said."""
     preprocessing: Preprocessing = INCEPTION
+    """How an image becomes the input; Google's unless given."""
     outputs: tuple[Output, ...] = one_output("logits")
     """What comes out, in the order of the file; the first is the one that is measured.
 
@@ -166,6 +174,8 @@ class ModelCard:
     source: str = ""
     """Who published the weights, in words."""
     recipe: dict[str, Any] = field(default_factory=dict)
+    """What it was trained by: the recipe's settings by name, as JSON values; empty where nobody
+    said."""
     results: dict[str, float] = field(default_factory=dict)
     """Measured metrics by name, shares as 0..1."""
     trained_on: TrainedOn | None = None

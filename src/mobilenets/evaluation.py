@@ -25,9 +25,11 @@ class Evaluation:
     """What came out: `results` by name (shares 0..1), and the images that could not be read."""
 
     results: dict[str, float]
+    """Figures by name, such as `top1`: shares are 0 to 1; `images` says how many were measured."""
     failures: list[tuple[str, str]]
     """(name, why) of every image that was left out."""
     evaluator: Evaluator
+    """What measured: figures of each class, intervals, what it says of single images."""
     images: list[int] = field(default_factory=list)
     """The numbers in the data set of those that were measured, in the order of the evaluator."""
 
@@ -43,6 +45,7 @@ class MeasuredPart:
     part: str
     """Which of the data's images these are, in words."""
     images: int
+    """How many were measured: those that could be read, `limit` at most."""
     of: int
     """All that the part has."""
 

@@ -38,6 +38,7 @@ class Problem:
     kind: str
     """In a word or two, for programs."""
     count: int
+    """How many times."""
     names: tuple[str, ...]
     """The images, files or classes concerned, each once."""
     words: tuple[str, str]

@@ -36,8 +36,11 @@ class Exported:
     """A file that was written, and how far its outputs are from the source's, relatively."""
 
     path: Path
+    """The file."""
     bytes: int
+    """Its size."""
     difference: float
+    """The largest difference between its outputs and the source's, over the largest value."""
 
 
 def export_onnx(

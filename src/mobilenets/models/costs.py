@@ -29,15 +29,21 @@ class LayerCost:
     """`conv1x1`, `conv3x3`, `depthwise`, `fc`, `pool`, `norm`, `concat`, `resize`, `flip`, or an
     ONNX operator's name."""
     input: Shape
+    """The shape of what it reads, of one image: (channels, height, width) or (channels,)."""
     output: Shape
+    """The shape of what it writes."""
     kernel: int = 1
+    """The kernel's side in pixels; 1 where it has none."""
     stride: int = 1
+    """Steps of the kernel, in pixels of the input."""
     dilation: int = 1
+    """The atrous rate: pixels between neighbours of the kernel; 1 for none between."""
     parameters: int = 0
     """Weights and biases of the convolution or the fully connected layer."""
     norm: int = 0
     """Gamma and beta of the batch normalisation; the scale of an L2 norm."""
     madds: int = 0
+    """Multiply-adds for one image."""
     reads: tuple[str, ...] = (IMAGE,)
     """The layers whose outputs must be alive while this one runs; a shortcut is among them."""
     block: str = ""
@@ -68,9 +74,13 @@ class Map(NamedTuple):
     """The largest feature map that leaves a block at one resolution."""
 
     height: int
+    """In places of the map."""
     width: int
+    """In places of the map."""
     channels: int
+    """Values at each place."""
     bytes: int
+    """All of it, at the cost's `bytes_per_element`."""
 
 
 def elements(shape: Iterable[int]) -> int:
@@ -86,11 +96,15 @@ class Cost:
     """The layers of a network in the order they run, and what they add up to."""
 
     name: str
+    """The network's name, or the file's."""
     layers: tuple[LayerCost, ...]
+    """In the order they run."""
     inputs: dict[str, Shape]
     """The network's inputs by the names that `LayerCost.reads` calls them."""
     arguments: dict[str, Any] = field(default_factory=dict)
+    """Every argument of the constructor with its value; of a file what its card says."""
     bytes_per_element: int = 4
+    """Of an activation: 4 for float32, 1 for int8."""
 
     @property
     def parameters(self) -> int:

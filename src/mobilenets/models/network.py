@@ -36,11 +36,15 @@ class Network:
     """
 
     name: str
+    """What people call it: `mobilenet_v2`."""
     body: type[Body]
+    """What it stands on, with knobs of its own."""
     size: int
     """Pixels of the sides of its paper's input."""
     description: str
+    """What it is, in a line."""
     describe: Describe
+    """Adds its layers to a list."""
     constructor: str = ""
     """Where the torch module is made, `package.module:function`; '' for one that is here for its
     cost alone. It takes the knobs as keyword arguments."""

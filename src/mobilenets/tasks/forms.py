@@ -27,11 +27,13 @@ class Finish(NamedTuple):
     """What is done to a file when its network has been traced and compared."""
 
     change: Callable[[onnx.ModelProto], onnx.ModelProto]
+    """Makes the changed file of the first one."""
     card: ModelCard
     """That of the changed file."""
     expected: Callable[[Arrays], Arrays]
     """What the changed file is to give where the first one gave these outputs."""
     compare: Compare
+    """Says how far the changed file's outputs are from what is expected."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class Form:
     source: nn.Module
     """What its outputs are compared with: the model as it was loaded, read in the same way."""
     card: ModelCard
+    """What is written into the file's metadata."""
     compare: Compare
+    """Says how far the outputs of file and source are apart; WeightsError where too far."""
     finish: Finish | None = None
+    """What is done to the file at the end; None for nothing."""
 
 
 def relative_difference(

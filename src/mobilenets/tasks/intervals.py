@@ -29,14 +29,18 @@ class Interval(NamedTuple):
     """From where to where a figure may be."""
 
     low: float
+    """The figure's least value, in its own unit."""
     high: float
+    """Its largest value."""
 
 
 class Intervals(NamedTuple):
     """Those of an evaluator's figures, by the same names; a figure without one is left out."""
 
     results: Mapping[str, Interval]
+    """Of figures over all images, by their names."""
     by_class: Mapping[str, Mapping[str, Interval]]
+    """Of each class's figures: class -> name of the figure -> interval."""
     how: str
     """In words, how they were found."""
 

@@ -23,47 +23,64 @@ class Recipe:
     """Everything that decides a training run, but the network and the data."""
 
     name: str
+    """What it is called; `--recipe`."""
     epochs: int
+    """Passes over the training images, 1 or more."""
     batch_size: int
-    """Images per optimizer step, over all processes and accumulated micro-batches together."""
+    """Images per optimizer step, 1 or more: over all processes and micro-batches together."""
     learning_rate: float
-    """At `batch_size`; `fit` scales both together."""
+    """The highest, at `batch_size`, above 0; `fit` scales both together."""
     optimizer: Optimizer = "sgd"
+    """`sgd`; `rmsprop_tf`, TensorFlow's RMSProp; `adamw`."""
     momentum: float = 0.9
+    """Of SGD and of RMSProp, 0 to 1; AdamW has its own."""
     nesterov: bool = True
-    """Of SGD's momentum."""
+    """Whether SGD's momentum is Nesterov's."""
     weight_decay: float = 4e-5
+    """Strength of the pull of weights to 0, from 0: L2 in SGD and RMSProp, decoupled in AdamW."""
     decay_depthwise: bool = False
     """Whether depthwise kernels are decayed; norms and biases never are."""
     schedule: RateSchedule = "cosine"
+    """How the rate falls from step to step: `cosine` and `poly` to 0 at the last step, `staircase`
+    by `decay_rate` every `decay_epochs`."""
     warmup_epochs: float = 0.0
+    """Epochs, also parts of one, in which the rate rises from a hundredth; half of the run at
+    most."""
     decay_rate: float = 0.98
+    """What the staircase multiplies the rate with, from 0."""
     decay_epochs: float = 1.0
+    """Epochs between two steps of the staircase, from 0; a step of the optimizer at least."""
     poly_power: float = 0.9
+    """Of `poly`: the rate is (1 - step / steps) to this power; from 0."""
     ema_decay: float = 0.0
-    """0 for none. The average starts fast: at step s its decay is at most (1 + s) / (10 + s)."""
+    """Of the average of the weights at each step, 0 (no average) to 1. The average starts fast: at
+    step s its decay is at most (1 + s) / (10 + s)."""
     augmentation: Any = None
     """What happens to training images: a frozen dataclass of the task's own."""
     objective: Any = None
     """Settings of the loss: a frozen dataclass of the task's own."""
     dropout: float | None = None
-    """None keeps the network's own."""
+    """Share of the features that are dropped before the head, 0 to 1; None keeps the network's."""
     freeze_epochs: int = 0
-    """Epochs at the start in which only the head learns."""
+    """Epochs at the start in which only the head learns, from 0."""
     norm: NormPolicy = "train"
     """`frozen` keeps the running statistics as they came; scale and shift still learn. `auto`:
     `train` where more than 12 images are normalised together, as DeepLab's authors advise."""
     norm_momentum: float | None = None
-    """Momentum of the running statistics (1 - TensorFlow's decay); None keeps the network's."""
+    """Momentum of the running statistics, 0 to 1 (1 - TensorFlow's decay); None keeps the
+    network's."""
     clip_norm: float = 0.0
     """Largest L2 norm of all gradients together; 0 for no limit."""
     accumulate: int = 1
-    """Micro-batches per optimizer step."""
+    """Micro-batches per optimizer step, 1 or more: less memory."""
     precision: Precision = "no"
+    """Of the computation: `no` for float32, or mixed with `bf16` or `fp16`."""
     teacher_weight: float = 0.5
-    """Share of the distillation loss, where a teacher is given."""
+    """Share of the distillation loss in all, 0 to 1, where a teacher is given."""
     teacher_temperature: float = 2.0
+    """What both networks' logits are divided by in the distillation loss; above 0."""
     seed: int = 0
+    """Of all that is random: weights, order, augmentation, dropout; an integer from 0."""
     initialization: Initialization = "released"
     """Of random weights: as the released code (normal, 0.09), or He's with shortcuts first
     (`models.modules.layers.initialise_he`)."""

@@ -31,7 +31,9 @@ class Table(NamedTuple):
     """Names on the left, figures on the right."""
 
     titles: tuple[str, ...]
+    """Of all columns."""
     rows: Mapping[str, tuple[Any, ...]]
+    """The name on the left -> the figures, one for each other column."""
 
 
 class Report(NamedTuple):

@@ -24,7 +24,9 @@ class Metric:
     """A result that tells which of two networks is better."""
 
     name: str
+    """What results call it."""
     higher_is_better: bool = True
+    """False for an error."""
     low: float = 0.0
     """The least value that there can be."""
     high: float = 1.0
@@ -56,8 +58,11 @@ class Option:
     kind: type
     """bool for a switch, else int, float or str."""
     help: str
+    """A short sentence."""
     metavar: str | None = None
+    """What help calls its value; None for the kind's own name."""
     least: float | None = None
+    """The least value that is taken; None for any."""
     reading: bool = False
     """Whether it is how outputs are read, of any file; else it is how weights are run."""
 
@@ -79,6 +84,7 @@ class Addition:
     """What a task adds to a command."""
 
     options: tuple[Option, ...] = ()
+    """In the order of the help."""
     text: str = ""
     """One or two sentences for the command's help, on what it does with this use."""
 
@@ -88,10 +94,13 @@ class Demo:
     """A network small enough to learn the built-in shapes while one waits."""
 
     title: str
+    """Of the chapter."""
     model: str
+    """The network's name."""
     settings: dict[str, Any]
     """Of the use's recipe to start from weights, changed: `--epochs`, `--set` and the like."""
     metric: str
+    """The name of the result that counts."""
     threshold: float
     """What `metric` must reach on images never trained on: below every seed that was tried, and
     far above what a broken build gives."""
@@ -106,6 +115,7 @@ class Demo:
     agreement: float = 0.002
     """Largest difference of `metric` between the checkpoint and its export."""
     knobs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the network's constructor."""
 
 
 class Judged(NamedTuple):
@@ -114,6 +124,7 @@ class Judged(NamedTuple):
     truth: Any
     """What would be right, as the use's `decode` gives answers."""
     right: bool
+    """Whether the answer is."""
     order: float
     """Pictures are shown by it, the highest first."""
     said: str
@@ -128,6 +139,7 @@ class Verdict(NamedTuple):
     answer: str
     """What the model sees, in words."""
     right: bool
+    """Whether the answer is, for the metric."""
     score: float | None
     """The model's score of its answer; None where it has none."""
     order: float

@@ -54,8 +54,11 @@ class Tensor:
     """A value's name, logical shape and element type."""
 
     name: str
+    """What the file calls it."""
     shape: tuple[int, ...]
+    """With the batch in front; () for a scalar."""
     dtype: Literal["float32", "int64"] = "float32"
+    """Of its elements, in a compiled network."""
 
     @property
     def size(self) -> int:

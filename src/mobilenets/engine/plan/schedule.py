@@ -34,24 +34,26 @@ _STREAMED_APART = 3 * _STREAMED
 
 @dataclass(frozen=True)
 class Choice:
-    """A block's schedule: `group` expanded channels at once, `strip` output rows at once."""
+    """A block's schedule."""
 
     kind: Kind
+    """What it goes by."""
     group: int
+    """Expanded channels at once."""
     strip: int
+    """Output rows at once."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Choices by a block's name, and which neighbours are streamed as one.
-
-    `stream`: a map of more than so many floats between two stages is not written but streamed;
-    0 streams all that can be, -1 none; None: as pays on so many threads. Blocks with more than
-    `HEAVY` weights are streamed with 0 only.
-    """
+    """Choices by a block's name, and which neighbours are streamed as one."""
 
     blocks: Mapping[str, Choice] = field(default_factory=dict)
+    """For the blocks that are named; the planner chooses for the others."""
     stream: int | None = None
+    """A map of more than so many floats between two stages is not written but streamed; 0 streams
+    all that can be, -1 none; None: as pays on so many threads. Blocks with more than `HEAVY`
+    weights are streamed with 0 only."""
 
     def limit(self, threads: int) -> int:
         """`stream`, chosen where it is left open."""

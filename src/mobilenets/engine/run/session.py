@@ -27,18 +27,20 @@ Output = NDArray[np.float32] | NDArray[np.int64]
 
 @dataclass(frozen=True)
 class BlockProfile:
-    """One step of a run, as `Net.profile` measures it.
-
-    `madds`: its multiply-adds for one input. `share_of_peak`: its multiply-adds a second over what
-    all threads' multipliers can do at most.
-    """
+    """One step of a run, as `Net.profile` measures it."""
 
     name: str
+    """The block's or the layer's, as the plan has it."""
     kind: str
+    """What it does, in a word."""
     schedule: str
+    """How it runs, in words; empty where there is one way alone."""
     madds: int
+    """Its multiply-adds for one input."""
     milliseconds: float
+    """The time of one run of it."""
     share_of_peak: float
+    """Its multiply-adds a second over what all threads' multipliers can do at most, 0 to 1."""
 
 
 class Net:

@@ -10,6 +10,7 @@ class Extension:
     """Epochs beyond those that a run had at first. ValueError for a value out of range."""
 
     epochs: int
+    """How many more, 1 or more."""
     learning_rate: float | None = None
     """What they begin with, falling as the recipe's schedule does. None: half of the recipe's rate
     where that has fallen to 0 (cosine, poly), else as the schedule goes on (staircase)."""

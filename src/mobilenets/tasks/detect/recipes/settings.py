@@ -19,7 +19,9 @@ class DetectionAugmentation:
     """
 
     policy: Policy = "flip"
+    """One of the four above."""
     zoom_out: float = 4.0
+    """Of `ssd`: the largest canvas, in sides of the image, 1 or more."""
 
     def __post_init__(self) -> None:
         check_choice("policy", self.policy, get_args(Policy))
@@ -33,15 +35,18 @@ class DetectionObjective:
     """What a recipe says of SSD's loss."""
 
     label_smoothing: float = 0.0
+    """The share of each label that is spread over all classes, 0 to 1; of sigmoid scores half of
+    it, of each class by itself. The focal loss has none."""
     box_weight: float = 1.0
-    """Of the boxes' smooth L1 against the classes' loss."""
+    """Of the boxes' smooth L1 against the classes' loss, from 0."""
     negatives: float = 3.0
-    """Hard negatives for each matched anchor (SSD, section 2.2)."""
+    """Hard negatives for each matched anchor, from 0 (SSD, section 2.2)."""
     negative_nms: float = 0.0
-    """Overlap from which negatives count once, as the authors do with 0.99; 0 for never."""
+    """Overlap, to 1, from which negatives count once, as the authors do with 0.99; 0 for never."""
     focal_gamma: float = 0.0
     """Above 0: focal loss (arXiv 1708.02002) over all anchors instead of hard negatives."""
     focal_alpha: float = 0.25
+    """Of the focal loss: the weight of matched anchors, 0 to 1; the others have the rest."""
 
     def __post_init__(self) -> None:
         for name, most in (

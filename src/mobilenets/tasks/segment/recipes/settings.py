@@ -13,14 +13,17 @@ class SegmentationAugmentation:
     """What happens to a training image.
 
     `policy`: `none`; `flip` (only that); `deeplab` (random scale, crop and flip, as the
-    authors); `deeplab_colours` (and SSD's colours). The scale is between `scale_least` and
-    `scale_most`, in steps of `scale_step`, or any where that is 0.
+    authors); `deeplab_colours` (and SSD's colours).
     """
 
     policy: Policy = "flip"
+    """One of the four above."""
     scale_least: float = 0.5
+    """The smallest random scale of the image, above 0 to `scale_most`."""
     scale_most: float = 2.0
+    """The largest, up to 8."""
     scale_step: float = 0.25
+    """Between two scales that can be drawn; 0 for any scale between the two."""
 
     def __post_init__(self) -> None:
         check_choice("policy", self.policy, get_args(Policy))
@@ -34,10 +37,11 @@ class SegmentationObjective:
     """What a recipe says of the cross entropy over pixels."""
 
     label_smoothing: float = 0.0
+    """The share of each pixel's label that is spread over all classes, 0 to 1."""
     class_weights: tuple[float, ...] | Literal["none", "balanced", "root"] = "none"
-    """Of each class's pixels in the loss: numbers, `none` for all the same, `balanced` for the
-    median class's share of the training pixels over the class's own (as arXiv 1411.4734, section
-    6.3.2), `root` for the square root of that."""
+    """Of each class's pixels in the loss: numbers from 0, one for each class; `none` for all the
+    same, `balanced` for the median class's share of the training pixels over the class's own (as
+    arXiv 1411.4734, section 6.3.2), `root` for the square root of that."""
 
     def __post_init__(self) -> None:
         weights = self.class_weights
