@@ -28,7 +28,7 @@ class FoldedNorm(nn.BatchNorm2d):
     """
 
     images = 64
-    sums: "Sums"
+    sums: "ChannelSums"
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         if not self.training:
@@ -55,7 +55,7 @@ class FoldedNorm(nn.BatchNorm2d):
             be_ordinary(self)
 
 
-class Sums:
+class ChannelSums:
     """The sum and the sum of squares of each channel, on the CPU in double precision."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ def prepare_folded(model: nn.Module) -> int:
     norms = folded_norms(model)
     for norm in norms:
         norm.__class__ = FoldedNorm  # same parameters, buffers and names
-        norm.__dict__["sums"] = Sums()
+        norm.__dict__["sums"] = ChannelSums()
     return len(norms)
 
 
@@ -130,7 +130,7 @@ def unfold(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     scale and shift that undo them. Then it can be trained like any other. A model without folded
     norms stays as it is. Returns `model`.
     """
-    found = {norm: Sums() for norm in folded_norms(model)}
+    found = {norm: ChannelSums() for norm in folded_norms(model)}
 
     def measure(norm: nn.Module, inputs: tuple[Tensor]) -> None:
         found[cast(nn.BatchNorm2d, norm)].add(inputs[0])
