@@ -127,7 +127,6 @@ def test_tables_for_a_person():
     for words, figure in (((), "568.7"), (("--pretrained",), "71.8")):
         text = run(*words).stdout
         assert figure in text
-        assert max(len(line) for line in text.splitlines()) <= 80
 
 
 def test_help_has_an_example():

@@ -106,6 +106,11 @@ def here(tmp_path_factory, checkpoint):
 
 
 NEEDED = {
+    "models": ["mobilenet_v1", "mobilenet_v2", "params", "madds", "300.8"],
+    "models --pretrained": ["mobilenet_v2_1.0_224.google", "madds"],
+    "profile mobilenet_v2": ["parameters", "3.50 M", "multiply-adds", "300.77 M"],
+    "profile mobilenet_v2 --layers": ["blocks.1.expand", "params", "madds"],
+    "profile mobilenet_v2 mobilenet_v1 --width 0.5,1": ["mobilenet_v2", "params", "madds"],
     "predict model.safetensors .": ["a_long_name_", "label", "score", "0."],
     "eval model.safetensors data --split all": ["top1", "class"],
     "data check data": ["part", "images", "train", "used: images"],

@@ -123,8 +123,8 @@ def test_a_person_gets_tables_with_units():
 def test_a_person_sees_atrous_rates_and_what_was_summed():
     words = ["--aspp", "--output-stride", "8", "--layers", "--resolution", "65"]
     text = run("deeplabv3_mobilenet_v1", *words).stdout
-    assert "depthwise r4 " in text
-    assert "conv3x3 r36 " in text
+    assert "depthwise r4\t" in text
+    assert "conv3x3 r36\t" in text
     assert max(len(line) for line in text.splitlines()) <= 80
     text = run("deeplabv3_mobilenet_v2", "--multi-scale", "--output-stride", "8").stdout
     assert "513 x 513, at six scales, each also mirrored" in text

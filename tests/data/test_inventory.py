@@ -148,5 +148,5 @@ def test_what_predict_passes_over_in_folders_and_patterns_is_named(photos, monke
     only = photos / "only"
     only.mkdir()
     (photos / "a" / "3.HEIC").rename(only / "3.HEIC")
-    with pytest.raises(DataError, match=r"no images in .*only; 1 HEIC: `pip install mob"):
+    with pytest.raises(DataError, match=r"no images in .*only; 1 HEIC: `pip install pil"):
         find_images([only])

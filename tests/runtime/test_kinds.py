@@ -110,7 +110,7 @@ def test_heic_without_its_extra_says_what_it_needs(tmp_path, monkeypatch):
     path.write_bytes(FTYP + b"heic\0\0\0\0mif1heic" + bytes(40))
     try:
         assert kind_of(path) == "HEIC"
-        with pytest.raises(DataError, match=r"IMG_1.jpg: it is HEIC, which needs `pip install mob"):
+        with pytest.raises(DataError, match=r"IMG_1.jpg: it is HEIC, which needs `pip install pil"):
             read_image(path)
         path.rename(tmp_path / "IMG_1.HEIC")
         with pytest.raises(DataError, match="no images in"):

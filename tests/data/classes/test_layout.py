@@ -121,7 +121,7 @@ def test_a_class_whose_images_are_not_read_says_why(tmp_path, monkeypatch):
     for i in range(3):
         (tmp_path / "wasps" / f"IMG_{i}.HEIC").write_bytes(HEIC)
     monkeypatch.setattr("mobilenets.runtime.images.can_read", {"PNG"}.__contains__)
-    said = r"without images: wasps \(3 HEIC \(need `pip install mobilenets\[heic\]`\)\)"
+    said = r"without images: wasps \(3 HEIC \(need `pip install pillow-heif`\)\)"
     with pytest.raises(DataError, match=said):
         open_classification(tmp_path, "train")
 

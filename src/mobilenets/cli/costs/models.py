@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mobilenets.cli.console import out, print_json, say
+from mobilenets.cli.console.tables import Column, Grid, show_table
 from mobilenets.cli.costs import units
 from mobilenets.cli.options import AsJson
 
@@ -57,7 +58,7 @@ def run(
     if json:
         print_json(kept)
     elif kept:
-        if not pretrained and not limits and sort is None:
+        if out.is_terminal and not pretrained and not limits and sort is None:
             show_descriptions()
         show(kept, grouped="" if sort else "source" if pretrained else "task")
 
@@ -179,41 +180,45 @@ def show_descriptions() -> None:
     from mobilenets.tasks.registry import networks
 
     for name, (_, network) in networks().items():
-        say_out(f"{name}: {network.description}")
-
-
-def say_out(line: str) -> None:
-    """A line of the answer, as it is."""
-    out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.line(f"{name}: {network.description}")
+    out.line("")
 
 
 def show(rows: list[Row], *, grouped: str) -> None:
-    """A table for a person; a heading for each value of `grouped`, where that is not empty."""
-    from rich.box import SIMPLE
-    from rich.markup import escape
-    from rich.table import Table
+    """A table for a person; a heading for each value of `grouped`, where that is not empty.
 
-    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
-    table.caption = "accuracy: top-1, AP or mIoU in %, as printed; params and madds in millions; "
-    table.caption += "MB as float32, float16 and int8"
+    In a pipe the description of each network is its last column.
+    """
     published = "source" in rows[0]
-    table.add_column("network", overflow="fold", no_wrap=not published)
-    titles = ["acc.", "params", "madds", "f32", "f16", "int8"]
-    for title in titles if published else ["width", "pixels", *titles]:
-        table.add_column(title, justify="right", no_wrap=True)
-    heading = ""
-    for row in rows:
-        if grouped and row[grouped] != heading:
-            heading = row[grouped]
-            table.add_section()
-            table.add_row(f"[bold]{escape(heading)}[/]")
-        sizes = [] if published else [f"{row['width']:g}", str(row["resolution"])]
-        table.add_row(
+    described = not published and not out.is_terminal
+    columns = [Column("network")]
+    if not published:
+        columns += [Column("width", figures=True), Column("pixels", figures=True)]
+    columns += [
+        Column("acc.", figures=True, spare=1),
+        Column("params", figures=True),
+        Column("madds", figures=True),
+        Column("f32", figures=True, spare=2),
+        Column("f16", figures=True, spare=4),
+        Column("int8", figures=True, spare=3),
+        *[Column("description")] * described,
+    ]
+    cells = [
+        (
             row["name"],
-            *sizes,
+            *([] if published else [f"{row['width']:g}", str(row["resolution"])]),
             "" if row["accuracy"] is None else f"{row['accuracy'] * 100:.1f}",
             units.millions(row["parameters"]),
             units.millions(row["madds"]),
             *(units.millions(row["file_bytes"][form]) for form in FORMS),
+            *([row["description"]] if described else []),
         )
-    out.print(table)
+        for row in rows
+    ]
+    groups = [row[grouped] for row in rows] if grouped else []
+    show_table(Grid(columns, cells, groups=groups, group=grouped, once=True))
+    if out.is_terminal:
+        out.line(
+            "accuracy: top-1, AP or mIoU in %, as printed; params and madds in millions; "
+            "MB as float32, float16 and int8"
+        )

@@ -6,8 +6,10 @@ import typer
 
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json
+from mobilenets.cli.console.tables import Column, Grid, show_table
 from mobilenets.cli.costs import units
 from mobilenets.cli.options import AsJson
+from mobilenets.data.listing import count
 
 if TYPE_CHECKING:
     from mobilenets.cost import Cost
@@ -128,52 +130,57 @@ def pair(text: str, separator: str, option: str) -> tuple[int, int]:
 
 def show(cost: "Cost") -> None:
     """The totals, and the parts of each kind of layer, for a person."""
-    from rich.table import Table
-
     height, width = cost.resolution
-    size = f"{cost.bytes_per_element} byte{'s' if cost.bytes_per_element > 1 else ''} a value"
     title = f"{cost.name}, {height} x {width}"
     if cost.arguments.get("multi_scale"):
         title += ", at six scales, each also mirrored"
-    totals = Table(title=title, show_header=False, title_justify="left")
-    totals.add_column()
-    totals.add_column(justify="right")
-    totals.add_column(style="dim")
-    totals.add_row("parameters", millions(cost.parameters), "with norms' gamma and beta")
-    totals.add_row("  convolutions and FC", millions(cost.conv_fc), "weights and biases")
-    totals.add_row("multiply-adds", millions(cost.madds), "convolutions and FC, one image")
-    stored = cost.file_bytes
-    for form in stored:
-        totals.add_row(f"  as {form}", megabytes(stored[form]), "a file's weights, norms folded")
-    totals.add_row("activations, all layers", megabytes(cost.output_bytes), size)
-    totals.add_row("  alive at once", megabytes(cost.peak_bytes), "layer by layer")
-    totals.add_row("  alive at once", megabytes(cost.peak_fused_bytes), "a block is one operation")
-    out.print(totals)
-    parts = Table("layers", title="Where it goes", title_justify="left")
-    parts.add_column("multiply-adds", justify="right")
-    parts.add_column("parameters", justify="right")
-    for kind, (madds, parameters) in cost.shares().items():
-        parts.add_row(kind, f"{madds:.2%}", f"{parameters:.2%}")
-    out.print(parts)
+    stored = cost.file_bytes.items()
+    totals = [
+        ("parameters", millions(cost.parameters), "with norms' gamma and beta"),
+        ("  convolutions and FC", millions(cost.conv_fc), "weights and biases"),
+        *(
+            (f"  a file as {form}", megabytes(size), "weights, norms folded")
+            for form, size in stored
+        ),
+        ("multiply-adds", millions(cost.madds), "convolutions and FC, one image"),
+        (
+            "activations, all layers",
+            megabytes(cost.output_bytes),
+            f"{count(cost.bytes_per_element, 'byte', 'bytes')} a value",
+        ),
+        ("  alive at once", megabytes(cost.peak_bytes), "layer by layer"),
+        ("  alive at once", megabytes(cost.peak_fused_bytes), "a block is one operation"),
+    ]
+    columns = [Column(""), Column("", figures=True), Column("")]
+    show_table(Grid(columns, totals), title=title, heading=False)
+    parts = [
+        (kind, f"{madds:.2%}", f"{parameters:.2%}")
+        for kind, (madds, parameters) in cost.shares().items()
+    ]
+    columns = [Column("layers"), Column("multiply-adds", figures=True)]
+    columns += [Column("parameters", figures=True)]
+    show_table(Grid(columns, parts), title="Where it goes", apart=True)
 
 
 def show_several(costs: "list[Cost]") -> None:
     """A row for each, with the sizes of its file and what is alive at once."""
-    from rich.box import SIMPLE
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
-    table.caption = "params and madds in millions; MB of a file as float32, float16 and int8;"
-    table.caption += " peak: MB of activations alive at once, layer by layer"
-    table.add_column("network", overflow="fold")
-    for title in ("width", "pixels", "params", "madds", "f32", "f16", "int8", "peak"):
-        table.add_column(title, justify="right", no_wrap=True)
+    columns = [
+        Column("network"),
+        Column("width", figures=True),
+        Column("pixels", figures=True),
+        Column("params", figures=True),
+        Column("madds", figures=True),
+        Column("f32", figures=True, spare=1),
+        Column("f16", figures=True, spare=4),
+        Column("int8", figures=True, spare=3),
+        Column("peak", figures=True, spare=2),
+    ]
+    rows = []
     for cost in costs:
         height, across = cost.resolution
         stored = cost.file_bytes
-        table.add_row(
-            escape(cost.name),
+        cells = (
+            cost.name,
             f"{cost.arguments['width']:g}" if "width" in cost.arguments else "",
             str(height) if height == across else f"{height}x{across}",
             units.millions(cost.parameters),
@@ -181,21 +188,27 @@ def show_several(costs: "list[Cost]") -> None:
             *(units.millions(stored[form]) for form in ("float32", "float16", "int8")),
             units.millions(cost.peak_bytes),
         )
-    out.print(table)
+        rows.append(cells)
+    show_table(Grid(columns, rows, once=True))
+    if out.is_terminal:
+        out.line(
+            "params and madds in millions; MB of a file as float32, float16 and int8; "
+            "peak: MB of activations alive at once, layer by layer"
+        )
 
 
 def show_layers(cost: "Cost") -> None:
     """One row per layer; beside its kind, its stride and its atrous rate where they are not 1."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(title="Layers", title_justify="left", box=SIMPLE, pad_edge=False)
-    table.add_column("layer", overflow="fold")
-    table.add_column("kind", no_wrap=True)
-    for title in ("output", "params", "M madds", "kB"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for layer in cost.layers:
-        table.add_row(
+    columns = [
+        Column("layer"),
+        Column("kind"),
+        Column("output", figures=True, spare=2),
+        Column("params", figures=True),
+        Column("M madds", figures=True),
+        Column("kB", figures=True, spare=1),
+    ]
+    rows = [
+        (
             layer.name.replace("backbone.", "", 1),
             layer.kind
             + (f" /{layer.stride}" if layer.stride > 1 else "")
@@ -205,7 +218,9 @@ def show_layers(cost: "Cost") -> None:
             f"{layer.madds / 1e6:.2f}",
             f"{cost.bytes_of(layer.output) / 1e3:.1f}",
         )
-    out.print(table)
+        for layer in cost.layers
+    ]
+    show_table(Grid(columns, rows), title="Layers", apart=True)
 
 
 def millions(count: int) -> str:
