@@ -25,7 +25,7 @@ _SHARED_LANES = 16
 
 
 @dataclass(frozen=True)
-class Sums:
+class Accumulation:
     """What a matrix kernel adds up, and where its inputs and outputs lie.
 
     `segments`: (row, offset, length): runs of inputs that lie one after the other, `offset`
@@ -54,7 +54,7 @@ class Sums:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tile(Sums):
+class Tile(Accumulation):
     """What a matrix kernel computes, all of it known when code is generated.
 
     `lanes`: how many lanes of the last vector are written. `ahead`: how many cache lines
@@ -245,7 +245,7 @@ def pad_channels(target: Target, values: Array) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Product(Sums):
+class Product(Accumulation):
     """A matrix product over `count` pixels that lie evenly, all output channels.
 
     `channels` are the outputs' channels; `vectors` 0: the target's; `streamed`: the weights come
