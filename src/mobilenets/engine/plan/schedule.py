@@ -34,7 +34,7 @@ _STREAMED_APART = 3 * _STREAMED
 
 @dataclass(frozen=True)
 class Choice:
-    """A block's schedule."""
+    """How a block is computed, and what that takes."""
 
     kind: Kind
     """What it goes by."""
