@@ -102,7 +102,8 @@ def evaluate(
             measured += batch.items
         progress(len(batch.items) + len(batch.failures))
     if strict and items and len(failures) == len(items):
-        raise DataError(f"none of {len(items)} images could be read; the first: {failures[0][1]}")
+        images = count(len(items), "image", "images")
+        raise DataError(f"none of {images} could be read; the first: {failures[0][1]}")
     return Evaluation(dict(evaluator.results()), failures, evaluator, measured)
 
 

@@ -81,7 +81,7 @@ def compare(
             except SideError as error:
                 result.skipped.append(Skipped(side, None, why(side, error)))
         for threads in plan.threads:
-            say(f"measuring, {threads} thread{'s' if threads > 1 else ''}")
+            say(f"measuring, {threads} {'thread' if threads == 1 else 'threads'}")
             with Turns(threads, folder) as turns:
                 for side in ready:
                     turns.load(side, plan.python(side), plan.turn)

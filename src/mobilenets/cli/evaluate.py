@@ -101,7 +101,9 @@ def run(
     seen = count_trained_on(session.card.trained_on, dataset, indices)
     if seen and seen.trained_on:
         about = "" if seen.exact else f"about, by {seen.hits} of {seen.known} that can be told: "
-        say(f"note: {about}{seen.trained_on} of {seen.images} images measured here were trained on")
+        of = count(seen.images, "image", "images")
+        verb = "was" if seen.trained_on == 1 else "were"
+        say(f"note: {about}{seen.trained_on} of {of} measured here {verb} trained on")
     for _, why in found.failures:
         say(f"left out: {why}")
     by_class = found.evaluator.by_class()

@@ -11,6 +11,7 @@ import torch
 
 from mobilenets.cost import profile
 from mobilenets.data.built_in import BUILT_IN
+from mobilenets.data.listing import count
 from mobilenets.demo.beside import beside
 from mobilenets.demo.commands import eval_command, export_command, train_command
 from mobilenets.demo.page import Chapter, DemoStep, write_page
@@ -118,7 +119,7 @@ def run_use(
     began = time.monotonic()
     test_set = task.data.open_data(DATA, PART)
     value = evaluate(open_model(checkpoint), test_set, task).results[metric]
-    text = f"{metric} {value:.3f} on {len(test_set)} images never trained on"
+    text = f"{metric} {value:.3f} on {count(len(test_set), 'image', 'images')} never trained on"
     done("evaluate", began, text, eval_command(checkpoint, DATA, PART))
 
     began = time.monotonic()

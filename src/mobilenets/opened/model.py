@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mobilenets.about import Info
 from mobilenets.arguments import explained, nearest
 from mobilenets.card import ModelCard
+from mobilenets.data.listing import count
 from mobilenets.errors import DataError, InputError
 from mobilenets.inference import TorchSession, predict
 from mobilenets.opened.images import plain, several
@@ -348,5 +349,5 @@ class Model:
     def __repr__(self) -> str:
         height, width = self.card.preprocessing.size
         name = self.card.architecture or "network"
-        labels = f"{len(self.labels)} labels, " if self.labels else ""
+        labels = f"{count(len(self.labels), 'label', 'labels')}, " if self.labels else ""
         return f"<Model {name} to {self.task}, {labels}{height} x {width}, {self.source}>"

@@ -89,7 +89,8 @@ def match_classes(folder_classes: Sequence[str], labels: Sequence[str]) -> list[
     missing = [name for name, i in zip(folder_classes, found, strict=True) if i is None]
     if missing:
         raise DataError(
-            f"{len(missing)} of the data's {len(folder_classes)} classes are not among the "
+            f"{len(missing)} of the data's {len(folder_classes)} "
+            f"classes {'is' if len(missing) == 1 else 'are'} not among the "
             f"model's {len(labels)}: {_few(missing)}; the model has {_few(labels)}"
         )
     outputs = [i for i in found if i is not None]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from PIL import Image
 
 from mobilenets.data.dataset import AnnotatedDataset
+from mobilenets.data.listing import count
 from mobilenets.data.splits import Split
 
 P = TypeVar("P", bound=AnnotatedDataset)
@@ -71,5 +72,5 @@ def class_table(titles: tuple[str, ...], rows: Mapping[str, tuple[Any, ...]]) ->
     shown = dict(list(rows.items())[:MOST_CLASSES])
     if len(shown) == len(rows):
         return [Table(titles, shown)]
-    more = f"and {len(rows) - MOST_CLASSES} classes more: --json has all"
+    more = f"and {count(len(rows) - MOST_CLASSES, 'class', 'classes')} more: --json has all"
     return [Table(titles, shown), more]

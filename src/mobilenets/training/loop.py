@@ -23,6 +23,7 @@ from mobilenets.allocator import keep_memory
 from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.contents import Contents
 from mobilenets.data.dataset import Dataset
+from mobilenets.data.listing import count
 from mobilenets.devices import describe
 from mobilenets.errors import DataError, TrainingError
 from mobilenets.evaluation import Evaluation, evaluate
@@ -175,7 +176,8 @@ class Trainer:
                 self.evaluation = self.evaluate(report)
             report.pictures(self.history, self.task, self.evaluation.evaluator)
             if self.unreadable:
-                report.say(f"{len(self.unreadable)} images could not be read and were left out")
+                unread = count(len(self.unreadable), "image", "images")
+                report.say(f"{unread} could not be read and left out")
         best = cast(Row, self.metric.best(self.history))
         device = describe(self.accelerator.device)
         path = self.output / "best.safetensors"

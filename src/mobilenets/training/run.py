@@ -13,6 +13,7 @@ from torch import nn
 
 from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.inventory import take_account
+from mobilenets.data.listing import count
 from mobilenets.devices import AUTO, describe, find_device
 from mobilenets.evaluation import spread
 from mobilenets.labelled import open_data
@@ -187,15 +188,18 @@ def _train(
         workers=kept.workers or 0,
         cpu=cpu,
     )
-    classes = f" in {len(card.labels)} classes" if card.labels else ""
+    classes = f" in {count(len(card.labels), 'class', 'classes')}" if card.labels else ""
     say(
-        f"{made.name}: {made.epochs} epochs of {len(train_set)} images{classes} "
+        f"{made.name}: {count(made.epochs, 'epoch', 'epochs')} of "
+        f"{count(len(train_set), 'image', 'images')}{classes} "
         f"at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
-        f"learning rate {made.learning_rate:g}; {len(val_set)} validation images; "
+        f"learning rate {made.learning_rate:g}; "
+        f"{count(len(val_set), 'validation image', 'validation images')}; "
         f"on {describe(trainer.accelerator.device)}; in {folder}"
     )
     origin = getattr(val_set, "origin", "") or "its validation images"
-    say(f"the best epoch is picked by {trainer.metric.name} on {len(val_set)} images: {origin}")
+    images = count(len(val_set), "image", "images")
+    say(f"the best epoch is picked by {trainer.metric.name} on {images}: {origin}")
     if not resume and trainer.accelerator.is_main_process:
         keep_arguments(folder, kept)
     result = trainer.run(resume=resume, extend=extend)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mobilenets.data.dataset import Dataset as ImageDataset
+from mobilenets.data.listing import count
 from mobilenets.errors import DataError, TrainingError
 
 Key = tuple[int, int]
@@ -61,7 +62,8 @@ class Samples(Dataset[tuple[Tensor, Any, str]]):
             with torch.random.fork_rng(devices=[]):
                 seed_only_cpu(mix(self.seed, epoch, chosen))
                 return (*self.transform(image, target), note)
-        raise DataError(f"none of the {len(self.dataset)} training images can be read: {note}")
+        images = count(len(self.dataset), "training image", "training images")
+        raise DataError(f"none of {images} can be read: {note}")
 
 
 class Batches(Sampler[list[Key]]):

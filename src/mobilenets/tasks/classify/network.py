@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from mobilenets.card import card_of, set_card
+from mobilenets.data.listing import count
 from mobilenets.models.modules.backbone import Headless
 from mobilenets.models.modules.layers import fold_norms, initialise
 from mobilenets.tasks.classify.architecture import NETWORKS
@@ -48,7 +49,7 @@ def adapt(
     set_card(
         model, card.replace(labels=tuple(labels), arguments=arguments, outputs=LOGITS, results={})
     )
-    return model, f"a new head for {len(labels)} classes"
+    return model, f"a new head for {count(len(labels), 'class', 'classes')}"
 
 
 def deploy(model: nn.Module) -> nn.Module:

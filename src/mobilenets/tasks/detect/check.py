@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mobilenets.data.listing import count
 from mobilenets.models.geometry import unknown_name
 from mobilenets.tasks.detect.architecture import NETWORKS
 from mobilenets.tasks.detect.architecture.geometry import anchors_of
@@ -94,7 +95,7 @@ def side_of(model: str, resolution: int | None) -> int:
 def kind_of(parts: Parts) -> str:
     """What the data is on disk, and how many classes it has."""
     first = next(iter(parts.values()))
-    return f"{first.kind}, {len(first.classes)} classes"
+    return f"{first.kind}, {count(len(first.classes), 'class', 'classes')}"
 
 
 def draw(part: ObjectDataset, image: Image.Image, i: int) -> Image.Image:

@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from mobilenets.data.built_in import BUILT_IN, is_built_in
 from mobilenets.data.dataset import AnnotatedDataset
-from mobilenets.data.listing import one_line
+from mobilenets.data.listing import count, one_line
 from mobilenets.data.shapes import shape_split
 from mobilenets.data.splits import Split, check_split, choose, present
 from mobilenets.errors import DataError
@@ -37,7 +37,9 @@ def open_data(path: str | Path, split: str, *, seed: int = 0) -> ObjectDataset:
     targets = (dataset.target(i) for i in range(len(dataset)))
     measured = split != "train"
     if all((t.crowd | (t.difficult & measured)).all() for t in targets):
-        raise DataError(f"{path}: none of {len(dataset)} images for {split} has an object")
+        raise DataError(
+            f"{path}: none of {count(len(dataset), 'image', 'images')} for {split} has an object"
+        )
     return dataset
 
 

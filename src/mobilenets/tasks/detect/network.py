@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mobilenets.card import card_of, set_card
+from mobilenets.data.listing import count
 from mobilenets.models.modules.layers import fold_norms
 from mobilenets.tasks.detect.architecture import NETWORKS
 from mobilenets.tasks.detect.architecture.geometry import card_anchors
@@ -32,7 +33,8 @@ def adapt(
     model, same, _ = for_labels(
         NETWORKS[name], build, loaded, labels, arguments, _depends_on_classes
     )
-    return model, f"new {'scores' if same else 'extras and heads'} for {len(labels)} classes"
+    classes = count(len(labels), "class", "classes")
+    return model, f"new {'scores' if same else 'extras and heads'} for {classes}"
 
 
 def deploy(model: nn.Module) -> nn.Module:

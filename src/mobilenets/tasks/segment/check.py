@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from mobilenets.data.listing import count
 from mobilenets.tasks.report import Progress, Report, Table, class_table, survey_parts
 from mobilenets.tasks.segment.data import MaskDataset, has_masks, open_parts, open_segmentation
 from mobilenets.tasks.segment.formats.images import MaskedImages
@@ -41,7 +42,7 @@ def look(path: str, split: str | None, progress: Progress) -> Report:
     ]
     first = next(iter(parts.values()))
     content = [
-        f"{path}: {first.kind}, {len(first.classes)} classes",
+        f"{path}: {first.kind}, {count(len(first.classes), 'class', 'classes')}",
         parts_table(surveys),
         *classes_table(first.classes, surveys),
     ]

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from mobilenets.card import card_of, set_card
+from mobilenets.data.listing import count
 from mobilenets.models.geometry import OutputStride
 from mobilenets.models.modules.layers import fold_norms
 from mobilenets.tasks.graft import for_labels, random_network
@@ -29,7 +30,7 @@ def adapt(
         NETWORKS[name], build, loaded, labels, arguments, lambda key: key.startswith("classifier.")
     )
     part = "classifier" if same else "head"
-    return model, "" if fits else f"a new {part} for {len(labels)} classes"
+    return model, "" if fits else f"a new {part} for {count(len(labels), 'class', 'classes')}"
 
 
 def deploy(model: nn.Module) -> nn.Module:

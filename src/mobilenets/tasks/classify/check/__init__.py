@@ -17,7 +17,7 @@ from mobilenets.data.built_in import is_built_in
 from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.folders import is_no_class, list_images, open_classification
 from mobilenets.data.inventory import Taken
-from mobilenets.data.listing import Entry, Listing
+from mobilenets.data.listing import Entry, Listing, count
 from mobilenets.data.problems import Problem, Problems
 from mobilenets.data.shapes import Shapes, shape_split
 from mobilenets.data.splits import Split, present
@@ -95,7 +95,7 @@ def look(path: str, split: str | None, progress: Progress) -> Report:
     }
     rows = {label: [one[i] for one in counts.values()] for i, label in enumerate(first.classes)}
     content = [
-        f"{path}: {first.kind}, {len(first.classes)} classes",
+        f"{path}: {first.kind}, {count(len(first.classes), 'class', 'classes')}",
         parts_table(parts, counts),
         *class_table(("class", *parts), {name: tuple(row) for name, row in rows.items()}),
         *balance(rows),
@@ -136,8 +136,8 @@ def balance(rows: Counts) -> list[str]:
     if ratio == 1:
         return [f"every class has as many images: {first[most]:,}"]
     return [
-        f"the largest class, {most}, has {first[most]:,} images, the smallest, {least}, "
-        f"{first[least]:,}: {ratio:.1f} times as many"
+        f"the largest class, {most}, has {count(first[most], 'image', 'images')}, "
+        f"the smallest, {least}, {first[least]:,}: {ratio:.1f} times as many"
     ]
 
 
