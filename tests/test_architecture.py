@@ -20,7 +20,7 @@ from mobilenets.tasks.task import Task
 
 ROOT = Path(mobilenets.__file__).parent
 TASKS = list(tasks())
-LEAVES = {"allocator", "arguments", "card", "errors", "extras", "files", "processors"}
+LEAVES = {"allocator", "arguments", "card", "errors", "extras", "files", "processors", "saved"}
 SHARED = {"tasks", "models", "data", "runtime", "weights.containers"}
 """What a room may import beside its own: of `tasks` what lies beside the rooms."""
 MAY_IMPORT = {

@@ -112,6 +112,11 @@ def test_a_folder_of_someone_elses_is_left_alone(call, checkpoint, photos, tmp_p
     assert ran.status == 2
     assert "save_dir must be a new folder or one that eval wrote" in ran.err
     assert (mine / "index.html").read_text() == "<p>my page"
+    drawings = tmp_path / "drawings" / "worst"
+    drawings.mkdir(parents=True)
+    (drawings / "2024-holiday.jpg").write_bytes(b"mine")  # named as a review's pictures are
+    assert call("eval", checkpoint, photos, "--save-dir", drawings.parent).status == 2
+    assert (drawings / "2024-holiday.jpg").read_bytes() == b"mine"
     ran = call("eval", checkpoint, photos, "--split", "all", "--save-dir", photos / "heart")
     assert ran.status == 2
     assert "save_dir must be another folder than the images'" in ran.err

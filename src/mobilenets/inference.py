@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mobilenets.allocator import keep_memory
 from mobilenets.arguments import nearest
 from mobilenets.card import ModelCard, card_of
 from mobilenets.devices import AUTO, describe, find_device
 from mobilenets.errors import InputError, WeightsError
-from mobilenets.files import replace_file
 from mobilenets.processors import processors
 from mobilenets.runtime import Runtime
 from mobilenets.runtime import session as onnx_files
@@ -303,52 +299,3 @@ def best_score(task: Task, outputs: Arrays, card: ModelCard, size: Size) -> floa
     """The best score of one image's outputs, whatever the threshold; 0 where there is none."""
     (best,) = task.read.decode(outputs, card, [size], top=1, threshold=0.0)
     return max((score for _, score in task.show.describe(best)), default=0.0)
-
-
-def check_apart(files: Sequence[Path], folder: Path) -> None:
-    """Raise ValueError where a picture written to `folder` could replace one of `files`.
-
-    Or a link to it: both the folder where a file is named and the one where it lies are meant.
-    """
-    target = folder.resolve()
-    for path in files:
-        if any(_is_folder(target, one) for one in (path.parent.resolve(), path.resolve().parent)):
-            raise ValueError(f"save_dir must be another folder than the images', {path} is in it")
-
-
-def save_picture(
-    picture: Image.Image,
-    path: Path,
-    folder: Path,
-    used: set[str],
-    mask: Image.Image | None = None,
-) -> tuple[Path, ...]:
-    """Write `picture` as JPEG under the name of `path`, numbered where that is `used` already.
-
-    Names that differ in capitals only, or in how accents are stored, are one file on some systems,
-    and count as the same on all. And `mask` as PNG under the same; the files that were written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    name, number = f"{path.stem}.jpg", 2
-    while _folded(name) in used:
-        name, number = f"{path.stem}-{number}.jpg", number + 1
-    used.add(_folded(name))
-    target = folder / name
-    replace_file(target, partial(picture.save, format="JPEG", quality=92))
-    if mask is None:
-        return (target,)
-    replace_file(target.with_suffix(".png"), partial(mask.save, format="PNG"))
-    return target, target.with_suffix(".png")
-
-
-def _folded(name: str) -> str:
-    """One name for all that any file system takes for the same."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def _is_folder(first: Path, second: Path) -> bool:
-    """Whether two paths are one folder, also where a system takes several names for it."""
-    try:
-        return first.samefile(second)
-    except OSError:
-        return first == second

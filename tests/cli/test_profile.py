@@ -16,7 +16,9 @@ from tests.cost.test_graph import conv_only
 
 def run(*arguments: object):
     words = ["profile", *map(str, arguments)]
-    return CliRunner().invoke(mobilenets.cli.app, words, env={"COLUMNS": "80"})
+    return CliRunner().invoke(
+        mobilenets.cli.app, words, env={"COLUMNS": "80"}, catch_exceptions=False
+    )
 
 
 def answer(*arguments: object):

@@ -12,7 +12,7 @@ from mobilenets.cost.graph import infer_shapes, profile_onnx, read_model
 from mobilenets.engine import Source
 from mobilenets.engine.front.read import read_graph
 from mobilenets.errors import WeightsError
-from mobilenets.extras import command
+from mobilenets.extras import missing
 from mobilenets.inference import guess_card
 from mobilenets.runtime.backends import reason_of
 from mobilenets.runtime.session import examine, make_card, sides_of
@@ -107,7 +107,7 @@ def _on_engine(source: Source, shape: tuple[int, ...] | None) -> tuple[Graph | N
 def _other_runtime() -> str:
     if find_spec("onnxruntime") is not None:
         return "commands run it on ONNX Runtime, if that takes it"
-    return f"ONNX Runtime may run it: {command('runtime')}"
+    return f"ONNX Runtime may run it: {missing('onnxruntime')}"
 
 
 def _cost(path: Path, size: tuple[int, int] | None, notes: list[str]) -> dict[str, int]:

@@ -27,3 +27,14 @@ def check_overwriting(paths: Iterable[Path], *, force: bool, json: bool, option:
     if json or not (sys.stdin.isatty() and err.is_terminal):
         raise ValueError(f"{option}: {what}; --force overwrites, another {option} keeps it")
     typer.confirm(f"{what}. Overwrite?", abort=True, err=True)
+
+
+def check_pictures(targets: Iterable[Path], writer: str, *, force: bool, json: bool) -> None:
+    """Return where the pictures of `--save-dir` may be written: over those of `writer`, freely.
+
+    Over other files as `check_overwriting` says.
+    """
+    from mobilenets.saved import written_by_others
+
+    others = written_by_others(targets, writer)
+    check_overwriting(others, force=force, json=json, option="--save-dir")

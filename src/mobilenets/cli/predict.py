@@ -1,7 +1,7 @@
 """`mobilenets predict`: what is in these images."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -11,11 +11,15 @@ import typer
 from mobilenets.cli.additions import by_use, extended
 from mobilenets.cli.console import JsonList, out, progress, say
 from mobilenets.cli.console.tables import Column, Grid, show_table, write_row
-from mobilenets.cli.options import DEFAULTS, AsJson, Running, Weights, say_where
+from mobilenets.cli.options import DEFAULTS, AsJson, Force, Running, Weights, say_where
+from mobilenets.cli.overwriting import check_pictures
 
 if TYPE_CHECKING:
     from mobilenets.tasks.answer import Answer
+    from mobilenets.tasks.task import Task
 
+WRITER = "mobilenets predict"
+"""What its pictures say that wrote them."""
 PAGE = 500
 """Images in one table: a table of many takes memory, and a row 2 KB."""
 LEAST_SCORE = 0.01
@@ -48,6 +52,7 @@ def run(
     ] = None,
     *,
     running: Running,
+    force: Force = False,
     json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -57,14 +62,16 @@ def run(
 
     WEIGHTS is a checkpoint, anyone's weights that the package reads, an `.onnx` file (which needs
     no torch) or a published name. An image that cannot be read is named and passed over; the exit
-    status is 1 where none could be read.
+    status is 1 where none could be read. `--save-dir` writes over its own pictures of before, and
+    asks before it writes over other files.
 
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
     from mobilenets.data.inventory import passed_over
     from mobilenets.data.listing import count
-    from mobilenets.inference import check_apart, predict, save_picture
+    from mobilenets.inference import predict
     from mobilenets.runtime.images import find_images
+    from mobilenets.saved import check_apart, save_picture
     from mobilenets.tasks.registry import task_of
 
     files = find_images(images)
@@ -79,7 +86,7 @@ def run(
     where = say_where(session, json=json)
     task = task_of(session.card)
     names = Counter(path.name for path in files)
-    used: set[str] = set()
+    targets = targets_of(files, save_dir, task, force=force, json=json)
     broken = 0
     hidden: list[float] = []
     answers = JsonList() if json else None
@@ -96,13 +103,13 @@ def run(
             workers=0 if len(files) == 1 else None,  # threads would start for one picture
             progress=advance,
         ):
-            path = cast(Path, one.path)
+            path, target = cast(Path, one.path), next(targets)
             saved: tuple[Path, ...] = ()
             if one.error:
                 broken += 1
                 say(f"left out: {one.error}")
             elif save_dir is not None:
-                saved = save_picture(one.draw(), path, save_dir, used, one.mask_image())
+                saved = save_picture(one.draw(), target, WRITER, one.mask_image())
             if one.hidden is not None:
                 hidden.append(one.hidden)
             if answers is not None:
@@ -120,6 +127,20 @@ def run(
         say(f"note: {hint(hidden, len(files) - broken, level)}")
     if broken == len(files):
         raise typer.Exit(1)
+
+
+def targets_of(
+    files: Sequence[Path], folder: Path | None, task: "Task", *, force: bool, json: bool
+) -> Iterator[Path]:
+    """Where the picture of each file goes, if any; asked before one is written over another's."""
+    from mobilenets.saved import mask_of, names_in
+
+    if folder is None:
+        return iter(files)  # and none is written
+    targets = names_in(folder, files)
+    masks = [mask_of(one) for one in targets] if getattr(task.show, "MASKS", False) else []
+    check_pictures([*targets, *masks], WRITER, force=force, json=json)
+    return iter(targets)
 
 
 def answer(path: Path, one: "Answer", saved: Sequence[Path]) -> dict[str, Any]:

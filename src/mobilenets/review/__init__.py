@@ -11,12 +11,12 @@ from PIL import Image
 
 from mobilenets.data.dataset import Dataset, OnDisk
 from mobilenets.evaluation import input_of
-from mobilenets.inference import check_apart
 from mobilenets.review.judged import Review
 from mobilenets.review.page import FOLDER, MARK, TABLE, page_of
 from mobilenets.review.pictures import beside, save
 from mobilenets.review.table import write_table, write_text
 from mobilenets.runtime.session import Session
+from mobilenets.saved import check_apart
 from mobilenets.tasks.task import Task
 
 PAGE = "index.html"
@@ -63,7 +63,7 @@ def _draw(review: Review, session: Session, task: Task, number: int, *, exact: b
 def check_folder(folder: Path, dataset: Dataset, images: Sequence[int]) -> None:
     """Raise ValueError unless a review may be written to `folder`.
 
-    It must not hold the data's images, nor a page or a table that is not of a review.
+    It must not hold the data's images, nor a page, a table or pictures that are not of a review.
     """
     if isinstance(dataset, OnDisk):
         for place in (folder, folder / FOLDER):
@@ -73,7 +73,9 @@ def check_folder(folder: Path, dataset: Dataset, images: Sequence[int]) -> None:
         head = page.read_bytes()[:200] if page.is_file() else b""
         ours = MARK.encode() in head
     else:
-        ours = not os.path.lexists(folder / TABLE)
+        pictures = folder / FOLDER
+        filled = any(pictures.iterdir()) if pictures.is_dir() else os.path.lexists(pictures)
+        ours = not (filled or os.path.lexists(folder / TABLE))
     if not ours:
         raise ValueError(
             f"save_dir must be a new folder or one that eval wrote, {folder} has files of its own"

@@ -264,7 +264,10 @@ class Showing(Protocol):
         ...
 
     def mask(self, decoded: Any) -> Image.Image | None:
-        """What is seen in each pixel, for programs to read; None where JSON has all."""
+        """What is seen in each pixel, for programs to read; None where JSON has all.
+
+        A use that gives one for each image says so: `MASKS = True`.
+        """
         ...
 
 

@@ -10,14 +10,17 @@ import typer
 from mobilenets.cli.additions import additions, extended
 from mobilenets.cli.console import err, out, print_json, progress
 from mobilenets.cli.data.findings import (
+    WRITER,
     findings,
     problems_of,
+    samples_of,
     save_samples,
     show_account,
     show_content,
     show_findings,
 )
-from mobilenets.cli.options import AsJson
+from mobilenets.cli.options import AsJson, Force
+from mobilenets.cli.overwriting import check_pictures
 from mobilenets.tasks.registry import with_part
 from mobilenets.tasks.task import Task
 
@@ -44,21 +47,23 @@ def run(
         Path | None, typer.Option(help="Also draw some images with their labels here.")
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Images to draw of each part.")] = 8,
+    force: Force = False,
     json: AsJson = False,
     **options: Any,
 ) -> None:
     """Say what is in images that are labelled, and all that is wrong with them.
 
     USES And everything that training would leave out, counted and named. The exit
-    status is 0 where there is something to train on, whatever else is wrong.
+    status is 0 where there is something to train on, whatever else is wrong. `--save-dir` writes
+    over its own pictures of before, and asks before it writes over other files.
 
     Example: `mobilenets data check photos --save-dir seen`
     """
     from mobilenets.data.inventory import take_account
     from mobilenets.data.listing import count
     from mobilenets.errors import DataError
-    from mobilenets.inference import check_apart
     from mobilenets.labelled import explained, refuse_no_classes
+    from mobilenets.saved import check_apart
     from mobilenets.tasks.alike import find_alike
     from mobilenets.tasks.report import REFUSED
 
@@ -77,7 +82,9 @@ def run(
     drawn: list[Path] = []
     if save_dir is not None:
         check_apart(report.files, save_dir)
-        drawn = save_samples(report, save_dir, samples)
+        chosen_samples = samples_of(report, save_dir, samples)
+        check_pictures(chosen_samples, WRITER, force=force, json=json)
+        drawn = save_samples(report, chosen_samples)
     account = take_account(data, report.parts.values())
     problems, more = find_alike(report.parts, bar)
     notes += more

@@ -15,23 +15,36 @@ if TYPE_CHECKING:
 
 Parts = Mapping[str, "AnnotatedDataset"]
 """By name."""
+Samples = Mapping[Path, tuple["AnnotatedDataset", int]]
+"""A picture to write -> the part and the index in it of the image."""
+WRITER = "mobilenets data check"
+"""What its pictures say that wrote them."""
 
 
-def save_samples(report: "Report", folder: Path, most: int) -> list[Path]:
-    """Draw images of each part, spread evenly over it; one that cannot be read is named."""
-    from mobilenets.errors import DataError
-    from mobilenets.inference import save_picture
+def samples_of(report: "Report", folder: Path, most: int) -> Samples:
+    """Images of each part, spread evenly over it, and where their pictures go."""
+    from mobilenets.saved import names_in
 
-    used: set[str] = set()
     chosen = [(part, i * len(part) // most) for part in report.parts.values() for i in range(most)]
-    for part, i in dict.fromkeys(chosen):
+    samples = list(dict.fromkeys(chosen))
+    names = [Path(f"{part.name(i)}.jpg").with_suffix("") for part, i in samples]
+    return dict(zip(names_in(folder, names), samples, strict=True))
+
+
+def save_samples(report: "Report", samples: Samples) -> list[Path]:
+    """Draw them, and say which files that gave; an image that cannot be read is named."""
+    from mobilenets.errors import DataError
+    from mobilenets.saved import save_picture
+
+    drawn: list[Path] = []
+    for target, (part, i) in samples.items():
         try:
             picture = report.draw(part, part.image(i), i)
         except DataError as error:
             err.line(f"not drawn: {error}")
             continue
-        save_picture(picture, Path(f"{part.name(i)}.jpg").with_suffix(""), folder, used)
-    return [folder / name for name in sorted(used)]
+        drawn += save_picture(picture, target, WRITER)
+    return sorted(drawn)
 
 
 def problems_of(parts: Parts) -> "list[Problem]":

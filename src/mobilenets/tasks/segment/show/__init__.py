@@ -23,6 +23,10 @@ def draw(image: Image.Image, decoded: Segmented) -> Image.Image:
     return draw_mask(image, decoded.mask, decoded.labels)
 
 
+MASKS = True
+"""`mask` gives one for each image."""
+
+
 def mask(decoded: Segmented) -> Image.Image:
     """A palette image of the image's size whose pixels are places in the labels."""
     return mask_image(decoded.mask)
