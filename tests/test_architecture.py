@@ -40,6 +40,7 @@ MAY_IMPORT = {
     },
     "opened": {
         *(
+            "review",
             "inference",
             "evaluation",
             "labelled",

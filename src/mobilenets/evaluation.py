@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from mobilenets.runtime.batches import read_batches
 from mobilenets.runtime.inputs import read_input
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import Session
-from mobilenets.tasks.base import Evaluator
+from mobilenets.tasks.base import Evaluator, Examining
+from mobilenets.tasks.intervals import NO_INTERVALS, Intervals, figure_text
 from mobilenets.tasks.task import Task
 from mobilenets.tasks.values import Size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What came out: `results` by name (shares 0..1), and the images that could not be read."""
 
@@ -32,6 +34,28 @@ class Evaluation:
     """What measured: figures of each class, intervals, what it says of single images."""
     images: list[int] = field(default_factory=list)
     """The numbers in the data set of those that were measured, in the order of the evaluator."""
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """From where to where each figure may be, with 95 %: of fewer than 5,000 images."""
+        evaluator = self.evaluator
+        return evaluator.intervals() if isinstance(evaluator, Examining) else NO_INTERVALS
+
+    @property
+    def by_class(self) -> dict[str, dict[str, float]]:
+        """Figures of each class by its name; empty where there are no classes."""
+        return self.evaluator.by_class()
+
+    def to_json(self) -> dict[str, Any]:
+        """Figures, intervals, classes and failures, as values that `json.dumps` takes."""
+        failures = [{"image": name, "error": why} for name, why in self.failures]
+        rest = {"by_class": self.by_class, "failures": failures}
+        return {**self.results, **self.intervals.to_json(), **rest}
+
+    def __repr__(self) -> str:
+        rows = [f"{name} {figure_text(value, None)}" for name, value in self.results.items()]
+        left_out = [f"{len(self.failures)} not readable"] if self.failures else []
+        return f"<Evaluation {', '.join([*rows, *left_out])}>"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """`mobilenets.open`: the same answers from any form of a model and of an image."""
 
+import csv
 import io
 import itertools
 import json
+import math
+from statistics import NormalDist
 
 import numpy as np
 import onnxruntime
@@ -253,3 +256,53 @@ def test_what_cannot_be_opened(files, tmp_path):
         mobilenets.open("mobilenet_v2_1.0_224.googel")
     with pytest.raises(ValueError, match=r"runtime is for \.onnx files"):
         mobilenets.open(files.checkpoint, runtime="onnxruntime")
+
+
+class Squares:
+    """A data set of one's own: three pictures, two classes."""
+
+    classes, notes = ("circle", "square"), ()
+
+    def __len__(self):
+        return 3
+
+    def image(self, i):
+        return Shapes(48, "val").image(i)
+
+    def target(self, i):
+        return i % 2
+
+    def name(self, i):
+        return f"picture {i}"
+
+
+def test_evaluate_gives_intervals_and_draws_the_worst(files, tmp_path):
+    model = mobilenets.open(files.onnx, threads=1)
+    data = Shapes(48, "val", length=24)
+    found = model.evaluate(data, save_dir=tmp_path / "wrong", worst=2)
+    right = found.results["top1"] * 24
+    share, z = right / 24, NormalDist().inv_cdf(0.975)
+    middle = (share + z**2 / 48) / (1 + z**2 / 24)  # Wilson's, from its formula
+    half = z * math.sqrt(share * (1 - share) / 24 + z**2 / (4 * 24**2)) / (1 + z**2 / 24)
+    assert found.intervals.results["top1"] == pytest.approx((middle - half, middle + half))
+    said = json.loads(json.dumps(found.to_json()))
+    assert said["intervals"]["top1"]["low"] == pytest.approx(middle - half)
+    assert set(said["by_class"]) == set(data.classes)
+    assert f"top1 {found.results['top1']:.4f}" in repr(found)
+    assert len(list((tmp_path / "wrong" / "worst").iterdir())) == 2
+    with (tmp_path / "wrong" / "images.csv").open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(row["result"] == "wrong" for row in rows) == 24 - round(right)
+    with pytest.raises(ValueError, match="threshold is for save_dir"):
+        model.evaluate(data, threshold=0.5)
+    with pytest.raises(ValueError, match="worst must be a positive integer, got 0"):
+        model.evaluate(data, save_dir=tmp_path / "wrong", worst=0)
+
+
+def test_a_data_set_of_ones_own_is_measured_and_drawn(files, tmp_path):
+    model = mobilenets.open(mobilenets.load(files.checkpoint, labels=Squares.classes))
+    found = model.evaluate(Squares(), save_dir=tmp_path / "wrong")
+    assert found.results["images"] == 3
+    page = (tmp_path / "wrong" / "index.html").read_text(encoding="utf-8")
+    assert "measured on 3 of 3 images: the images of a data set in memory; Squares, all" in page
+    assert "picture 0" in page

@@ -14,7 +14,7 @@ from mobilenets.cli.options import AsJson, Running, Weights, say_where
 from mobilenets.data.listing import count
 
 if TYPE_CHECKING:
-    from mobilenets.tasks.intervals import Interval, Intervals
+    from mobilenets.tasks.intervals import Interval
 
 Split = Literal["eval", "train", "val", "test", "all"]
 MOST_CLASSES = 20
@@ -64,8 +64,6 @@ def run(
     from mobilenets.data.inventory import take_account
     from mobilenets.evaluation import MeasuredPart, evaluate, spread
     from mobilenets.labelled import open_data
-    from mobilenets.tasks.base import Examining
-    from mobilenets.tasks.intervals import NO_INTERVALS
     from mobilenets.tasks.registry import task_of
 
     if save_dir is None and threshold is not None:
@@ -106,26 +104,22 @@ def run(
         say(f"note: {about}{seen.trained_on} of {of} measured here {verb} trained on")
     for _, why in found.failures:
         say(f"left out: {why}")
-    by_class = found.evaluator.by_class()
-    sure = found.evaluator.intervals() if isinstance(found.evaluator, Examining) else NO_INTERVALS
+    by_class = found.by_class
+    sure = found.intervals
     written: dict[str, Any] = {}
     if save_dir is not None:
-        from mobilenets.review import write_review
-        from mobilenets.review.judged import Review
+        from mobilenets.review import judge, write_review
 
-        least = task.defaults.threshold if threshold is None else threshold
-        review = Review(found, dataset, measured, least)
+        review = judge(found, dataset, measured, task, threshold)
         with progress("drawing", min(worst, len(found.images))) as advance:
             drawn = write_review(
                 review, session, task, save_dir, worst, exact=running.exact, progress=advance
             )
         written = {"saved": {"folder": str(save_dir), "drawn": drawn, "wrong": review.wrong}}
     if json:
-        failures = [{"image": name, "error": why} for name, why in found.failures]
         known = {"trained_on": seen.to_json()} if seen else {}
-        part: dict[str, Any] = {"measured": asdict(measured), **intervals_json(sure), **written}
-        rest = {"by_class": by_class, "failures": failures}
-        print_json({**found.results, **known, **where, **part, **rest})
+        more: dict[str, Any] = {**known, **where, "measured": asdict(measured), **written}
+        print_json({**found.to_json(), **more})
         return
     show_results(found.results, sure.results, len(found.failures))
     show_classes(by_class, sure.by_class)
@@ -135,20 +129,6 @@ def run(
         drawings = count(drawn, "image is", "images are")
         line = f"{review.line}; {drawings} drawn, the worst first: {save_dir / 'index.html'}"
         out.line(line)
-
-
-def intervals_json(sure: "Intervals") -> dict[str, Any]:
-    """The intervals for programs, under keys of their own; nothing where there are none."""
-    if not sure.how:
-        return {}
-    return {
-        "intervals": {name: one._asdict() for name, one in sure.results.items()},
-        "intervals_by_class": {
-            name: {figure: one._asdict() for figure, one in row.items()}
-            for name, row in sure.by_class.items()
-        },
-        "intervals_how": f"95 %, {sure.how}",
-    }
 
 
 def show_results(

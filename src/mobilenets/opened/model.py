@@ -214,6 +214,9 @@ class Model:
         limit: int | None = None,
         batch_size: int | None = None,
         exact: bool = False,
+        save_dir: str | os.PathLike[str] | None = None,
+        worst: int = 50,
+        threshold: float | None = None,
         progress: Callable[[int], None] = lambda images: None,
     ) -> Evaluation:
         """How good the model is on labelled images, as `mobilenets eval` says it.
@@ -222,29 +225,40 @@ class Model:
         the methods of `mobilenets.data.dataset.Dataset`; of that, `split` is not asked. `split`:
         "eval" is val as training has it, held out if need be; or "train", "val", "test", "all".
         `limit`: at most so many images, spread evenly. `results` of what comes back has the
-        figures by name, shares 0 to 1.
+        figures by name, shares 0 to 1, `intervals.results` from where to where each may be, and
+        `by_class` those of each class.
+
+        `save_dir` is a new folder, or one that was written so before: it gets `index.html` with
+        the `worst` images, at most so many, drawn beside the truth, and `images.csv` with all.
+        There `threshold` is the least score that counts, None as `predict` has it.
 
         DataError for data that is not this task's, or whose classes are not the model's.
 
         >>> model.evaluate("photos", split="test").results
         {'top1': 0.96, 'top5': 1.0, 'loss': 0.12, 'images': 153}
+        >>> model.evaluate("photos", save_dir="wrong").intervals.results["top1"]
+        Interval(low=0.917, high=0.982)
         """
-        from mobilenets.evaluation import evaluate, spread
+        from mobilenets.opened.measuring import measure
 
-        self._check(None, None, batch_size)
+        self._check(None, threshold, batch_size)
         if split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-        if isinstance(data, (str, os.PathLike)):
-            from mobilenets.labelled import open_data
-
-            data = open_data(self._task, os.fspath(data), split)
-        return evaluate(
+        if type(worst) is not int or worst < 1:
+            raise ValueError(f"worst must be a positive integer, got {worst!r}")
+        if save_dir is None and threshold is not None:
+            raise ValueError("threshold is for save_dir: the figures are those of all scores")
+        return measure(
             self.session,
-            data,
             self._task,
-            indices=spread(len(data), limit),
+            data,
+            split,
+            limit=limit,
             batch_size=batch_size,
             exact=exact,
+            save_dir=save_dir,
+            worst=worst,
+            threshold=threshold,
             progress=progress,
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from mobilenets.data.dataset import Dataset, OnDisk
-from mobilenets.evaluation import input_of
+from mobilenets.evaluation import Evaluation, MeasuredPart, input_of
 from mobilenets.review.judged import Review
 from mobilenets.review.page import FOLDER, MARK, TABLE, page_of
 from mobilenets.review.pictures import beside, save
@@ -20,6 +20,18 @@ from mobilenets.saved import check_apart
 from mobilenets.tasks.task import Task
 
 PAGE = "index.html"
+
+
+def judge(
+    found: Evaluation,
+    dataset: Dataset,
+    measured: MeasuredPart,
+    task: Task,
+    threshold: float | None = None,
+) -> Review:
+    """The images of an evaluation, judged; `threshold` None is the task's, as `predict` has it."""
+    least = task.defaults.threshold if threshold is None else threshold
+    return Review(found, dataset, measured, least)
 
 
 def write_review(

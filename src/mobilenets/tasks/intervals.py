@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,19 @@ class Intervals(NamedTuple):
     """Of each class's figures: class -> name of the figure -> interval."""
     how: str
     """In words, how they were found."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs, under keys of their own; nothing where there are none."""
+        if not self.how:
+            return {}
+        return {
+            "intervals": {name: one._asdict() for name, one in self.results.items()},
+            "intervals_by_class": {
+                name: {figure: one._asdict() for figure, one in row.items()}
+                for name, row in self.by_class.items()
+            },
+            "intervals_how": f"95 %, {self.how}",
+        }
 
 
 NO_INTERVALS = Intervals({}, {}, "")
