@@ -36,7 +36,8 @@ MAY_IMPORT = {
     "weights": {"weights.containers", "tasks", "models", "runtime"},
     "inference": {"devices", "tasks", "weights", "models", "data", "runtime"},
     "about": {
-        *("engine", "runtime", "tasks", "models", "cost", "weights", "inference", "training"),
+        *("engine", "runtime", "data", "tasks", "models", "cost", "weights", "inference"),
+        "training",
     },
     "opened": {
         *(

@@ -120,6 +120,8 @@ def test_a_graph_that_is_for_nothing_we_know_is_described_as_far_as_it_goes(
     assert (found["task"], found["architecture"], found["labels"]) == ("", "", [])
     assert found["outputs"][0]["name"] == "y"
     assert any(note in one for one in found["notes"])
+    runs = "so no command runs it" not in found["notes"]
+    assert runs == (options.get("inputs", 1) == 1)
 
 
 def test_weights_that_an_onnx_file_keeps_beside_it_count(tmp_path):
@@ -209,7 +211,9 @@ def test_names_need_no_file_and_no_network(monkeypatch, tmp_path, call):
         ("labels", b"cat\ndog\n" * 20, "seems to be text"),
         ("a.pth", b"", "is empty"),
         ("a.onnx", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        ("b.onnx", b"\xff\xd8\xff\xe0" + bytes(60), "not an ONNX file"),
+        ("b.onnx", b"\xff\xd8\xff\xe0" + bytes(60), "it seems to be an image (JPEG)"),
+        ("c.onnx", b"\x1c\0\0\0TFL3" + bytes(60), "it seems to be a TFLite file"),
+        ("d.onnx", b"\x08\x08\x12\x07pytorch" + bytes(60), "not an ONNX file"),
     ],
 )
 def test_what_is_no_model_of_ours_is_named_in_a_line(tmp_path, call, name, content, what):

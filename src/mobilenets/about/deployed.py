@@ -53,8 +53,13 @@ def describe_onnx(path: Path) -> Info:
         except WeightsError as error:
             notes.append(_short(error, path))
             known["resolution"] = sides_of(begun)
-    known |= _cost(path, known.get("resolution"), notes)
-    if graph is None:
+    found, why = _cost(path, known.get("resolution"))
+    known |= found
+    if begun is None:
+        notes.append("so no command runs it")
+    elif why and why not in notes:
+        notes.append(f"its cost is not known: {why}")
+    if begun is not None and graph is None:
         notes.append(_other_runtime())
     size, missing = _bytes(path, model)
     if missing:
@@ -110,14 +115,13 @@ def _other_runtime() -> str:
     return f"ONNX Runtime may run it: {missing('onnxruntime')}"
 
 
-def _cost(path: Path, size: tuple[int, int] | None, notes: list[str]) -> dict[str, int]:
-    """Parameters and multiply-adds; a note where they cannot be counted."""
+def _cost(path: Path, size: tuple[int, int] | None) -> tuple[dict[str, int], str]:
+    """Parameters and multiply-adds, or why they cannot be counted."""
     try:
         cost = profile_onnx(path, resolution=size)
     except (WeightsError, ValueError) as error:
-        notes.append(f"its cost is not known: {_short(error, path)}")
-        return {}
-    return {"parameters": cost.parameters, "madds": cost.madds}
+        return {}, _short(error, path)
+    return {"parameters": cost.parameters, "madds": cost.madds}, ""
 
 
 def _writer(model: onnx.ModelProto) -> str:

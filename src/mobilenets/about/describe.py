@@ -20,6 +20,7 @@ from mobilenets.training.runs.arguments import FILE as ARGUMENTS
 from mobilenets.training.runs.arguments import kept_arguments
 from mobilenets.weights import IN_FOLDER, SUFFIXES, Stored, look
 from mobilenets.weights.fetch import is_fetched
+from mobilenets.weights.others import begins_as_onnx, seems
 from mobilenets.weights.published import PUBLISHED, Published
 
 _FOR_ONE_IMAGE: dict[str, Any] = {"resolution": None, "bytes_per_element": 4}
@@ -44,15 +45,26 @@ def describe(source: str | os.PathLike[str]) -> Info:
     if not path.exists() and name in PUBLISHED and not is_fetched(PUBLISHED[name]):
         return _listed(PUBLISHED[name])
     if path.is_file() and path.suffix.lower() == ".onnx":
-        from mobilenets.about.deployed import describe_onnx
-
-        return describe_onnx(path)
+        return _deployed(path)
     if path.is_dir() and _is_unfinished(path):
         raise WeightsError(f"{path}: a training run that has kept no checkpoint yet")
     if not path.exists() and name not in PUBLISHED and path.name == name:
         _check_name(name)
     found = look(name)
     return replace(_stored(name, found), run=_run(found.path.parent))
+
+
+def _deployed(path: Path) -> Info:
+    """An ONNX file; of what is none, the error says what it seems to be."""
+    from mobilenets.about.deployed import describe_onnx
+
+    try:
+        return describe_onnx(path)
+    except WeightsError as error:
+        what = seems(path)
+        if not what or begins_as_onnx(path):
+            raise
+        raise WeightsError(f"{error}; it seems to be {what}") from error
 
 
 def _check_name(name: str) -> None:

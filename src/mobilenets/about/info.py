@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mobilenets.card import ModelCard, Output, Preprocessing, TrainedOn
+from mobilenets.data.listing import one_line
 
 _SHOWN = 5
 """Labels that are named in a text."""
@@ -84,7 +85,7 @@ class Info:
             "source": self.source,
             "kind": self.kind,
             "file": self.file if self.file != self.source else "",
-            "size": f"{self.size / 1e6:.2f} MB" if self.size is not None else "",
+            "size": _bytes(self.size),
             "written by": self.writer,
             "network": network or "not one of ours by name",
             "task": self.task or "not known",
@@ -100,7 +101,7 @@ class Info:
             "from": self.origin,
             **{("note" if i == 0 else f"note {i + 1}"): one for i, one in enumerate(self.notes)},
         }
-        return [(name, " ".join(text.split())) for name, text in found.items() if text]
+        return [(name, one_line(text)) for name, text in found.items() if text]
 
     def _labels(self) -> str:
         more = len(self.labels) - _SHOWN
@@ -172,6 +173,13 @@ def _output(one: Output) -> str:
     """`logits (N, classes)`; its name too where that is another word."""
     name = "" if one.name == one.meaning else f"{one.name}: "
     return f"{name}{one.meaning} {one.shape}".strip()
+
+
+def _bytes(size: int | None) -> str:
+    """`3.61 MB`; of small files kilobytes."""
+    if size is None:
+        return ""
+    return f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def _numbers(values: Iterable[float]) -> str:

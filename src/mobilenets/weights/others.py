@@ -30,6 +30,9 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GGUF", "a GGUF model"),
     (4, b"ORTM", "a model of ONNX Runtime's own format"),
     (4, b"ET12", "an ExecuTorch program"),
+    (4, b"TFL3", "a TFLite file"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (8, b'{"', "safetensors"),
     (0, b"<!doctype html", "a web page: what was to be downloaded may need a login"),
     (0, b"<html", "a web page: what was to be downloaded may need a login"),
 )
@@ -52,7 +55,7 @@ def seems(path: Path) -> str:
         part = head[start : start + len(mark)]
         if mark in (part, part.lower()):
             return what
-    if _begins_as_onnx(head):
+    if _as_onnx(head):
         return "an ONNX file whose name does not end in .onnx"
     if b"<net " in head and b"<?xml" in head:
         return "an OpenVINO network"
@@ -83,7 +86,13 @@ def seems_folder(path: Path) -> str:
     return "a folder"
 
 
-def _begins_as_onnx(head: bytes) -> bool:
+def begins_as_onnx(path: Path) -> bool:
+    """Whether a file begins as an ONNX file does."""
+    with path.open("rb") as file:
+        return _as_onnx(file.read(_HEAD))
+
+
+def _as_onnx(head: bytes) -> bool:
     """A version of the format from 3 on, then what wrote it, or the graph."""
     return len(head) > 2 and head[0] == 0x08 and 3 <= head[1] <= 20 and head[2] in (0x12, 0x3A)
 
