@@ -147,7 +147,7 @@ def test_the_last_image_is_replaced_by_the_first(make):
 
 
 def test_only_broken_images_are_an_error(make):
-    with pytest.raises(DataError, match="none of the 2 training images can be read: shapes"):
+    with pytest.raises(DataError, match="none of 2 training images can be read: shapes"):
         make(Broken(32, length=2))[(0, 1)]
 
 

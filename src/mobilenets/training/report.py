@@ -5,6 +5,7 @@ import io
 import time
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console
@@ -66,7 +67,7 @@ class Reporter:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
-            disable=not shown,
+            disable=not (shown and self.console.is_terminal),
         )
         self.bar = self.progress.add_task("training", total=total, completed=step)
         self.check = self.progress.add_task("validating", visible=False)
@@ -82,8 +83,11 @@ class Reporter:
             self.board.events.close()
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
-        self.progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        """A line above the bar; on a terminal it is broken between words, and no word is."""
+        if self.console.is_terminal:
+            width = self.console.width
+            text = "\n".join(wrap(text, width, break_long_words=False, break_on_hyphens=False))
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def step(self, step: int, epoch: int, loss: float, rate: float) -> None:
         """An optimizer step is done."""

@@ -184,9 +184,14 @@ def _save(response: http.client.HTTPResponse, part: Path, start: int) -> None:
     length = response.headers.get("Content-Length")
     total = start + int(length) if length else None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    bar = Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True))
+    console = Console(stderr=True)
+    name, seen = part.name.removesuffix(".part"), console.is_terminal
+    if not seen:
+        size = f", {total / 1e6:.1f} MB" if total else ""
+        console.print(f"fetching {name}{size}", highlight=False, markup=False, soft_wrap=True)
+    bar = Progress(*columns, TransferSpeedColumn(), console=console, disable=not seen)
     with bar, part.open("r+b" if start else "wb") as file:
-        task = bar.add_task(part.name.removesuffix(".part"), total=total, completed=start)
+        task = bar.add_task(name, total=total, completed=start)
         file.seek(start)
         while block := response.read(CHUNK):
             file.write(block)
