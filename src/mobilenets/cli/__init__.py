@@ -79,6 +79,8 @@ UsageError: Any = typer.BadParameter.__base__
 def main() -> None:
     """Run a command: exit status 0, 2 for a wrong argument, 1 for the rest, in one line."""
     words = sys.argv[1:] or ["--help"]
+    # A notebook names a backend here that the Python of this command may not have.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         app = build_app(*(words[:1] if words[0] in COMMANDS else COMMANDS))
         status = app(words, standalone_mode=False)
