@@ -90,8 +90,8 @@ ENGINE = {
 }
 """The engine's rooms, and which others each may import."""
 TORCH = {"torch", "torchvision", "timm", "accelerate"}
-WITH_TORCH = {"network", "learn", "teach"}
-"""Parts of a use that may import torch at the top of a file."""
+WITH_TORCH = {"network", "learn", "probe", "teach"}
+"""Parts of a use that may import torch at the top of a file, and what such parts share."""
 BROUGHT = {"filelock": "torch", "flatbuffers": "tflite", "google": "onnx"}
 """What comes with a library that is declared: import name -> that library's."""
 ENTRIES = {"mobilenets", "mobilenets.__main__", "mobilenets.cli"}
@@ -274,7 +274,8 @@ def test_torch_is_imported_only_where_it_may_be():
         elif place == "models" and ".modules" not in module:
             seen = {name for name in imports(module, lazy=False) if ".modules" not in name}
         elif place == "tasks":
-            seen = imports(module, lazy=False)
+            shared = module.split(".")[2:3]
+            seen = set() if set(shared) & WITH_TORCH else imports(module, lazy=False)
         elif place.startswith("tasks.") and own and own[0] not in WITH_TORCH:
             if module in makers() or module in MADE_OF:
                 continue

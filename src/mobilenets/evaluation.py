@@ -1,9 +1,9 @@
 """A task's metrics over a data set, for any session."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,29 +106,63 @@ def evaluate(
     is False: others may have read theirs). `exact` decodes large photographs at full size
     (`read_input`).
     """
-    card = session.card
-    evaluator = task.measure.evaluator(card, dataset, objective)
+    evaluator = task.measure.evaluator(session.card, dataset, objective)
     failures: list[tuple[str, str]] = []
     measured: list[int] = []
     items = range(len(dataset)) if indices is None else indices
-    known: dict[int, tuple[Any, Size]] = {}
-
-    def read(index: int) -> NDArray[np.float32]:
-        values, size = input_of(dataset, index, card.preprocessing, exact=exact)
-        known[index] = dataset.target(index), size
-        return values
-
-    for batch in read_batches(items, read, batch_size or task.defaults.batch):
-        failures += [(dataset.name(index), why) for index, why in batch.failures]
-        if len(batch.items):
-            targets, sizes = zip(*(known.pop(index) for index in batch.items), strict=True)
-            evaluator.update(session(batch.inputs), targets, sizes)
-            measured += batch.items
-        progress(len(batch.items) + len(batch.failures))
+    batch_size = batch_size or task.defaults.batch
+    for batch in batches(dataset, items, session.card.preprocessing, batch_size, exact=exact):
+        failures += batch.failures
+        if len(batch.inputs):
+            evaluator.update(session(batch.inputs), batch.targets, batch.sizes)
+            measured += batch.indices
+        progress(len(batch.inputs) + len(batch.failures))
     if strict and items and len(failures) == len(items):
         images = count(len(items), "image", "images")
         raise DataError(f"none of {images} could be read; the first: {failures[0][1]}")
     return Evaluation(dict(evaluator.results()), failures, evaluator, measured)
+
+
+class Prepared(NamedTuple):
+    """Some images as a model takes them, and what is known of them."""
+
+    indices: list[int]
+    """N, in the data set."""
+    inputs: NDArray[np.float32]
+    """(N, 3, H, W); of the last batch perhaps (0,)."""
+    targets: tuple[Any, ...]
+    """The data set's."""
+    sizes: tuple[Size, ...]
+    """Of the whole images."""
+    failures: list[tuple[str, str]]
+    """(name, why) of each that could not be read since the batch before."""
+
+
+def batches(
+    dataset: Dataset,
+    indices: Sequence[int],
+    preprocessing: Preprocessing,
+    batch_size: int,
+    *,
+    exact: bool = False,
+) -> Iterator[Prepared]:
+    """The images at `indices`, prepared as a model takes them; `exact` as `evaluate` has it."""
+    known: dict[int, tuple[Any, Size]] = {}
+
+    def read(index: int) -> NDArray[np.float32]:
+        values, size = input_of(dataset, index, preprocessing, exact=exact)
+        known[index] = dataset.target(index), size
+        return values
+
+    for batch in read_batches(indices, read, batch_size):
+        told = [known.pop(index) for index in batch.items]
+        yield Prepared(
+            batch.items,
+            batch.inputs,
+            tuple(target for target, _ in told),
+            tuple(size for _, size in told),
+            [(dataset.name(index), why) for index, why in batch.failures],
+        )
 
 
 def input_of(

@@ -82,8 +82,8 @@ def test_a_small_data_set_halves_batch_and_rate_until_an_epoch_has_enough_steps(
     assert (smaller.batch_size, smaller.learning_rate) == (512, 0.25)
     assert fit(made, 4096, keep_rate=True).learning_rate == 0.5
     least = fit(made, 10)
-    assert (least.batch_size, least.learning_rate) == (16, pytest.approx(0.5 / 64))
-    assert fit(recipe("finetune", batch_size=24), 10).batch_size == 24  # half would be too small
+    assert (least.batch_size, least.learning_rate) == (10, pytest.approx(0.5 * 10 / 1024))
+    assert fit(recipe("finetune", batch_size=24), 30).batch_size == 24  # half would be too small
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_file_without_a_classifier_is_called_so(bare):
 )
 def test_training_takes_the_backbone_of_any_use(task, name, file, base):
     said = []
-    model = start(Plan(name, file), tasks()[task], LABELS, said.append)
+    model, _ = start(Plan(name, file), tasks()[task], LABELS, said.append)
     assert any("the backbone alone" in line and "hidden" in line for line in said)
     assert any("left out" in line and "first, hidden, scores" in line for line in said)
     assert card_of(model).labels == LABELS

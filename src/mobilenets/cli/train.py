@@ -52,6 +52,12 @@ def run(
     learning_rate: Annotated[
         float | None, typer.Option(help="Instead of the recipe's; with --extend, of its epochs.")
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time of the run; as many epochs as fit into it.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better result, after which it ends.")
+    ] = None,
     resolution: Resolution = None,
     width: Annotated[float | None, typer.Option(help="Width multiplier.")] = None,
     knob: Annotated[
@@ -96,6 +102,8 @@ def run(
         "teacher": teacher,
         "workers": workers,
         "device": device,
+        "minutes": minutes,
+        "patience": patience,
         "knobs": knobs.of_name(knob, width=width),
         "changes": {name: value for name, value in changes.items() if value is not None},
     }
@@ -120,6 +128,8 @@ def run(
             extend=more,
             workers=1 if asked.workers is None else asked.workers,
             device=asked.device or "auto",
+            minutes=asked.minutes,
+            patience=asked.patience,
             say=say,
         )
     except InterruptedRunError as error:
@@ -131,11 +141,10 @@ def run(
         print_json({**result.best, **place})
         return
     best = result.best
-    out.line(
-        f"best: {result.metric} {best[result.metric]:.4f} at epoch {best['epoch']} "
-        f"of {len(result.history)}; "
-        f"{result.checkpoint}",
-    )
+    when, last = int(best["epoch"]), int(result.history[-1]["epoch"])
+    title = "best" if when else f"{result.began} was best"
+    where = f"at epoch {when} of {last}" if when else f"better than all {last} epochs"
+    out.line(f"{title}: {result.metric} {best[result.metric]:.4f} {where}; {result.checkpoint}")
 
 
 def settle(

@@ -2,8 +2,8 @@
 
 A use is a package, its room. Each part is a module of it, named as the properties of `Task`, that
 has what the protocol of the same name says. A use has the parts that it can do something with: one
-that nobody trains has no `learn`, one without pictures no `show`. Of the parts, `network`, `learn`
-and `teach` may import torch; the others run where there is none.
+that nobody trains has no `learn`, one without pictures no `show`. Of the parts, `network`, `learn`,
+`probe` and `teach` may import torch; the others run where there is none.
 """
 
 from __future__ import annotations
@@ -139,6 +139,20 @@ class Learning(Protocol):
 
     def weight(self, targets: Tensor) -> Tensor:
         """What a batch's mean loss is a mean over: parts of a batch count in proportion to it."""
+        ...
+
+
+class Probing(Protocol):
+    """How a new head starts: fitted to what the network makes of images, as it came."""
+
+    def rows(
+        self, model: nn.Module, images: Tensor, targets: Sequence[Any], sizes: Sequence[Size]
+    ) -> tuple[Tensor, ...]:
+        """What `fit` needs of (N, 3, H, W) images; of each tensor, all batches' rows are joined."""
+        ...
+
+    def fit(self, model: nn.Module, rows: tuple[Tensor, ...]) -> str:
+        """Fit the head, on the CPU, and say how, in words; empty where nothing could be fitted."""
         ...
 
 

@@ -61,6 +61,8 @@ class Recipe:
     """Settings of the loss: a frozen dataclass of the task's own."""
     dropout: float | None = None
     """Share of the features that are dropped before the head, 0 to 1; None keeps the network's."""
+    probe: bool = True
+    """Whether a new head on other weights starts fitted to their features, where the use can."""
     freeze_epochs: int = 0
     """Epochs at the start in which only the head learns, from 0."""
     norm: NormPolicy = "train"
@@ -104,7 +106,7 @@ class Recipe:
         for name in SHARES:
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), most=1)
-        for name in ("nesterov", "decay_depthwise"):
+        for name in ("nesterov", "decay_depthwise", "probe"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
         for name, allowed in (

@@ -18,6 +18,7 @@ from mobilenets.tasks.base import (
     Learning,
     Measuring,
     Outputs,
+    Probing,
     Reading,
     Recipes,
     Showing,
@@ -74,6 +75,11 @@ class Task:
     def learn(self) -> Learning:
         """Transforms and the loss."""
         return cast(Learning, self.part("learn"))
+
+    @property
+    def probe(self) -> Probing:
+        """How a new head starts."""
+        return cast(Probing, self.part("probe"))
 
     @property
     def teach(self) -> Teaching:

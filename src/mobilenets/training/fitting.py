@@ -1,12 +1,20 @@
 """A recipe made to fit the data at hand and the machine."""
 
+import math
 from dataclasses import replace
 
+from torch import nn
+
+from mobilenets.data.listing import count
 from mobilenets.tasks.recipe import Recipe
+from mobilenets.tasks.task import Task
+from mobilenets.training.runs.limits import Limits
 
 MICRO_BATCH, MICRO_SIDE = 64, 224
 MANY = 12
 """Images of which a norm's statistics are too few to learn from, in DeepLab's code."""
+EVEN = 8
+"""A batch of all images, if these are many, is a multiple of it: it has equal parts."""
 STEPS = 8
 """Optimizer steps that an epoch should have at least."""
 
@@ -23,6 +31,40 @@ def split(made: Recipe, pixels: int = MICRO_SIDE**2) -> Recipe:
     even = [n for n in range(1, batch // least + 1) if batch % n == 0] or [1]
     parts = next((n for n in even if n >= wanted), even[-1])
     return replace(made, accumulate=parts)
+
+
+def global_batch(made: Recipe, images: int, processes: int, task: Task) -> int:
+    """The recipe's batch, or all of `images` where they are fewer; ValueError if it has no parts.
+
+    Nor may a part that is normalised together be smaller than the use allows.
+    """
+    parts = processes * made.accumulate
+    batch = made.batch_size
+    if batch > images >= parts:
+        batch = images - images % parts
+    if batch % parts or batch > images:
+        raise ValueError(
+            f"batch_size must be a multiple of processes x accumulate "
+            f"({processes} x {made.accumulate}), got {batch}"
+        )
+    smallest = task.learn.SMALLEST_BATCH
+    if made.norm == "train" and batch // made.accumulate < smallest:
+        raise ValueError(
+            f"batch_size must be accumulate x {smallest} at least to {task.name}, "
+            f"got {made.accumulate} x {batch // made.accumulate}"
+        )
+    return batch
+
+
+def set_dropout(model: nn.Module, share: float | None) -> None:
+    """Set every dropout of the network; None leaves each. ValueError where there is none to set."""
+    if share is None:
+        return
+    found = [module for module in model.modules() if isinstance(module, nn.Dropout)]
+    if not found:
+        raise ValueError("dropout is for a network that has any, this one has none")
+    for module in found:
+        module.p = share
 
 
 def settle_norm(made: Recipe, images: int, *, scratch: bool = False) -> tuple[Recipe, str]:
@@ -43,14 +85,42 @@ def settle_norm(made: Recipe, images: int, *, scratch: bool = False) -> tuple[Re
     return replace(made, norm="frozen"), f"{why}, to learn them takes {MANY + 1} or more"
 
 
-def fit(made: Recipe, images: int, *, smallest: int = 16, keep_rate: bool = False) -> Recipe:
+def fit(
+    made: Recipe,
+    images: int,
+    *,
+    smallest: int = 16,
+    keep_batch: bool = False,
+    keep_rate: bool = False,
+) -> Recipe:
     """The recipe with its batch halved, and its rate with it, until an epoch has enough steps.
 
-    A recipe for ImageNet has batches that a small data set would see a few times only. A rate
-    that was asked for by number is kept with `keep_rate`.
+    A recipe for ImageNet has batches that a small data set would see a few times only. What was
+    asked for by number is kept with `keep_batch` and `keep_rate`; but a batch is never larger than
+    the data, and the rate follows it there too.
     """
     batch = made.batch_size
-    while batch // 2 >= smallest and images // batch < STEPS:
+    while not keep_batch and batch // 2 >= smallest and images // batch < STEPS:
         batch //= 2
+    if batch > images:
+        batch = images - images % EVEN if images > MICRO_BATCH else images
     rate = made.learning_rate * (1.0 if keep_rate else batch / made.batch_size)
     return replace(made, batch_size=batch, learning_rate=rate)
+
+
+def epochs_of(made: Recipe, limits: Limits) -> str:
+    """How long the run is to be, in words."""
+    if limits.minutes is None:
+        return count(made.epochs, "epoch", "epochs")
+    most = f", {limits.epochs} at most" if limits.epochs else ""
+    return f"{limits.minutes:g} minutes{most}: epochs"
+
+
+def rate_of(made: Recipe, own: Recipe) -> str:
+    """The learning rate, and where it comes from if it followed the batch from the recipe's own."""
+    followed = own.learning_rate * made.batch_size / own.batch_size
+    if made.batch_size == own.batch_size or not math.isclose(made.learning_rate, followed):
+        return f"{made.learning_rate:g}"
+    return (
+        f"{made.learning_rate:g} (in proportion: {own.learning_rate:g} at batch {own.batch_size})"
+    )

@@ -5,18 +5,19 @@ every global batch. All that is random is drawn from (seed, step), so that a run
 moment and resumed ends in the same weights, bit for bit on a CPU, as one that never stopped.
 """
 
+import copy
 import math
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from mobilenets.allocator import keep_memory
@@ -25,43 +26,35 @@ from mobilenets.data.contents import Contents
 from mobilenets.data.dataset import Dataset
 from mobilenets.data.listing import count
 from mobilenets.devices import describe
-from mobilenets.errors import DataError, TrainingError
-from mobilenets.evaluation import Evaluation, evaluate
+from mobilenets.errors import TrainingError
+from mobilenets.evaluation import Evaluation
 from mobilenets.inference import TorchSession
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.task import Task
-from mobilenets.training.norms import freeze_statistics, set_momentum, share_statistics
+from mobilenets.training.fitting import global_batch, set_dropout
+from mobilenets.training.mode import Mode
+from mobilenets.training.norms import set_momentum, share_statistics
 from mobilenets.training.optimizer import Rates, make_average, make_optimizer
-from mobilenets.training.report import Reporter, Row
 from mobilenets.training.runs.extension import Extension
+from mobilenets.training.runs.limits import Clock, seconds_each
+from mobilenets.training.runs.report import Reporter, Row
+from mobilenets.training.runs.result import Result
 from mobilenets.training.runs.signals import InterruptedRunError, asked_to_stop
 from mobilenets.training.samples import Batches, Samples, loader, mix, read, seed_only_cpu
-from mobilenets.training.state import fingerprint, load_state, save_state, unknown_to
+from mobilenets.training.state import fingerprint, limits_of, load_state, save_state, unknown_to
+from mobilenets.training.validation import Validation
 from mobilenets.weights.sources.own import save
 
 SAVE_SECONDS = 300
 """Longest time between two saved states: what a run that is killed can lose."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run leaves: its best epoch's metrics, and the files."""
-
-    best: Row
-    history: list[Row]
-    metric: str
-    """The name of the result that picked the best epoch."""
-    checkpoint: Path
-    """The best epoch's weights; `last.safetensors` beside it has the last one's."""
-    device: str = ""
-    """What it was trained on, in words."""
-
-
 class Trainer:
     """A run: what it learns, from what, by which recipe, and where it is kept.
 
     `model` is any torch module whose outputs the task knows; `card` says how to feed it (a
-    network of ours carries its own). Raises ValueError for a recipe that does not fit.
+    network of ours carries its own). `began` says in words what it starts from, if that is to be
+    measured as epoch 0; `clock` has the limits. Raises ValueError for a recipe that does not fit.
     """
 
     def __init__(
@@ -76,39 +69,23 @@ class Trainer:
         teacher: nn.Module | None = None,
         workers: int = 1,
         cpu: bool = False,
+        began: str = "",
+        clock: Clock | None = None,
     ) -> None:
+        self.began, self.clock = began, clock or Clock()
         self.task, self.recipe, self.output = task, recipe, Path(output)
         self.metric = task.measure.METRIC
-        self.train_set, self.val_set = data
         self.card = card or card_of(model)
         # An earlier run here may have had another precision or, alone, another device.
         AcceleratorState._reset_state("WORLD_SIZE" not in os.environ)
         # Told that there is no accelerator, it sees the other processes of `torchrun`; else not.
         cpu = cpu or not torch.accelerator.is_available()
         self.accelerator = Accelerator(mixed_precision=recipe.precision, cpu=cpu)
-        world, images = self.accelerator.num_processes, len(self.train_set)
-        parts = world * recipe.accumulate
-        batch = recipe.batch_size
-        if batch > images >= parts:
-            batch = images - images % parts
-        if batch % parts or batch > images:
-            raise ValueError(
-                f"batch_size must be a multiple of processes x accumulate "
-                f"({world} x {recipe.accumulate}), got {batch}"
-            )
-        if recipe.norm == "train" and batch // recipe.accumulate < task.learn.SMALLEST_BATCH:
-            raise ValueError(
-                f"batch_size must be accumulate x {task.learn.SMALLEST_BATCH} at least "
-                f"to {task.name}, got {recipe.accumulate} x {batch // recipe.accumulate}"
-            )
+        world, images = self.accelerator.num_processes, len(data[0])
+        batch = global_batch(recipe, images, world, task)
         if recipe.freeze_epochs and not hasattr(model, "backbone"):
             raise ValueError("freeze_epochs needs a network with a `backbone`, this one has none")
-        if recipe.dropout is not None:
-            dropouts = [module for module in model.modules() if isinstance(module, nn.Dropout)]
-            if not dropouts:
-                raise ValueError("dropout is for a network that has any, this one has none")
-            for module in dropouts:
-                module.p = recipe.dropout
+        set_dropout(model, recipe.dropout)
         set_momentum(model, recipe.norm_momentum)
         device = self.accelerator.device
         if device.type == "cpu":
@@ -117,18 +94,19 @@ class Trainer:
         self.model = share_statistics(model, device).to(device)
         self.model.to(memory_format=torch.channels_last)
         self.teacher = None if teacher is None else teacher.to(device)
+        self.mode = Mode(self.model, recipe, self.accelerator)
+        self.validation = Validation(task, data[1], recipe, self.accelerator)
         self.batches = Batches(images, batch, recipe.seed, self.accelerator.process_index, world)
-        augmentation = recipe.augmentation
-        transform = task.learn.transform(self.card, augmentation)
+        transform = task.learn.transform(self.card, recipe.augmentation)
         self.criterion = task.learn.criterion(self.card, recipe.objective)
-        self.loader = loader(Samples(self.train_set, transform, recipe.seed), self.batches, workers)
-        self.mixer = task.learn.mixer(augmentation, len(self.train_set.classes))
+        self.loader = loader(Samples(data[0], transform, recipe.seed), self.batches, workers)
+        self.mixer = task.learn.mixer(recipe.augmentation, len(data[0].classes))
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
-        self.rates = Rates(self.optimizer, recipe, len(self.batches))
-        self.extensions: list[Extension] = []
+        self.plan(recipe.epochs)
         self.average = make_average(self.model, recipe)
         contents = (Contents(data[0]), Contents(data[1]))
         self.fingerprint = fingerprint(recipe, self.card, data, contents, teacher=teacher)
+        self.fingerprint |= limits_of(self.clock.limits)
         learned = contents[0].trained_on
         before = self.card.trained_on  # of the weights that it starts from
         self.card = self.card.replace(trained_on=learned and learned.joined(before))
@@ -137,15 +115,14 @@ class Trainer:
         self.history: list[Row] = []
         self.unreadable: set[str] = set()
         self.evaluation: Evaluation | None = None
-        self.stop = False
+        self.stop = False  # someone asked for it
+        self.late = False  # its minutes are over
         self.saved = time.monotonic()
-        self.wrapped: nn.Module | None = None
-        self.frozen = False
 
     @property
     def epochs(self) -> int:
         """The recipe's, and those that were added."""
-        return self.recipe.epochs + sum(one.epochs for one in self.extensions)
+        return self.planned + sum(one.epochs for one in self.extensions)
 
     def run(self, *, resume: bool = False, extend: Extension | None = None) -> Result:
         """Train to the last epoch; a resumed run that had ended, for the epochs of `extend` more.
@@ -160,17 +137,17 @@ class Trainer:
             self.restore(state)
         if extend is not None:
             self.extend(extend)
-        steps = len(self.batches)
-        total = self.epochs * steps
-        main = self.accelerator.is_main_process
-        report = Reporter(self.output, total, self.step, shown=main)
+        report = Reporter(self.output, self.step, shown=self.accelerator.is_main_process)
         with report, asked_to_stop(self):
             if older:
                 what = ", ".join(older)
                 report.say(f"a run of an older version: whether its {what} changed is not known")
-            for epoch in range(len(self.history), self.epochs):
-                self.train_epoch(epoch, report)
-                self.finish_epoch(epoch, report)
+            if not resume:
+                self.begin(report)
+            report.plan(self.epochs * len(self.batches))
+            while not self.ended(report):
+                self.train_epoch(self.done, report)
+                self.finish_epoch(self.done + 1, report)
             if self.evaluation is None:  # resumed after its last epoch
                 report.say(f"the run in {self.output} was finished already")
                 self.evaluation = self.evaluate(report)
@@ -181,18 +158,58 @@ class Trainer:
         best = cast(Row, self.metric.best(self.history))
         device = describe(self.accelerator.device)
         path = self.output / "best.safetensors"
-        return Result(best, self.history, self.metric.name, path, device)
+        return Result(best, self.history, self.metric.name, path, device, self.began)
+
+    @property
+    def done(self) -> int:
+        """Whole epochs until now."""
+        return int(self.history[-1]["epoch"]) if self.history else 0
+
+    def plan(self, epochs: int) -> None:
+        """Set the number of epochs, and with it how the rate goes."""
+        self.planned = epochs
+        self.extensions: list[Extension] = []
+        for group in self.optimizer.param_groups:
+            group["lr"] = group.get("initial_lr", group["lr"])
+        self.rates = Rates(self.optimizer, replace(self.recipe, epochs=epochs), len(self.batches))
+
+    def begin(self, report: Reporter) -> None:
+        """Measure what the run starts from, as epoch 0; and how many epochs its minutes allow."""
+        if self.began:
+            self.finish_epoch(0, report)
+        minutes = self.clock.limits.minutes
+        if minutes is None:
+            return
+        kept = copy.deepcopy(self.state())
+        step = self.seconds_per_step()
+        self.restore(kept)
+        epoch = step * len(self.batches) + self.validation.estimate(self.session())
+        [epochs] = broadcast_object_list([self.clock.limits.fitting(self.clock.left, epoch)])
+        self.plan(epochs)
+        report.say(f"{epochs} epochs of about {epoch:.3g} s fit into {minutes:g} minutes")
+
+    def seconds_per_step(self) -> float:
+        """How long an optimizer step takes, by a few that change the network."""
+        wrapped = self.mode(0)
+        self.batches.epoch = self.batches.start = 0
+        return seconds_each(self.train_step(wrapped, x, y) for x, y, _ in read(self.loader))
+
+    def ended(self, report: Reporter) -> bool:
+        """Whether this was the last epoch: by the recipe, the time, or for want of progress."""
+        if self.done >= self.epochs:
+            return True
+        since = self.epochs - self.extensions[-1].epochs if self.extensions else 0
+        why = self.clock.limits.reason(self.history, self.metric, since) if self.history else ""
+        if self.late:
+            why = f"the {self.clock.limits.minutes:g} minutes are over"
+        if why:
+            report.say(why)
+        return bool(why)
 
     def train_epoch(self, epoch: int, report: Reporter) -> None:
         """One pass over the training images, from wherever a resumed run left off."""
         steps = len(self.batches)
-        frozen = epoch < self.recipe.freeze_epochs
-        wrapped = self.wrap(frozen)
-        wrapped.train()
-        if self.recipe.norm == "frozen":
-            freeze_statistics(self.model)
-        if frozen:
-            cast(nn.Module, self.model.backbone).eval()
+        wrapped = self.mode(epoch)
         self.batches.epoch, self.batches.start = epoch, self.step - epoch * steps
         for images, targets, notes in read(self.loader):
             self.warn(notes, report)
@@ -207,20 +224,8 @@ class Trainer:
                 self.save_state()
                 why = f"stopped at step {self.step}; the run is kept in {self.output}"
                 raise InterruptedRunError(why, self.output)
-
-    def wrap(self, frozen: bool) -> nn.Module:
-        """The network as Accelerate runs it: many processes, mixed precision.
-
-        Wrapped anew when what learns changes, since gradients are exchanged for that alone; and
-        inside a shell, so that `self.model` itself stays as it was.
-        """
-        if self.wrapped is None or frozen != self.frozen:
-            if self.recipe.freeze_epochs:
-                cast(nn.Module, self.model.backbone).requires_grad_(not frozen)
-            self.wrapped = self.accelerator.prepare_model(nn.Sequential(self.model))
-            self.frozen = frozen
-        assert self.wrapped is not None
-        return self.wrapped
+            if self.late:
+                return
 
     def train_step(self, wrapped: nn.Module, images: Tensor, targets: Tensor) -> float:
         """One optimizer step on this process's part of a batch; the loss over all of them."""
@@ -245,10 +250,12 @@ class Trainer:
                 loss = self.loss(wrapped, x, y) * weights[index]
                 accelerator.backward(loss)
             total += loss.detach()
-        # One number for all: the mean loss, and whether any process was told to stop.
-        shared = torch.stack([total.float(), total.new_tensor(float(self.stop)).float()])
-        shared = accelerator.reduce(shared, reduction="mean")
-        value, self.stop = shared[0].item(), shared[1].item() > 0
+        # One word for all: the mean loss, and whether any process was told to stop, or is late.
+        late = self.clock.left < self.validation.seconds
+        told = total.new_tensor([float(self.stop), float(late)]).float()
+        shared = torch.cat([total.float()[None], told])
+        value, stop, late = accelerator.reduce(shared, reduction="mean").tolist()
+        self.stop, self.late = stop > 0, late > 0
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss is {value} at step {self.step + 1}; try a smaller learning rate, "
@@ -276,24 +283,24 @@ class Trainer:
         )
         return torch.lerp(loss, distilled, recipe.teacher_weight)
 
-    def finish_epoch(self, epoch: int, report: Reporter) -> None:
-        """Evaluate, log, and keep the weights."""
+    def finish_epoch(self, number: int, report: Reporter) -> None:
+        """Evaluate, log, and keep the weights; epoch 0 is what the run starts from."""
         self.evaluation = self.evaluate(report)
         self.warn([why for _, why in self.evaluation.failures], report)
         results = dict(self.evaluation.results)
-        row: Row = {
-            "epoch": epoch + 1,
-            "step": self.step,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "loss": self.loss_sum / len(self.batches),
-            **({"val_loss": results.pop("loss")} if "loss" in results else {}),
-            **results,
-        }
+        row: Row = {"epoch": number, "step": self.step}
+        if number:
+            steps = self.step - (number - 1) * len(self.batches)  # fewer where time ran out
+            row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+            row["loss"] = self.loss_sum / steps
+            self.step = number * len(self.batches)
+        row |= {"val_loss": results.pop("loss")} if "loss" in results else {}
+        row |= results
         self.loss_sum = 0.0
         name = self.metric.name
         best = self.metric.best(self.history)[name] if self.history else None
         self.history.append(row)
-        report.epoch(self.history, name)
+        report.epoch(self.history, name, self.began)
         if self.accelerator.is_main_process:
             if self.metric.better(row[name], best):
                 self.save_weights("best.safetensors", results)
@@ -305,36 +312,18 @@ class Trainer:
         return self.model if self.average is None else self.average.module
 
     def evaluate(self, report: Reporter) -> Evaluation:
-        """The validation images, each process its share; the whole result in each."""
-        accelerator = self.accelerator
-        mine = range(accelerator.process_index, len(self.val_set), accelerator.num_processes)
-        session = TorchSession(self.evaluated(), self.card)
-        alone = accelerator.num_processes == 1
-        report.validating(len(mine))
-        found = evaluate(
-            session,
-            self.val_set,
-            self.task,
-            indices=mine,
-            progress=report.validated,
-            strict=alone,
-            objective=self.recipe.objective,
-        )
-        if alone:
-            return found
-        parts: list[Evaluation] = gather_object([found])
-        whole = self.task.measure.evaluator(self.card, self.val_set, self.recipe.objective)
-        for part in parts:
-            whole.merge(part.evaluator)
-        failures = [failure for part in parts for failure in part.failures]
-        if len(failures) == len(self.val_set):
-            raise DataError(f"no validation image could be read; the first: {failures[0][1]}")
-        return Evaluation(dict(whole.results()), failures, whole)
+        """The validation images, by the network that counts."""
+        report.validating(len(self.validation.mine))
+        return self.validation(self.session(), report.validated)
+
+    def session(self) -> TorchSession:
+        """The network that counts, to be run as it will be."""
+        return TorchSession(self.evaluated(), self.card)
 
     def save_weights(self, name: str, results: dict[str, float]) -> None:
         """A checkpoint that says of itself what it is and how good."""
         network = self.evaluated()
-        recipe = asdict(self.recipe)
+        recipe = asdict(replace(self.recipe, epochs=self.planned))
         added = [asdict(one) for one in self.extensions]
         recipe |= {"extensions": added} if added else {}
         card = self.card.replace(recipe=recipe, results=results)
@@ -346,24 +335,32 @@ class Trainer:
         self.saved = time.monotonic()
         if not self.accelerator.is_local_main_process:  # one per machine: disks may not be shared
             return
+        save_state(self.output, self.state())
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on from here, in this process or another."""
         scaler = self.accelerator.scaler
-        save_state(
-            self.output,
-            {
-                "fingerprint": self.fingerprint,
-                "step": self.step,
-                "loss_sum": self.loss_sum,
-                "history": self.history,
-                "extensions": [asdict(one) for one in self.extensions],
-                "model": self.model.state_dict(),
-                "average": self.average and self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": scaler and scaler.state_dict(),
-            },
-        )
+        return {
+            "fingerprint": self.fingerprint,
+            "began": self.began,
+            "planned": self.planned,
+            "seconds": self.clock.seconds,
+            "late": self.late,
+            "step": self.step,
+            "loss_sum": self.loss_sum,
+            "history": self.history,
+            "extensions": [asdict(one) for one in self.extensions],
+            "model": self.model.state_dict(),
+            "average": self.average and self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler and scaler.state_dict(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `save_state` was called."""
+        """Go back to where `state` was called, perhaps in another process."""
+        self.plan(state.get("planned", self.recipe.epochs))
+        self.began, self.late = state.get("began", ""), state.get("late", False)
+        self.clock.before = state.get("seconds", 0.0)
         self.step, self.loss_sum = state["step"], state["loss_sum"]
         self.history = state["history"]
         for one in state.get("extensions", ()):
@@ -377,11 +374,16 @@ class Trainer:
 
     def extend(self, extension: Extension) -> None:
         """Go on after the last epoch; TrainingError where that has not been reached."""
-        if len(self.history) < self.epochs:
+        early = self.late or self.clock.limits.reason(self.history, self.metric)
+        if self.done < self.epochs and not early:
             raise TrainingError(
-                f"the run in {self.output} has not ended (epoch {len(self.history)} of "
+                f"the run in {self.output} has not ended (epoch {self.done} of "
                 f"{self.epochs}): --resume alone goes on with it, and --extend after that"
             )
+        if self.done < self.epochs:  # it ended before all that were planned
+            self.plan(self.done)
+        self.late = False
+        self.clock.restart()
         self.add(extension)
         self.save_state()
 

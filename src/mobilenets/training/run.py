@@ -15,21 +15,23 @@ from mobilenets.card import ModelCard, card_of, set_card
 from mobilenets.data.inventory import take_account
 from mobilenets.data.listing import count
 from mobilenets.devices import AUTO, describe, find_device
-from mobilenets.evaluation import spread
 from mobilenets.labelled import open_data
 from mobilenets.models.geometry import SMALLEST_SIDE, unknown_name
 from mobilenets.models.modules.layers import initialise_he
-from mobilenets.models.modules.norms import folded_norms, unfold
+from mobilenets.models.modules.norms import folded_norms
 from mobilenets.tasks.recipe import Initialization
 from mobilenets.tasks.registry import network_of, task_for, with_part
 from mobilenets.tasks.task import Task
-from mobilenets.training.fitting import MICRO_SIDE, fit, settle_norm, split
-from mobilenets.training.loop import Result, Trainer
+from mobilenets.training.fitting import epochs_of, fit, rate_of, settle_norm, split
+from mobilenets.training.loop import Trainer
+from mobilenets.training.probe import begin, measure_norms
 from mobilenets.training.recipes import recipe
 from mobilenets.training.runs import NAME
 from mobilenets.training.runs.arguments import RunArguments, keep_arguments
 from mobilenets.training.runs.extension import Extension
+from mobilenets.training.runs.limits import Clock, Limits
 from mobilenets.training.runs.naming import choose_folder
+from mobilenets.training.runs.result import Result
 from mobilenets.training.samples import Samples
 from mobilenets.training.teacher import load_teacher
 from mobilenets.training.together import together
@@ -66,6 +68,8 @@ def train(
     extend: Extension | None = None,
     workers: int = 1,
     device: str = AUTO,
+    minutes: float | None = None,
+    patience: int | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Train `plan` on `data` by a recipe, and leave the run in a folder.
@@ -74,12 +78,15 @@ def train(
     are settings of it by name.
     `output` is a new folder under `runs/` unless given; with `resume`, the run in it (or the
     newest of that name) goes on, and one that had ended for the epochs of `extend` more. `device`
-    is one of `devices.find_device`; of several processes each has its own. `say` gets lines for a
+    is one of `devices.find_device`; of several processes each has its own. In `minutes` of
+    wall-clock time as many epochs are made as fit (with `changes["epochs"]` no more than those);
+    after `patience` epochs without a better result the run ends. `say` gets lines for a
     person. Raises ValueError for arguments, DataError, WeightsError and TrainingError for the
     rest; Ctrl-C ends in InterruptedRunError.
     """
     if extend is not None and not resume:
         raise ValueError("extend is for a run that had ended: resume it")
+    clock = Clock(Limits(minutes, patience, (changes or {}).get("epochs")))
     kept = RunArguments(
         plan.model,
         str(data),
@@ -89,13 +96,15 @@ def train(
         teacher=plan.teacher,
         workers=workers,
         device=device,
+        minutes=minutes,
+        patience=patience,
         knobs=plan.knobs,
         changes=dict(changes or {}),
     )
     folder = Path(output) if output else None
     cpu = choose_device(device)
     with together():
-        return _train(plan, kept, folder, resume, extend, cpu=cpu, say=say)
+        return _train(plan, kept, folder, resume, extend, cpu=cpu, clock=clock, say=say)
 
 
 def choose_device(device: str) -> bool:
@@ -121,6 +130,7 @@ def _train(
     extend: Extension | None,
     *,
     cpu: bool,
+    clock: Clock,
     say: Callable[[str], None],
 ) -> Result:
     """`train` in one process, perhaps of several, on the CPU or not."""
@@ -146,13 +156,18 @@ def _train(
     account = take_account(data, (train_set, val_set)) if say is not quiet else None
     if account and account.line:
         say(account.line)
-    if "batch_size" not in changes:
-        made = fit(made, len(train_set), keep_rate="learning_rate" in changes)
+    own = task.recipes.RECIPES[name]()
+    made = fit(
+        made,
+        len(train_set),
+        keep_batch="batch_size" in changes,
+        keep_rate="learning_rate" in changes,
+    )
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
     if plan.resolution is None and plan.weights is None:
         plan = replace(plan, resolution=getattr(train_set, "size", None))
     tell = quiet if resume else say
-    model = start(plan, task, train_set.classes, tell, made.network, made.initialization)
+    model, new = start(plan, task, train_set.classes, tell, made.network, made.initialization)
     card = card_of(model)
     alone = "WORLD_SIZE" not in os.environ
     if plan.resolution is None:
@@ -178,6 +193,9 @@ def _train(
             Samples(train_set, task.learn.transform(card, made.augmentation), made.seed),
             math.prod(card.preprocessing.size),
         )
+    began = ""
+    if plan.weights and not resume:
+        began = begin(model, task, train_set, say, fresh=bool(new), probe=made.probe, cpu=cpu)
     trainer = Trainer(
         model,
         task,
@@ -187,13 +205,15 @@ def _train(
         teacher=teacher,
         workers=kept.workers or 0,
         cpu=cpu,
+        began=began,
+        clock=clock,
     )
     classes = f" in {count(len(card.labels), 'class', 'classes')}" if card.labels else ""
     say(
-        f"{made.name}: {count(made.epochs, 'epoch', 'epochs')} of "
+        f"{made.name}: {epochs_of(made, clock.limits)} of "
         f"{count(len(train_set), 'image', 'images')}{classes} "
         f"at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
-        f"learning rate {made.learning_rate:g}; "
+        f"learning rate {rate_of(made, own)}; "
         f"{count(len(val_set), 'validation image', 'validation images')}; "
         f"on {describe(trainer.accelerator.device)}; in {folder}"
     )
@@ -205,23 +225,6 @@ def _train(
     result = trainer.run(resume=resume, extend=extend)
     trainer.accelerator.end_training()  # a process that leaves its group open may abort at its end
     return result
-
-
-def measure_norms(model: nn.Module, samples: Samples, pixels: int) -> None:
-    """Unfold the norms on 256 training images of 224 x 224, or as many fewer larger ones.
-
-    They have `pixels` each, and are the same in every process.
-    """
-    share = min(MICRO_SIDE**2 / pixels, 1.0)
-    keys = [(0, index) for index in spread(len(samples.dataset), max(round(256 * share), 1))]
-    together = max(round(32 * share), 1)
-    unfold(
-        model,
-        (
-            torch.stack([samples[key][0] for key in keys[first : first + together]])
-            for first in range(0, len(keys), together)
-        ),
-    )
 
 
 def check_side(pixels: int) -> None:
@@ -265,10 +268,11 @@ def start(
     say: Callable[[str], None] = quiet,
     defaults: Mapping[str, Any] = MappingProxyType({}),
     initialization: Initialization = "released",
-) -> nn.Module:
-    """The network at step 0: random, or from weights with a head for `labels`.
+) -> tuple[nn.Module, str]:
+    """The network at step 0, random or from weights with a head for `labels`; and what is new.
 
-    `defaults` are arguments of what is new in it, where the plan does not say.
+    In words: empty where all of it is the weights'. `defaults` are arguments of what is new in it,
+    where the plan does not say.
     """
     if plan.resolution is not None:
         check_side(plan.resolution)
@@ -278,6 +282,7 @@ def start(
     knobs = {**defaults, **plan.knobs}
     size = (plan.resolution, plan.resolution) if plan.resolution is not None else None
     model: nn.Module
+    new = "all"
     if plan.weights is None:
         model = task.network.build(plan.model, labels, knobs)
         if initialization == "he":
@@ -301,4 +306,4 @@ def start(
     if size is not None:
         card = card_of(model)
         set_card(model, card.replace(preprocessing=replace(card.preprocessing, size=size)))
-    return model
+    return model, new

@@ -17,6 +17,10 @@ from mobilenets.errors import TrainingError
 from mobilenets.files import replace_file
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.training.runs import NAME as NAME
+from mobilenets.training.runs.limits import Limits
+
+LIMITS = ("minutes", "patience")
+"""Those of a run that a resumed one must share."""
 
 NEWER = {
     f"{part} {what}" for part in ("training", "validation") for what in ("files", "labels")
@@ -53,6 +57,11 @@ def fingerprint(
         "preprocessing": json.dumps(asdict(card.preprocessing)),
         **settings,
     }
+
+
+def limits_of(limits: Limits) -> dict[str, str]:
+    """The limits of a run, as `fingerprint` has its other settings."""
+    return {name: str(getattr(limits, name)) for name in LIMITS}
 
 
 def names(dataset: Dataset) -> str:
@@ -94,7 +103,8 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         state: dict[str, Any] = dict(content)
-        found = {str(key): str(value) for key, value in dict(state["fingerprint"]).items()}
+        found = dict.fromkeys(LIMITS, "None")  # runs of before there were any
+        found |= {str(key): str(value) for key, value in dict(state["fingerprint"]).items()}
     except OSError:
         raise
     except Exception as error:  # a damaged pickle can raise anything

@@ -115,7 +115,7 @@ def test_a_detector_is_trained_from_a_classifier_and_then_from_itself(tmp_path, 
     )
     assert any("new extras and heads for 8 classes" in line for line in said)
     again = Plan("ssdlite_mobilenet_v2", second.checkpoint)
-    card = card_of(start(again, TASK, Few().classes))
+    card = card_of(start(again, TASK, Few().classes)[0])
     assert card.preprocessing.size == (64, 64)
     assert card.arguments["width"] == 0.25
     assert {"ap", "ap50"} <= set(second.best)

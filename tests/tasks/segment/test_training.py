@@ -43,12 +43,14 @@ def network(size: int = 65) -> torch.nn.Module:
 
 def test_random_weights_are_the_recipes_and_given_ones_stay(tmp_path):
     made = recipe("modern_deeplab")
-    begun = start(Plan(NAME, knobs=KNOBS), TASK, Few().classes, initialization=made.initialization)
+    begun, _ = start(
+        Plan(NAME, knobs=KNOBS), TASK, Few().classes, initialization=made.initialization
+    )
     closed = [k for k, v in begun.state_dict().items() if "norm.weight" in k and not v.any()]
     assert len(closed) == 10
     save(network().eval(), tmp_path / "given.safetensors")
     plan = Plan(NAME, tmp_path / "given.safetensors")
-    again = start(plan, TASK, Few().classes, initialization=made.initialization).state_dict()
+    again = start(plan, TASK, Few().classes, initialization=made.initialization)[0].state_dict()
     assert all(torch.equal(again[k], v) for k, v in network().state_dict().items())
 
 
@@ -108,7 +110,7 @@ def test_a_segmentation_network_is_trained_from_a_classifier(tmp_path, monkeypat
     assert any("keeps its statistics: 8 images are normalised together" in s for s in said[8])
     state = torch.load(tmp_path / "segmenter-8" / "state.pt", weights_only=True)["model"]
     assert not state["pool.norm.running_mean"].any()  # frozen as it was made
-    again = card_of(start(Plan(NAME, second.checkpoint), TASK, Few().classes))
+    again = card_of(start(Plan(NAME, second.checkpoint), TASK, Few().classes)[0])
     assert again.preprocessing.size == (49, 49)
     assert again.arguments["output_stride"] == 8
     assert {"miou", "pixel_accuracy", "val_loss"} <= set(second.best)
@@ -205,7 +207,7 @@ def test_weights_of_another_head_or_width_say_so(tmp_path):
     plan = Plan(NAME, tmp_path / "own.safetensors", knobs={"aspp": True})
     with pytest.raises(ValueError, match="aspp must be False as in"):
         start(plan, TASK, Few().classes)
-    other = start(
+    other, _ = start(
         Plan(NAME, tmp_path / "own.safetensors", knobs={"output_stride": 16}), TASK, Few().classes
     )
     assert card_of(other).arguments["output_stride"] == 16

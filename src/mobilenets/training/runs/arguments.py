@@ -34,6 +34,8 @@ class RunArguments:
     teacher: str | None = None
     workers: int | None = None
     device: str | None = None
+    minutes: float | None = None
+    patience: int | None = None
     knobs: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     """Settings of the recipe."""

@@ -24,7 +24,7 @@ from tensorboardX.summary import scalar
 from mobilenets.files import replace_file
 from mobilenets.tasks.base import Evaluator
 from mobilenets.tasks.task import Task
-from mobilenets.training.curves import curves_figure
+from mobilenets.training.runs.curves import curves_figure
 
 Row = dict[str, float]
 
@@ -57,7 +57,7 @@ class Reporter:
     `shown` is False for every process but the first: they stay silent and write nothing.
     """
 
-    def __init__(self, folder: Path, total: int, step: int, *, shown: bool) -> None:
+    def __init__(self, folder: Path, step: int, *, shown: bool) -> None:
         self.folder, self.shown = folder, shown
         self.console = Console(stderr=True, quiet=not shown)
         self.progress = Progress(
@@ -69,7 +69,7 @@ class Reporter:
             console=self.console,
             disable=not (shown and self.console.is_terminal),
         )
-        self.bar = self.progress.add_task("training", total=total, completed=step)
+        self.bar = self.progress.add_task("training", total=None, completed=step)
         self.check = self.progress.add_task("validating", visible=False)
         self.board = Board(folder / "tensorboard", step) if shown else None
 
@@ -89,6 +89,10 @@ class Reporter:
             text = "\n".join(wrap(text, width, break_long_words=False, break_on_hyphens=False))
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
+    def plan(self, steps: int) -> None:
+        """The run will have so many steps in all."""
+        self.progress.update(self.bar, total=steps)
+
     def step(self, step: int, epoch: int, loss: float, rate: float) -> None:
         """An optimizer step is done."""
         self.progress.update(
@@ -106,14 +110,15 @@ class Reporter:
         """So many more are done."""
         self.progress.advance(self.check, images)
 
-    def epoch(self, history: list[Row], metric: str) -> None:
-        """An epoch is done: the last row of `history` is its."""
+    def epoch(self, history: list[Row], metric: str, began: str) -> None:
+        """An epoch is done: the last row of `history` is its; epoch 0 was what `began` says."""
         self.progress.update(self.check, visible=False)
         row = history[-1]
-        losses = [f"loss {row['loss']:.4f}"]
-        if "val_loss" in row:
-            losses.append(f"val loss {row['val_loss']:.4f}")
-        self.say(f"epoch {int(row['epoch'])}: {', '.join(losses)}, val {metric} {row[metric]:.4f}")
+        names = {"loss": "loss", "val_loss": "val loss", metric: f"val {metric}"}
+        figures = [f"{words} {row[name]:.4f}" for name, words in names.items() if name in row]
+        number = int(row["epoch"])
+        title = f"epoch {number}" if number else f"epoch 0, {began}"
+        self.say(f"{title}: {', '.join(figures)}")
         if self.board is None:
             return
         for name, value in row.items():

@@ -14,14 +14,17 @@ def curves_figure(history: Sequence[dict[str, Any]], metric: Metric) -> Figure:
 
     The validation loss is there where the rows have one.
     """
-    epochs, name = [row["epoch"] for row in history], metric.name
+    name = metric.name
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(epochs, [row["loss"] for row in history], marker=".", label="training")
-    if all("val_loss" in row for row in history):
-        left.plot(epochs, [row["val_loss"] for row in history], marker=".", label="validation")
+    for key, label in (("loss", "training"), ("val_loss", "validation")):
+        rows = [row for row in history if key in row]  # before the first step there is no loss
+        if rows:
+            epochs = [row["epoch"] for row in rows]
+            left.plot(epochs, [row[key] for row in rows], marker=".", label=label)
     left.set(xlabel="epoch", ylabel="loss")
     left.legend()
+    epochs = [row["epoch"] for row in history]
     right.plot(epochs, [row[name] for row in history], marker=".", color="tab:green")
     right.set(xlabel="epoch", ylabel=f"validation {name}")
     if math.isfinite(metric.high):

@@ -1,0 +1,42 @@
+"""A new classifier's head: logistic regression on features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mobilenets.tasks.probe import fit_classes, in_words, put
+from mobilenets.tasks.values import Size
+
+
+def rows(
+    model: nn.Module, images: Tensor, targets: Sequence[int], sizes: Sequence[Size]
+) -> tuple[Tensor, ...]:
+    """(N, channels) inputs of the last layer, and (N,) classes."""
+    last, seen = last_layer(model), []
+    hook = last.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    try:
+        model(images)
+    finally:
+        hook.remove()
+    return seen[0], torch.tensor(targets)
+
+
+def fit(model: nn.Module, rows: tuple[Tensor, ...]) -> str:
+    """Fit the last layer."""
+    features, classes = rows
+    last = last_layer(model)
+    if last.out_features < 2:  # a single class: there is nothing to tell apart
+        return ""
+    fitted = fit_classes(features, classes, last.out_features)
+    put(fitted.layer, last)
+    return in_words(fitted, len(classes))
+
+
+def last_layer(model: nn.Module) -> nn.Linear:
+    """The one that gives a score for each class."""
+    last = model.classifier
+    assert isinstance(last, nn.Linear)
+    return last

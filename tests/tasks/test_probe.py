@@ -1,0 +1,100 @@
+"""The fit of a linear layer, beside scikit-learn's."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch.nn import functional as F
+
+from mobilenets.tasks import probe
+from mobilenets.tasks.probe import fit_classes, softmax_regression
+
+
+def clouds(rows: int, channels: int, classes: int = 3, spread: float = 1.5):
+    """Features around a middle for each class, not centred, and their classes."""
+    random = np.random.default_rng(0)
+    y = np.arange(rows) % classes
+    middles = random.normal(size=(classes, channels))
+    x = middles[y] + spread * random.normal(size=(rows, channels)) + 3
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+
+@pytest.mark.parametrize("strength", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_layer_is_scikit_learns(strength, classes):
+    x, y = clouds(60, 8, classes)
+    found = softmax_regression(x, y, classes, strength)
+    peer = LogisticRegression(C=strength, tol=1e-9, max_iter=10_000).fit(x.numpy(), y.numpy())
+    if classes == 2:  # theirs has one row of weights for two classes: a sigmoid, otherwise reined
+        ours, twin = objective(found, x, y, strength), sigmoid_twin(x, y, strength)
+        assert ours == pytest.approx(twin, rel=1e-6)
+        return
+    assert found.weight.numpy() == pytest.approx(peer.coef_, abs=1e-4)
+    bias = found.bias - found.bias.mean()  # a softmax leaves their sum open
+    assert bias.numpy() == pytest.approx(peer.intercept_ - peer.intercept_.mean(), abs=1e-3)
+
+
+def objective(layer, x, y, strength: float) -> float:
+    fit = F.cross_entropy(F.linear(x, *layer), y, reduction="sum")
+    return float(strength * fit + layer.weight.square().sum() / 2)
+
+
+def sigmoid_twin(x, y, strength: float) -> float:
+    """Two rows of weights w and -w are a sigmoid of 2w: C doubles against |w|^2."""
+    peer = LogisticRegression(C=2 * strength, tol=1e-9, max_iter=10_000).fit(x.numpy(), y.numpy())
+    half = torch.from_numpy(peer.coef_) / 2
+    bias = torch.tensor(peer.intercept_) / 2
+    layer = probe.Linear(torch.cat([-half, half]), torch.cat([-bias, bias]))
+    return objective(layer, x, y, strength)
+
+
+@pytest.mark.parametrize("channels", [8, 90], ids=["more rows", "more channels"])
+def test_the_whole_fit_is_scikit_learns_with_the_strength_it_chose(channels):
+    x, y = clouds(60, channels)
+    found = fit_classes(x, y, 3)
+    scale = (x - x.mean(0)).square().sum(1).mean().sqrt()
+    peer = LogisticRegression(C=found.strength, tol=1e-9, max_iter=10_000)
+    peer.fit((x / scale).numpy(), y.numpy())
+    ours = torch.softmax(F.linear(x, *found.layer), 1).numpy()
+    assert ours == pytest.approx(peer.predict_proba((x / scale).numpy()), abs=1e-3)
+
+
+def test_the_strength_is_chosen_on_rows_left_out():
+    """Labels that say nothing ask for a hard rein, clean clouds for none."""
+    noisy, clean = clouds(60, 30), clouds(60, 8, spread=0.02)
+    noisy = noisy[0], noisy[1][torch.from_numpy(np.random.default_rng(1).permutation(60))]
+    found = [fit_classes(x, y, 3) for x, y in (noisy, clean)]
+    assert found[0].strength < found[1].strength
+    assert found[0].right < 0.6
+    assert found[1].right == 1.0
+
+
+def test_a_class_without_images_is_never_the_answer():
+    x, y = clouds(30, 8)
+    y[y == 1] = 3  # of five classes, 1 and 4 have none
+    found = fit_classes(x, y, 5)
+    assert set(F.linear(x, *found.layer).argmax(1).tolist()) == {0, 2, 3}
+    assert torch.isfinite(found.layer.weight).all()
+    assert not found.layer.weight[[1, 4]].any()
+
+
+def test_few_rows_are_enough():
+    x, y = clouds(3, 8)  # one of each class: nothing can be left out
+    found = fit_classes(x, y, 3)
+    assert found.right != found.right
+    assert F.linear(x, *found.layer).argmax(1).tolist() == y.tolist()
+    one = fit_classes(x[:1], y[:1], 3)
+    assert F.linear(x[:1], *one.layer).argmax(1).tolist() == [0]
+
+
+def test_features_that_are_no_numbers_are_refused():
+    x, y = clouds(6, 4)
+    x[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="features must be finite"):
+        fit_classes(x, y, 3)
+
+
+def test_many_rows_are_fitted_without_choosing(monkeypatch):
+    x, y = clouds(60, 8)
+    monkeypatch.setattr(probe, "OPERATIONS", 1.0)
+    assert fit_classes(x, y, 3).strength == probe.USUAL
