@@ -221,6 +221,7 @@ def test_options_and_links_in_the_text_lead_somewhere(page):
 
 def test_settings_named_in_the_docs_are_a_recipes():
     """With `--set`, and in the tables of settings."""
+    from mobilenets.cli.knobs import value_of
     from mobilenets.training.recipes import recipe, recipes, settings_of
 
     owner = {
@@ -234,8 +235,7 @@ def test_settings_named_in_the_docs_are_a_recipes():
     assert named
     for name, value in named:
         if value != "VALUE":
-            given = {name: ast.literal_eval(value) if value[0].isdigit() else value}
-            recipe(owner.get(name, "modern"), **given)
+            recipe(owner.get(name, "modern"), **{name: value_of(value)})
     tables = re.findall(r"^\| Setting \|.*\n\|[-|]+\n((?:\|.*\n)+)", pages, re.MULTILINE)
     assert len(tables) >= 3
     rows = [line.split("|")[1] for table in tables for line in table.splitlines()]

@@ -6,6 +6,7 @@
 >>> model.evaluate("photos"), model.profile(), model.features("cat.jpg", "blocks.13.expand")
 >>> module = mobilenets.load("net.tflite")  # anyone's weights as a torch module
 >>> mobilenets.profile("mobilenet_v2", width=0.35).madds  # what a network costs
+>>> mobilenets.train("mobilenet_v2", "photos", weights="mobilenet_v2_1.0_224.google").open()
 
 Names are imported when first used: what needs no torch never loads it.
 """
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         deeplabv3_mobilenet_v1,
         deeplabv3_mobilenet_v2,
     )
-    from mobilenets.training.run import Plan, train
+    from mobilenets.training import train
     from mobilenets.weights import identify, load
     from mobilenets.weights.sources.own import save
 
@@ -44,7 +45,6 @@ _HOMES = {
     "Answer": "tasks.answer",
     "Model": "opened",
     "ModelCard": "card",
-    "Plan": "training.run",
     "Preprocessing": "card",
     "compile": "engine",
     "deeplabv3_mobilenet_v1": "tasks.segment.architecture.deeplab",
@@ -64,7 +64,7 @@ _HOMES = {
     "ssdlite_mobilenet_v1": "tasks.detect.architecture.ssd",
     "ssdlite_mobilenet_v2": "tasks.detect.architecture.ssd",
     "task_of": "tasks.registry",
-    "train": "training.run",
+    "train": "training",
     "unfold": "models.modules.norms",
 }
 
@@ -72,7 +72,6 @@ __all__ = [
     "Answer",
     "Model",
     "ModelCard",
-    "Plan",
     "Preprocessing",
     "compile",
     "deeplabv3_mobilenet_v1",

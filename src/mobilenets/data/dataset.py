@@ -76,3 +76,41 @@ class AnnotatedDataset(Dataset, Protocol):
     def image_size(self, i: int) -> tuple[int, int]:
         """(width, height) of the upright picture in pixels."""
         ...
+
+
+class OwnImages:
+    """A data set of a person's own: with the names and notes that it may lack, its images RGB."""
+
+    def __init__(self, data: Any) -> None:
+        self.given = data
+        self.classes: tuple[str, ...] = tuple(data.classes)
+        self.notes: list[str] = list(getattr(data, "notes", ()))
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def image(self, i: int) -> Image.Image:
+        """The picture, RGB: whatever kind of image the data set gives."""
+        from mobilenets.runtime.inputs import to_image
+
+        return to_image(self.given.image(i))
+
+    def target(self, i: int) -> Any:
+        """What is to be predicted, as the data set gives it."""
+        return self.given.target(i)
+
+    def name(self, i: int) -> str:
+        """What the data set calls it, else its number."""
+        name = getattr(self.given, "name", None)
+        return str(name(i)) if callable(name) else f"image {i}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "given":
+            raise AttributeError(name)
+        return getattr(self.given, name)
+
+
+def whole(data: Any) -> Dataset:
+    """A data set with all that is asked for: itself where it is one of ours."""
+    found: Dataset = data
+    return found if type(data).__module__.startswith("mobilenets.") else OwnImages(data)

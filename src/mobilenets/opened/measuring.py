@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mobilenets.data.dataset import Dataset
+from mobilenets.data.dataset import Dataset, whole
 from mobilenets.evaluation import Evaluation, MeasuredPart, evaluate, spread
 from mobilenets.labelled import open_data
 from mobilenets.runtime.session import Session
@@ -33,7 +33,7 @@ def measure(
     if isinstance(data, (str, os.PathLike)):
         name, dataset = os.fspath(data), open_data(task, os.fspath(data), split)
     else:
-        name, dataset, split = type(data).__name__, data, "all"
+        name, dataset, split = type(data).__name__, whole(data), "all"
     indices = spread(len(dataset), limit)
     folder = None if save_dir is None else Path(save_dir)
     if folder is not None:
@@ -54,7 +54,7 @@ def measure(
 
         images = len(indices) - len(found.failures)
         measured = MeasuredPart.on(name, split, dataset, images)
-        if dataset is data and not hasattr(dataset, "origin"):
+        if not (isinstance(data, (str, os.PathLike)) or hasattr(data, "origin")):
             measured = MeasuredPart(name, split, GIVEN, images, len(dataset))
         review = judge(found, dataset, measured, task, threshold)
         write_review(review, session, task, folder, worst, exact=exact)

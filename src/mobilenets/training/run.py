@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from mobilenets.card import ModelCard, card_of, set_card
+from mobilenets.data.dataset import Dataset
 from mobilenets.data.inventory import take_account
 from mobilenets.data.listing import count
 from mobilenets.devices import AUTO, describe, find_device
 from mobilenets.labelled import open_data
-from mobilenets.models.geometry import SMALLEST_SIDE, unknown_name
+from mobilenets.models.geometry import SMALLEST_SIDE
 from mobilenets.models.modules.layers import initialise_he
 from mobilenets.models.modules.norms import folded_norms
 from mobilenets.tasks.recipe import Initialization
@@ -31,11 +32,13 @@ from mobilenets.training.runs.arguments import RunArguments, keep_arguments
 from mobilenets.training.runs.extension import Extension
 from mobilenets.training.runs.limits import Clock, Limits
 from mobilenets.training.runs.naming import choose_folder
+from mobilenets.training.runs.own import OwnParts, own_name
 from mobilenets.training.runs.result import Result
 from mobilenets.training.samples import Samples
 from mobilenets.training.teacher import load_teacher
 from mobilenets.training.together import together
 from mobilenets.weights import load
+from mobilenets.weights.heads import onto
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Plan:
 
 def train(
     plan: Plan,
-    data: str | Path,
+    data: str | Path | OwnParts,
     *,
     recipe_name: str | None = None,
     changes: dict[str, Any] | None = None,
@@ -86,6 +89,11 @@ def train(
     """
     if extend is not None and not resume:
         raise ValueError("extend is for a run that had ended: resume it")
+    if kind := own_name(str(data)) if isinstance(data, str) else "":
+        raise ValueError(
+            f"the run was started from Python with a data set of one's own ({kind}): "
+            "mobilenets.train(..., data, val=..., output=..., resume=True) goes on with it"
+        )
     clock = Clock(Limits(minutes, patience, (changes or {}).get("epochs")))
     kept = RunArguments(
         plan.model,
@@ -104,7 +112,7 @@ def train(
     folder = Path(output) if output else None
     cpu = choose_device(device)
     with together():
-        return _train(plan, kept, folder, resume, extend, cpu=cpu, clock=clock, say=say)
+        return _train(plan, data, kept, folder, resume, extend, cpu=cpu, clock=clock, say=say)
 
 
 def choose_device(device: str) -> bool:
@@ -124,6 +132,7 @@ def choose_device(device: str) -> bool:
 
 def _train(
     plan: Plan,
+    given: str | Path | OwnParts,
     kept: RunArguments,
     output: Path | None,
     resume: bool,
@@ -148,7 +157,7 @@ def _train(
         raise ValueError(f"recipe must be one of {known} to {task.name}, got {name!r}")
     if made.dropout is not None and "dropout" not in network_of(plan.model).knobs:
         raise ValueError(f"dropout is for a network that has any, {plan.model} has none")
-    train_set, val_set = (open_data(task, data, split) for split in ("train", "val"))
+    train_set, val_set = (part_of(task, given, split) for split in ("train", "val"))
     if int(os.environ.get("RANK", "0")):  # one process speaks for all
         say = quiet
     for note in dict.fromkeys([*train_set.notes, *val_set.notes]):
@@ -245,20 +254,11 @@ def quiet(line: str) -> None:
     """Say nothing: where another process speaks for all."""
 
 
-def check_knobs(plan: Plan, card: ModelCard, labels: tuple[str, ...]) -> None:
-    """Raise ValueError for a knob that is none, or not as the weights have it."""
-    network = network_of(plan.model)
-    defaults = network.knobs
-    kept = set(network.body_knobs) - network.free
-    if card.architecture == plan.model:
-        kept |= network.of_head | (network.of_classes if card.labels == labels else set())
-    for name, value in plan.knobs.items():
-        if name not in defaults:
-            raise ValueError(unknown_name(name, defaults, "argument"))
-        found = card.arguments.get(name, defaults[name])
-        found, value = (tuple(v) if isinstance(v, (list, tuple)) else v for v in (found, value))
-        if name in kept and found != value:
-            raise ValueError(f"{name} must be {found!r} as in {plan.weights}, got {value!r}")
+def part_of(task: Task, data: str | Path | OwnParts, split: str) -> Dataset:
+    """The images of a part, whoever reads them."""
+    if isinstance(data, OwnParts):
+        return data.parts[split]
+    return open_data(task, str(data), split)
 
 
 def start(
@@ -297,10 +297,8 @@ def start(
             partial=True,
             say=say,
         )
-        check_knobs(plan, card_of(loaded), labels)
-        model, new = task.network.adapt(plan.model, loaded, labels, knobs)
-        # What it was taught before, it may still know.
-        set_card(model, card_of(model).replace(trained_on=card_of(loaded).trained_on))
+        own = defaults, plan.knobs
+        model, new = onto(plan.model, loaded, labels, *own, weights=plan.weights)
         if new:
             say(f"{new}; the rest as in {plan.weights}")
     if size is not None:

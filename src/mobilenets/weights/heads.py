@@ -69,8 +69,27 @@ def with_head(
     if new:  # names that are none of the new ones, whatever these are
         card = card.replace(labels=())
         set_card(loaded, card)
-    check_knobs(name, knobs, card, labels, "the weights")
-    made, words = task_for(name).network.adapt(name, with_knobs(loaded, knobs), labels, dict(knobs))
+    return onto(name, loaded, labels, {}, knobs)
+
+
+def onto(
+    name: str,
+    loaded: "nn.Module",
+    labels: tuple[str, ...],
+    defaults: Mapping[str, Any],
+    knobs: Mapping[str, Any],
+    *,
+    weights: object = "the weights",
+) -> tuple["nn.Module", str]:
+    """The network called `name` for `labels` on what fits of `loaded`; and what is new, in words.
+
+    `knobs` are its arguments, `defaults` those of what is new in it where `knobs` do not say.
+    ValueError for a knob that the `weights`, as a person calls them, have otherwise.
+    """
+    card = card_of(loaded)
+    check_knobs(name, knobs, card, labels, weights)
+    arguments = {**defaults, **knobs}
+    made, words = task_for(name).network.adapt(name, with_knobs(loaded, knobs), labels, arguments)
     set_card(made, card_of(made).replace(trained_on=card.trained_on))  # it may still know them
     return made, words
 

@@ -25,6 +25,7 @@ from mobilenets.files import replace_file
 from mobilenets.tasks.base import Evaluator
 from mobilenets.tasks.task import Task
 from mobilenets.training.runs.curves import curves_figure
+from mobilenets.training.runs.voice import HEARD
 
 Row = dict[str, float]
 
@@ -59,7 +60,8 @@ class Reporter:
 
     def __init__(self, folder: Path, step: int, *, shown: bool) -> None:
         self.folder, self.shown = folder, shown
-        self.console = Console(stderr=True, quiet=not shown)
+        self.heard = HEARD.get()
+        self.console = Console(stderr=True, quiet=not shown, force_jupyter=False)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -67,7 +69,7 @@ class Reporter:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
-            disable=not (shown and self.console.is_terminal),
+            disable=not (shown and self.heard is None and self.console.is_terminal),
         )
         self.bar = self.progress.add_task("training", total=None, completed=step)
         self.check = self.progress.add_task("validating", visible=False)
@@ -84,6 +86,10 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """A line above the bar; on a terminal it is broken between words, and no word is."""
+        if self.heard is not None:
+            if self.shown:
+                self.heard(text)
+            return
         if self.console.is_terminal:
             width = self.console.width
             text = "\n".join(wrap(text, width, break_long_words=False, break_on_hyphens=False))
