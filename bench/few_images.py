@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from mobilenets import Plan, load, train
+from mobilenets import load
 from mobilenets.card import card_of
 from mobilenets.data.folders import open_classification
 from mobilenets.evaluation import evaluate
@@ -42,6 +42,7 @@ from mobilenets.inference import TorchSession
 from mobilenets.models.modules.norms import unfold
 from mobilenets.tasks.registry import tasks
 from mobilenets.training.probe import features
+from mobilenets.training.run import Plan, train
 
 WEIGHTS = "weights/mobilenet_v2_1.0_224_quant.tflite"
 GROUPS = {
