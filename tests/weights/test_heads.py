@@ -66,7 +66,8 @@ def test_a_head_put_in_by_hand_is_saved_loads_and_exports(head, small, tmp_path,
     mobilenets.export_onnx(small, tmp_path / "a.onnx")
     session = mobilenets.open_session(tmp_path / "a.onnx", runtime="onnxruntime")
     assert session.card.labels == ("class 0", "class 1", "class 2")
-    torch.testing.assert_close(torch.from_numpy(session(X.numpy())["logits"]), expected)
+    logits = torch.from_numpy(session(X.numpy())["logits"])
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)  # norms folded
     assert "class 0 to class 2" in caplog.text
 
 
