@@ -111,7 +111,8 @@ def lay_out(items: Iterator[Item], folder: Path) -> Path:
     for path, (part, label) in found.items():
         target = folder / part / label / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(path.resolve())
+        if not target.is_symlink():
+            target.symlink_to(path.resolve())
     return folder
 
 
