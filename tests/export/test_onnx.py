@@ -22,7 +22,8 @@ def network(name: str = "mobilenet_v2", size: tuple[int, int] = (64, 64), **argu
     model = build(name, width=0.25, classes=7, **arguments).eval()
     shake_norms(model, (0.02, 0.1))
     labels = tuple("abcdefg")
-    model.card = ModelCard(name, labels=labels, preprocessing=Preprocessing(size))
+    knobs = {"width": 0.25, **arguments}
+    model.card = ModelCard(name, knobs, labels=labels, preprocessing=Preprocessing(size))
     return model
 
 

@@ -137,7 +137,8 @@ def with_counting(monkeypatch) -> Mapping[str, Network]:
     task = registry.task_for("mobilenet_v2")
     known = {**registry.networks(), COUNTING.name: (task, COUNTING)}
     monkeypatch.setattr(registry, "networks", lambda: known)
-    monkeypatch.setattr("mobilenets.weights.sources.own.networks", lambda: known)
+    for module in ("weights.sources.own", "cost.subject"):
+        monkeypatch.setattr(f"mobilenets.{module}.networks", lambda: known)
     return by_name([COUNTING])
 
 

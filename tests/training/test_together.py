@@ -144,7 +144,7 @@ def transform(image, target):
 @pytest.mark.parametrize(
     ("act", "error", "message"),
     [
-        (damaged, DataError, r"^none of the 8 training images can be read: x.jpg: the file is emp"),
+        (damaged, DataError, r"^none of 8 training images can be read: x.jpg: the file is emp"),
         (wrong, TrainingError, r"^a process that reads images failed: 'orientation'$"),
         (killed, TrainingError, r"^a process that reads images ended: DataLoader worker \(pid"),
     ],

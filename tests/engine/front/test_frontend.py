@@ -304,7 +304,9 @@ def test_random_networks(proto):
 def test_our_own_export_folds_to_layers(tmp_path, name):
     torch.manual_seed(0)
     network = shake_norms(build(name, width=0.25, classes=7)).eval()
-    network.card = ModelCard(name, labels=tuple("abcdefg"), preprocessing=Preprocessing((33, 33)))
+    network.card = ModelCard(
+        name, {"width": 0.25}, labels=tuple("abcdefg"), preprocessing=Preprocessing((33, 33))
+    )
     export_onnx(network, tmp_path / "model.onnx")
     graph = read_graph(tmp_path / "model.onnx")
     x = array(1, 3, 33, 33)

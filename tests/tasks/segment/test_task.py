@@ -217,7 +217,7 @@ def test_classes_by_name_and_by_number():
     found, note = match_mask_classes(("0", "1"), LABELS, named=False)
     assert found == [0, 1]
     assert note == "the data's ids are read as the model's outputs in order"
-    with pytest.raises(DataError, match="are not among the model's 3"):
+    with pytest.raises(DataError, match="is not among the model's 3"):
         match_mask_classes(("bird",), LABELS, named=True)
     with pytest.raises(DataError, match="ids up to 3, the model 3 classes; name the data's"):
         match_mask_classes(("0", "1", "2", "3"), LABELS, named=False)

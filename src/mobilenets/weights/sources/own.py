@@ -99,7 +99,9 @@ def from_state(stored: StoredState, path: Path) -> Foreign | None:
 
     WeightsError where card and weights are not of one network of ours.
     """
-    import torch  # that of the file's own pickle is there
+    if not stored.described:
+        return None
+    import torch  # what describes layers is a pickle of torch's: it is there
 
     starts = {f"{prefix}." if prefix else "": said for prefix, said in stored.described.items()}
     for start in sorted(starts, key=preference):
