@@ -162,12 +162,12 @@ def test_the_commands_on_the_page_give_what_it_says(outcome, call, monkeypatch):
 
 def test_a_train_command_says_all_that_is_not_the_default(tmp_path):
     plan = Plan("mobilenet_v2", "w.pth", 96, {"width": 0.35})
-    settings = {"epochs": 2, "learning_rate": 0.01, "policy": "flip", "seed": 3}
+    settings = {"epochs": 2, "learning_rate": 0.01, "policy": "flip", "probe": False}
     told = train_command(plan, "shapes", settings, tmp_path / "a run")
     assert shlex.split(told) == [
         *("mobilenets", "train", "mobilenet_v2", "--data", "shapes", "--from", "w.pth"),
         *("--resolution", "96", "--knob", "width=0.35", "--epochs", "2"),
-        *("--learning-rate", "0.01", "--set", "policy=flip", "--set", "seed=3"),
+        *("--learning-rate", "0.01", "--set", "policy=flip", "--set", "probe=false"),
         *("--output", str(tmp_path / "a run")),
     ]
 

@@ -17,8 +17,9 @@ def train_command(plan: Plan, data: str, settings: dict[str, object], output: Pa
         words += ["--knob", f"{name}={value}"]
     for name, value in settings.items():
         option = name in ("epochs", "batch_size", "learning_rate")
-        words += [f"--{name.replace('_', '-')}", str(value)] if option else []
-        words += [] if option else ["--set", f"{name}={value}"]
+        written = str(value).lower() if isinstance(value, bool) else str(value)
+        words += [f"--{name.replace('_', '-')}", written] if option else []
+        words += [] if option else ["--set", f"{name}={written}"]
     return shlex.join([*words, "--output", str(output)])
 
 
