@@ -61,11 +61,11 @@ def fit_head(
 ) -> bool:
     """Fit the head of `model` in place, as the use's `probe` part has it; whether it was.
 
-    `dataset` are the training images; of many, some that lie evenly among them. With several
+    `dataset` are the training images; of many, some drawn at random. With several
     processes each reads its share, and all get the head that the first one fits.
     """
     most = max(IMAGES, PER_CLASS * len(dataset.classes))
-    chosen = spread(len(dataset), most)
+    chosen = some_of(len(dataset), most)
     together = dist.is_available() and dist.is_initialized()
     rank, world = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
     rows = features(model, card, task, dataset, chosen[rank::world], cpu=cpu)
@@ -86,6 +86,15 @@ def fit_head(
     some = f", {len(chosen)} of {len(dataset)}" if len(chosen) < len(dataset) else ""
     say(f"the head starts from a probe: {told}{some}")
     return True
+
+
+def some_of(images: int, most: int) -> list[int]:
+    """At most so many of the images, the same ones every time.
+
+    Drawn at random: steps of one length would miss classes where these follow one another in turn.
+    """
+    drawn = torch.randperm(images, generator=torch.Generator().manual_seed(0))
+    return sorted(drawn[:most].tolist())
 
 
 @torch.no_grad()
