@@ -13,6 +13,7 @@ command goes on where it was stopped.
 import argparse
 import contextlib
 import json
+import logging
 import os
 import random
 import resource
@@ -111,6 +112,15 @@ def one(name: str, index: int, found: dict[str, tuple[Any, Path]], folder: Path)
     return answer
 
 
+class Told(logging.Handler):
+    """Takes what the package tells a program that loads weights; each is one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if "\n" in message or len(message) > 5000:
+            os.write(2, f"not one short line: {message[:200]}\n".encode())
+
+
 def child(indices: list[int], found: Any, pipe: int, seconds: int) -> None:
     """Read these files one by one, and say what came of each."""
     import torch
@@ -121,6 +131,7 @@ def child(indices: list[int], found: Any, pipe: int, seconds: int) -> None:
     with tempfile.TemporaryDirectory() as temporary, tempfile.TemporaryFile() as told:
         os.dup2(told.fileno(), 2)
         os.environ["MOBILENETS_CACHE"] = f"{temporary}/cache"
+        logging.getLogger("mobilenets").addHandler(Told())
         for index in indices:
             os.write(pipe, f"{json.dumps([index, 'began'])}\n".encode())
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
