@@ -72,7 +72,7 @@ def other_state(rng: random.Random, state: dict[Any, Any]) -> dict[Any, Any]:
                 del state[name]
             case 1 | 2:  # in its place, as someone who renames it does
                 new = other_name(rng, names)
-                state = {new if k == name else k: v for k, v in state.items()}
+                _put(state, [(new if k == name else k, v) for k, v in state.items()])
             case 3:
                 state[other_name(rng, names)] = state[name]
             case 4:
@@ -81,7 +81,7 @@ def other_state(rng: random.Random, state: dict[Any, Any]) -> dict[Any, Any]:
             case 5:
                 items = list(state.items())
                 rng.shuffle(items)
-                state = dict(items)
+                _put(state, items)
             case _ if isinstance(state[name], torch.Tensor) and state[name].layout is torch.strided:
                 try:
                     state[name] = other_tensor(rng, state[name])
@@ -95,6 +95,12 @@ def other_state(rng: random.Random, state: dict[Any, Any]) -> dict[Any, Any]:
         cut = rng.choice([".", "0", "1", "conv", "features", "bn"])
         state = {str(k).replace(cut, rng.choice(["", "x", "7"])): v for k, v in state.items()}
     return state
+
+
+def _put(state: dict[Any, Any], items: list[tuple[Any, Any]]) -> None:
+    """Other items into the same dict, which says what is left to change."""
+    state.clear()
+    state.update(items)
 
 
 def wrapped(rng: random.Random, state: dict[Any, Any]) -> Any:
