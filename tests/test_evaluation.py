@@ -106,15 +106,20 @@ def test_classes_that_the_model_does_not_know_are_refused(painted):
 def test_a_limit_spreads_over_sorted_data():
     assert spread(10, None) == list(range(10))
     assert spread(10, 99) == list(range(10))
-    assert spread(100, 4) == [0, 25, 50, 75]
-    assert spread(7, 3) == [0, 2, 4]
-    for length, limit in ((1000, 7), (13, 12), (5, 1)):
+    for length, limit in ((1000, 7), (13, 12), (5, 1), (100, 4)):
         found = spread(length, limit)
-        assert len(set(found)) == limit
-        assert found == sorted(found)
-        assert max(np.diff([*found, length])) - length / limit < 1
+        assert found == spread(length, limit)
+        assert len(found) == limit
+        for part, index in enumerate(found):
+            assert length * part // limit <= index < length * (part + 1) // limit
     with pytest.raises(ValueError, match="limit must be a positive integer, got 0"):
         spread(5, 0)
+
+
+@pytest.mark.parametrize("turn", [2, 8, 20])
+def test_a_limit_spreads_over_data_whose_classes_take_turns(turn):
+    shares = np.bincount([index % turn for index in spread(10_000, 1000)], minlength=turn) / 1000
+    assert np.abs(shares * turn - 1).max() < 0.5
 
 
 @pytest.fixture(scope="module")

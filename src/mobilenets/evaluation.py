@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
+from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,8 +178,16 @@ def input_of(
 
 
 def spread(length: int, limit: int | None) -> list[int]:
-    """At most `limit` indices, evenly over `length`: sorted data keeps all its classes."""
+    """At most `limit` of the indices below `length`, in order; the same ones every time.
+
+    One is drawn at random from each of `limit` stretches of equal length. So sorted data keeps all
+    its classes, and so does data in which the classes take turns: steps of one length would miss
+    some of these. ValueError for a limit below 1.
+    """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be a positive integer, got {limit}")
-    count = length if limit is None else min(limit, length)
-    return [index * length // count for index in range(count)]
+    if limit is None or limit >= length:
+        return list(range(length))
+    draw = Random(0).random  # its numbers are the same in every version of Python
+    bounds = [index * length // limit for index in range(limit + 1)]
+    return [low + int(draw() * (high - low)) for low, high in pairwise(bounds)]

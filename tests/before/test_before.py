@@ -1,7 +1,8 @@
 """What an earlier version wrote is read, run and resumed as that version did it.
 
 README.md says which version, and how the files were made. Only the command line and the names in
-`mobilenets.__all__` are used here, which later versions keep.
+`mobilenets.__all__` are used here, which later versions keep; and the function that draws images
+for `--limit`, in whose place stands that version's.
 """
 
 import csv
@@ -110,8 +111,15 @@ def test_a_deployed_file_gives_what_it_gave(files, expected, name):
     close(session(batch(*session.card.preprocessing.size)), expected["onnx"][name])
 
 
+def evenly(length: int, limit: int | None) -> list[int]:
+    """The images of `--limit` as that version took them; others are drawn now."""
+    count = min(length, limit or length)
+    return [index * length // count for index in range(count)]
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_command_answers_as_it_did(call, expected, command):
+def test_a_command_answers_as_it_did(call, expected, command, monkeypatch):
+    monkeypatch.setattr("mobilenets.evaluation.spread", evenly)
     ran = call(*asked(command))
     assert ran.status == 0, ran.err
     alike(json.loads(ran.out), expected["commands"][" ".join(command)])

@@ -20,7 +20,7 @@ from mobilenets.tasks.registry import tasks
 from mobilenets.tasks.values import Metric
 from mobilenets.training.fitting import fit
 from mobilenets.training.loop import Trainer
-from mobilenets.training.probe import AS_IT_CAME, PROBE, features, fit_head, some_of
+from mobilenets.training.probe import AS_IT_CAME, PROBE, features, fit_head
 from mobilenets.training.recipes import recipe
 from mobilenets.training.run import Plan, train
 from mobilenets.training.runs.limits import Clock, Limits
@@ -309,10 +309,3 @@ def write(folder: Path) -> Path:
             place.mkdir(parents=True, exist_ok=True)
             shapes.image(i).save(place / f"{i}.png")
     return folder
-
-
-def test_images_of_a_probe_are_of_all_classes_where_these_take_turns():
-    chosen = some_of(4096, 2048)
-    assert len(set(chosen)) == 2048
-    assert {index % 8 for index in chosen} == set(range(8))
-    assert some_of(5, 2048) == [0, 1, 2, 3, 4]

@@ -198,6 +198,6 @@ def test_the_command_that_a_stopped_run_names_goes_on(call, tmp_path, monkeypatc
     assert done.status == 0, done.err
     found = json.loads(done.out)
     assert (found["epoch"], found["device"].split(",")[0]) == (1, "cpu")
-    done = call("train", "--resume", run, "--extend", 1, "--learning-rate", 0.01)
+    done = call("train", f"--resume={run}", "--extend", 1, "--learning-rate", 0.01)
     assert done.status == 0, done.err
     assert "of 2; " in done.out

@@ -60,7 +60,8 @@ def build_app(*commands: str) -> typer.Typer:
         if hasattr(module, "app"):
             made.add_typer(module.app, name=name)
         else:
-            made.command(name, short_help=first_paragraph(module.run))(module.run)
+            kind = getattr(module, "Command", None)
+            made.command(name, cls=kind, short_help=first_paragraph(module.run))(module.run)
     return made
 
 

@@ -29,7 +29,8 @@ def run(
         Split, typer.Option(help="eval: val, as training has it, held out if need be.")
     ] = "eval",
     limit: Annotated[
-        int | None, typer.Option(help="At most so many images, spread evenly over the data.")
+        int | None,
+        typer.Option(help="At most so many: drawn from all over the data, the same each time."),
     ] = None,
     save_dir: Annotated[
         Path | None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from mobilenets.cli import knobs
 from mobilenets.cli.additions import recipe_names
@@ -16,6 +17,17 @@ from mobilenets.cli.options import AsJson, Device, Resolution
 
 if TYPE_CHECKING:
     from mobilenets.training.runs.arguments import RunArguments
+
+
+class Command(TyperCommand):
+    """Takes `--resume=FOLDER` for `--resume FOLDER`: a flag, and a folder after all other words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words that are left over."""
+        flag = "--resume="
+        folders = [word.removeprefix(flag) for word in args if word.startswith(flag)]
+        words = ["--resume" if word.startswith(flag) else word for word in args]
+        return super().parse_args(ctx, [*words, *filter(None, folders)])
 
 
 def run(

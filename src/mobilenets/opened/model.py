@@ -224,9 +224,9 @@ class Model:
         `data` is a folder, a list or the name of built-in data, or a data set of one's own, with
         the methods of `mobilenets.data.dataset.Dataset`; of that, `split` is not asked. `split`:
         "eval" is val as training has it, held out if need be; or "train", "val", "test", "all".
-        `limit`: at most so many images, spread evenly. `results` of what comes back has the
-        figures by name, shares 0 to 1, `intervals.results` from where to where each may be, and
-        `by_class` those of each class.
+        `limit`: at most so many images, drawn from all over the data, the same ones each time.
+        `results` of what comes back has the figures by name, shares 0 to 1, `intervals.results`
+        from where to where each may be, and `by_class` those of each class.
 
         `save_dir` is a new folder, or one that was written so before: it gets `index.html` with
         the `worst` images, at most so many, drawn beside the truth, and `images.csv` with all.

@@ -65,7 +65,7 @@ def fit_head(
     processes each reads its share, and all get the head that the first one fits.
     """
     most = max(IMAGES, PER_CLASS * len(dataset.classes))
-    chosen = some_of(len(dataset), most)
+    chosen = spread(len(dataset), most)
     together = dist.is_available() and dist.is_initialized()
     rank, world = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
     rows = features(model, card, task, dataset, chosen[rank::world], cpu=cpu)
@@ -86,15 +86,6 @@ def fit_head(
     some = f", {len(chosen)} of {len(dataset)}" if len(chosen) < len(dataset) else ""
     say(f"the head starts from a probe: {told}{some}")
     return True
-
-
-def some_of(images: int, most: int) -> list[int]:
-    """At most so many of the images, the same ones every time.
-
-    Drawn at random: steps of one length would miss classes where these follow one another in turn.
-    """
-    drawn = torch.randperm(images, generator=torch.Generator().manual_seed(0))
-    return sorted(drawn[:most].tolist())
 
 
 @torch.no_grad()

@@ -22,11 +22,11 @@ WRITER = "mobilenets data check"
 
 
 def samples_of(report: "Report", folder: Path, most: int) -> Samples:
-    """Images of each part, spread evenly over it, and where their pictures go."""
+    """At most so many images from all over each part, and where their pictures go."""
+    from mobilenets.evaluation import spread
     from mobilenets.saved import names_in
 
-    chosen = [(part, i * len(part) // most) for part in report.parts.values() for i in range(most)]
-    samples = list(dict.fromkeys(chosen))
+    samples = [(part, i) for part in report.parts.values() for i in spread(len(part), most)]
     names = [Path(f"{part.name(i)}.jpg").with_suffix("") for part, i in samples]
     return dict(zip(names_in(folder, names), samples, strict=True))
 
