@@ -15,7 +15,7 @@ from PIL import Image
 import mobilenets
 from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError, InputError
-from mobilenets.evaluation import evaluate
+from mobilenets.evaluation import evaluate, spread
 from mobilenets.tasks.registry import tasks
 
 
@@ -194,7 +194,7 @@ def test_a_threshold_that_hides_all_says_what_was_best(files):
 def test_a_model_is_measured_as_the_function_measures_it(model):
     found = model.evaluate("shapes", split="val", limit=40)
     data = tasks()["classify"].data.open_data("shapes", "val")
-    indices = [i * len(data) // 40 for i in range(40)]
+    indices = spread(len(data), 40)
     expected = evaluate(model.session, data, tasks()["classify"], indices=indices)
     assert found.results["top1"] == pytest.approx(expected.results["top1"])
     assert found.results["images"] == 40
