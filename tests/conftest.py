@@ -8,11 +8,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.cli import main
-from mobilenets.data.shapes import Shapes
-from mobilenets.tasks.registry import build
 from mobilenets.weights.sources.own import save
+from tests.small import of_shapes
 
 # The same examples every time, however slow the machine: what fails is the change's own doing.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -80,13 +78,6 @@ def call(capsys, monkeypatch) -> Callable[..., Ran]:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory) -> Path:
     """An untrained network for the built-in shapes."""
-    torch.manual_seed(0)
-    labels = Shapes(32).classes
-    arguments = {"width": 0.25, "classes": len(labels)}
-    model = build("mobilenet_v2", **arguments)
-    model.card = ModelCard(
-        "mobilenet_v2", arguments, labels=labels, preprocessing=Preprocessing((32, 32))
-    )
     path = tmp_path_factory.mktemp("checkpoint") / "shapes.safetensors"
-    save(model, path)
+    save(of_shapes(32), path)
     return path

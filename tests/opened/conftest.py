@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.shapes import Shapes
 from mobilenets.export import export_onnx
-from mobilenets.tasks.registry import build
 from mobilenets.weights.sources.own import save
+from tests.small import of_shapes
 
 
 class Files(NamedTuple):
@@ -23,10 +22,7 @@ class Files(NamedTuple):
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory) -> Files:
-    torch.manual_seed(0)
-    labels = Shapes(48).classes
-    arguments = {"width": 0.35, "classes": len(labels)}
-    model = build("mobilenet_v2", **arguments)
+    model = of_shapes(48, width=0.35, resize="squash")
     shown = np.stack([np.asarray(Shapes(48).image(i)) for i in range(16)])
     for norm in model.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
@@ -34,9 +30,6 @@ def files(tmp_path_factory) -> Files:
     with torch.no_grad():
         model.train()(torch.from_numpy(shown).permute(0, 3, 1, 2) / 127.5 - 1)
     model.eval()
-    model.card = ModelCard(
-        "mobilenet_v2", arguments, labels=labels, preprocessing=Preprocessing((48, 48), "squash")
-    )
     folder = tmp_path_factory.mktemp("opened")
     save(model, folder / "m.safetensors")
     export_onnx(model, folder / "m.onnx")

@@ -1,15 +1,13 @@
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
-from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.data.shapes import Shapes
 from mobilenets.tasks.classify.architecture.classifier import Classifier
 from mobilenets.tasks.recipe import Recipe
-from mobilenets.tasks.registry import build
 from mobilenets.training.recipes import recipe
+from tests.small import of_shapes
 
 
 class Repeated:
@@ -45,12 +43,7 @@ def tiny() -> Classifier:
 
 
 def tiny_network(name: str = "mobilenet_v2", dropout: float = 0.2) -> Classifier:
-    torch.manual_seed(0)
-    arguments = {"width": 0.25, "classes": 8, "dropout": dropout}
-    model = build(name, **arguments)
-    labels = Shapes(32).classes
-    model.card = ModelCard(name, arguments, labels=labels, preprocessing=Preprocessing((32, 32)))
-    return model
+    return of_shapes(32, name, dropout=dropout)
 
 
 def short(**changes: object) -> Recipe:

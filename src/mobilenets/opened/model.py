@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from mobilenets.tasks.task import Task
 
 if TYPE_CHECKING:
     from torch import nn
+    from typing_extensions import Unpack
 
     from mobilenets.cost import Cost
     from mobilenets.data.dataset import Dataset
@@ -35,6 +36,17 @@ if TYPE_CHECKING:
 
 Errors = Literal["raise", "keep"]
 SPLITS = ("eval", "train", "val", "test", "all")
+
+
+class Asked(TypedDict, total=False):
+    """What may be asked of `Model.predict` beside the images; its own docstring says each."""
+
+    top: int | None
+    threshold: float | None
+    batch_size: int | None
+    exact: bool
+    errors: Errors
+    progress: Callable[[int], None]
 
 
 class Model:
@@ -95,38 +107,12 @@ class Model:
     def predict(  # type: ignore[overload-overlap]
         self,
         images: Given,
-        *,
-        top: int | None = None,
-        threshold: float | None = None,
-        batch_size: int | None = None,
-        exact: bool = False,
-        errors: Errors = "raise",
-        progress: Callable[[int], None] = ...,
+        **how: Unpack[Asked],
     ) -> Answer: ...
     @overload
-    def predict(
-        self,
-        images: Iterator[Given],
-        *,
-        top: int | None = None,
-        threshold: float | None = None,
-        batch_size: int | None = None,
-        exact: bool = False,
-        errors: Errors = "raise",
-        progress: Callable[[int], None] = ...,
-    ) -> Iterator[Answer]: ...
+    def predict(self, images: Iterator[Given], **how: Unpack[Asked]) -> Iterator[Answer]: ...
     @overload
-    def predict(
-        self,
-        images: Sequence[Given],
-        *,
-        top: int | None = None,
-        threshold: float | None = None,
-        batch_size: int | None = None,
-        exact: bool = False,
-        errors: Errors = "raise",
-        progress: Callable[[int], None] = ...,
-    ) -> list[Answer]: ...
+    def predict(self, images: Sequence[Given], **how: Unpack[Asked]) -> list[Answer]: ...
     @explained
     def predict(
         self,

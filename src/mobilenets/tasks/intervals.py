@@ -112,6 +112,14 @@ def known(intervals: Mapping[str, Interval | None]) -> dict[str, Interval]:
     return {name: one for name, one in intervals.items() if one is not None}
 
 
+def gathered(
+    results: Mapping[str, Interval | None],
+    by_class: Mapping[str, Mapping[str, Interval | None]],
+) -> Intervals:
+    """What `interval` gave for an evaluator's figures, those of None left out."""
+    return Intervals(known(results), {k: known(row) for k, row in by_class.items()}, RESAMPLED)
+
+
 def student(freedom: int) -> float:
     """Student's t, the quantile of 97.5 %: exact for 1 and 2 degrees, else to three digits."""
     if freedom < 3:

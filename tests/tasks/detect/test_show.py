@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets.tasks.detect.show.boxes import colour_of, draw_boxes
+from mobilenets.runtime.draw import colour_of
+from mobilenets.tasks.detect.show.boxes import draw_boxes
 
 NONE = np.zeros((0, 4), np.float32)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets.tasks.detect.show.boxes import colour_of
+from mobilenets.runtime.draw import colour_of
 from mobilenets.tasks.segment.show.masks import VOID, draw_mask, mask_image, palette
 
 ABC = ("a", "b", "c")

@@ -1,7 +1,7 @@
 """What data with masks holds: how much of what."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,7 @@ from mobilenets.tasks.segment.data import MaskDataset
 Counts = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class MaskSurvey:
+class MaskSurvey(NamedTuple):
     """What was counted in one part of a data set of masks."""
 
     images: int

@@ -16,12 +16,8 @@ BOX = "0 .5 .5 .5 .5\n"
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        *(
-            ("train", "train"),
-            ("Train", "train"),
-            ("train2017", "train"),
-            ("train_images", "train"),
-        ),
+        *(("train", "train"), ("Train", "train"), ("train2017", "train")),
+        ("train_images", "train"),
         *(("images-val", "val"), ("obj_Validation_data", "val"), ("valid", "val"), ("dev", "val")),
         *(("test", "test"), ("testing", "test"), ("crash_test", ""), ("images", ""), ("", "")),
     ],

@@ -21,15 +21,7 @@ from mobilenets.tasks.detect.measure.matching import (
 )
 from mobilenets.tasks.detect.measure.resampling import Ranked, Wanted, resampled
 from mobilenets.tasks.detect.read import Located
-from mobilenets.tasks.intervals import (
-    MOST,
-    NO_INTERVALS,
-    RESAMPLED,
-    Intervals,
-    interval,
-    known,
-    resamples,
-)
+from mobilenets.tasks.intervals import MOST, NO_INTERVALS, Intervals, gathered, interval, resamples
 from mobilenets.tasks.values import Confused, Verdict
 
 if TYPE_CHECKING:
@@ -177,7 +169,7 @@ class DetectionMetrics:
             }
             for name, figures in self.by_class().items()
         }
-        return Intervals(known(results), {k: known(v) for k, v in by_class.items()}, RESAMPLED)
+        return gathered(results, by_class)
 
     def judge(self, image: int, threshold: float, names: Sequence[str]) -> Verdict:
         """What is found, missed and seen too many in an image, at overlap .5.

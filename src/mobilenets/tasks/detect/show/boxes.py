@@ -6,16 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobilenets.runtime.draw import (
-    Colour,
-    Font,
-    Pen,
-    colour_of,
-    font_of,
-    pen_on,
-    printable,
-    readable,
-)
+from mobilenets.runtime import draw
 
 Frame = tuple[float, float, float, float]
 """Left, top, right, bottom."""
@@ -42,15 +33,15 @@ def draw_boxes(
         if len(values) != len(corners):
             wanted = f"as many as boxes, {len(corners)}"
             raise ValueError(f"{name} must be {wanted}, got {len(values)}")
-    picture = readable(image)
+    picture = draw.readable(image)
     scale = np.array(picture.size) / image.size
     frames = [_inside(box, picture.size) for box in (corners * np.tile(scale, 2)).tolist()]
-    paint = [colour_of(index) for index in colours]
-    pen = pen_on(picture)
+    paint = [draw.colour_of(index) for index in colours]
+    pen = draw.pen_on(picture)
     line = max(2, round(max(picture.size) / 320))
     for frame, colour in reversed(list(zip(frames, paint, strict=True))):
         _draw_frame(pen, frame, colour, line)
-    font = font_of(max(12, round(max(picture.size) / 48)))
+    font = draw.font_of(max(12, round(max(picture.size) / 48)))
     tags = _place_tags(pen, frames, captions, font, picture.size)
     for tag, colour in reversed(list(zip(tags, paint, strict=True))):
         if tag is not None:
@@ -68,7 +59,7 @@ def _inside(box: Sequence[float], size: tuple[int, int]) -> Frame:
     return left, top, right, bottom
 
 
-def _draw_frame(pen: Pen, frame: Frame, colour: Colour, line: int) -> None:
+def _draw_frame(pen: draw.Pen, frame: Frame, colour: draw.Colour, line: int) -> None:
     """The line lies inside the box, with a thin dark edge around for grounds of its own colour."""
     left, top, right, bottom = frame
     pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_EDGE)
@@ -77,10 +68,10 @@ def _draw_frame(pen: Pen, frame: Frame, colour: Colour, line: int) -> None:
 
 
 def _place_tags(
-    pen: Pen,
+    pen: draw.Pen,
     frames: Sequence[Frame],
     captions: Sequence[str],
-    font: Font,
+    font: draw.Font,
     size: tuple[int, int],
 ) -> list[tuple[Frame, str] | None]:
     """Where each caption goes, and how much of it there is room for; None for an empty one."""
@@ -92,7 +83,7 @@ def _place_tags(
         if not caption.strip():
             tags.append(None)
             continue
-        text = printable(caption, lambda text: pen.textlength(text, font) <= size[0] - 2 * pad)
+        text = draw.printable(caption, lambda text: pen.textlength(text, font) <= size[0] - 2 * pad)
         wide, high = pen.textlength(text, font) + 2 * pad, below - above + 2 * pad
         choices = [_shifted(x, y, wide, high, size) for x, y in _corners(frame, wide, high)]
         free = [c for c in choices if not any(_overlap(c, other) for other in taken)]
@@ -123,7 +114,7 @@ def _overlap(one: Frame, other: Frame) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _draw_tag(pen: Pen, tag: Frame, text: str, colour: Colour, font: Font) -> None:
+def _draw_tag(pen: draw.Pen, tag: Frame, text: str, colour: draw.Colour, font: draw.Font) -> None:
     left, top, right, bottom = tag
     pen.rectangle((left, top, right - 1, bottom - 1), fill=colour)
     bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.tasks.intervals import (
-    MOST,
-    NO_INTERVALS,
-    RESAMPLED,
-    Intervals,
-    interval,
-    known,
-    resamples,
-)
+from mobilenets.tasks.intervals import MOST, NO_INTERVALS, Intervals, gathered, interval, resamples
 from mobilenets.tasks.segment.formats.masks import VOID
 from mobilenets.tasks.values import Confused
 
@@ -166,8 +158,8 @@ class SegmentationMetrics:
             k = place[name]
             n = int(holding[k])
             columns = {"iou": iou[:, k], "accuracy": found[:, k]}
-            by_class[name] = known({c: interval(row[c], columns[c], n) for c in columns})
-        return Intervals(known(results), by_class, RESAMPLED)
+            by_class[name] = {c: interval(row[c], columns[c], n) for c in columns}
+        return gathered(results, by_class)
 
     def confusions(self) -> list[Confused]:
         """What is taken for what, in pixels; the first have most pixels."""
