@@ -5,7 +5,13 @@ The command line prints any of these as one line: status 2 for a ValueError, 1 f
 
 
 class InputError(Exception):
-    """A file or a folder is not what was needed; the message names it and says why."""
+    """A file or a folder is not what was needed; the message names it and says why.
+
+    It is one line, even where a file's name or content is not.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class WeightsError(InputError):

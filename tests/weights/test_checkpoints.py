@@ -101,6 +101,7 @@ def test_timm_takes_the_same(tmp_path):
         ({"meta": {"dataset_meta": {"classes": ["cat", "dog"]}}}, ("cat", "dog")),
         ({"class_to_idx": {"dog": 1, "cat": 0}}, ("cat", "dog")),
         ({"idx_to_class": {1: "dog", 0: "cat"}}, ("cat", "dog")),
+        ({"idx_to_class": {"1": "dog", "0": "cat"}}, ("cat", "dog")),
         ({"classes": ["cat", "dog"]}, ("cat", "dog")),
         ({"classes": 2}, ()),
         ({"classes": ["cat", "cat"]}, ()),
@@ -117,6 +118,20 @@ def test_names_of_another_number_of_classes_are_left_out_and_said(tmp_path):
     state = {"state_dict": network().state_dict(), "classes": ["a", "b", "c"]}
     torch.save(state, tmp_path / "w.pth")
     assert read(tmp_path / "w.pth").notes == ["its 3 names of classes do not fit its 2 outputs"]
+
+
+@pytest.mark.parametrize(
+    ("beside", "why"),
+    [
+        ({"class_to_idx": {"dog": 1, "cat": 2}}, "'class_to_idx' are left aside: their numbers"),
+        ({"classes": ["cat", "cat"]}, "'classes' are left aside: two are the same"),
+        ({"meta": {"CLASSES": ["cat", 7]}}, "'meta.CLASSES' are left aside: some are no text"),
+    ],
+)
+def test_names_that_cannot_be_used_are_said(tmp_path, beside, why):
+    torch.save({"state_dict": network().state_dict(), **beside}, tmp_path / "w.pth")
+    (note,) = read(tmp_path / "w.pth").notes
+    assert why in note
 
 
 def test_objects_of_libraries_beside_the_weights_are_not_needed(tmp_path):

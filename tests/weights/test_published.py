@@ -20,7 +20,7 @@ import torchvision
 from mobilenets.data.shapes import CLASSES
 from mobilenets.errors import InputError, WeightsError
 from mobilenets.runtime.preprocess import preprocess
-from mobilenets.weights import identify, load
+from mobilenets.weights import identify, load, read
 from mobilenets.weights.fetch import cache_folder
 from mobilenets.weights.infer import expected_shapes
 from mobilenets.weights.published import PUBLISHED, Published
@@ -298,6 +298,10 @@ def test_files_beside_are_fetched_first(server, tmp_path, monkeypatch):
     assert card.labels == ("x", "y")
     assert card.preprocessing.crop_fraction == 1.0
     assert [path for path, _ in server.asked] == ["/config.json", "/model.safetensors"]
+    beside = tmp_path / "config.json"
+    beside.write_bytes(config.replace(b'"y"', b'"y", "z"'))
+    wrong = "config.json: label_names has 3 names for 2 classes, left aside"
+    assert wrong in read(tmp_path / "model.safetensors").notes
 
 
 FETCH = """

@@ -15,7 +15,7 @@ from mobilenets.errors import DataError, WeightsError
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.tasks.classify.read import scores_of
-from mobilenets.weights import load
+from mobilenets.weights import load, read
 from mobilenets.weights.containers.tflite.graph import parse
 from tests.some import some
 from tests.weights import keras_nets
@@ -219,6 +219,13 @@ def test_labels_that_the_metadata_names_and_that_are_not_there_are_said(plain, t
     assert (
         "the labels 'en.txt' that its metadata names cannot be read" in card_of(load(path)).source
     )
+
+
+def test_labels_of_another_number_are_said(plain, tmp_path):
+    path = write(tmp_path / "a.tflite", plain)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", "dog\ncat\n")
+    assert read(path).notes == ["the 2 labels in 'labels.txt' do not fit its 3 classes, left aside"]
 
 
 def test_a_bias_with_the_axis_of_its_weights_is_sound(tmp_path):

@@ -193,7 +193,7 @@ def make_card(
         return _checked(ModelCard.from_json(known.card, path), path, model)
     from mobilenets.runtime.foreign.endings import last_operator
     from mobilenets.runtime.foreign.feeding import feeding
-    from mobilenets.runtime.foreign.names import class_names
+    from mobilenets.runtime.foreign.names import class_names, names_beside
 
     size = sides_of(known)
     shapes = [_dims(value) for value in model.graph.output]
@@ -212,6 +212,9 @@ def make_card(
     )  # fmt: skip
     told = {entry.key: entry.value for entry in model.metadata_props}
     names, wrong = class_names(told, math.prod(size or 1 for size in shapes[0][1:]))
+    if not names and not card.labels and len(shapes[0]) == 2:
+        names, more = names_beside(path, shapes[0][1] or 1)
+        wrong = "; ".join(filter(None, (wrong, more)))
     return card.replace(
         labels=names or card.labels,
         preprocessing=prepared,

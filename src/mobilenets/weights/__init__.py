@@ -28,6 +28,7 @@ from mobilenets.weights.heads import (
     with_head,
     with_knobs,
 )
+from mobilenets.weights.names import with_names_beside, with_words
 from mobilenets.weights.others import seems, seems_folder
 from mobilenets.weights.published import PUBLISHED, Published
 from mobilenets.weights.sources import huggingface, own, ports, timm, torchvision
@@ -200,6 +201,8 @@ def read(path: Path) -> Foreign:
     """Card and weights of a file, in our names; WeightsError for what is not recognised."""
     _, reader = _reader(path)
     found = reader(path)
+    if reader is not own.read:
+        found = with_names_beside(found, path)
     return replace(found, card=_finished(found))
 
 
@@ -212,6 +215,7 @@ def _look_at(path: Path) -> tuple[str, Foreign]:
         found = _convert(path, StoredState(read_safetensors(path, values=False)))
     else:
         found = reader(path)
+    found = with_names_beside(found, path)
     return container, replace(found, card=_finished(found))
 
 
@@ -294,26 +298,10 @@ def _convert(path: Path, stored: StoredState) -> Foreign:
             for part in parts:
                 if matches(part.tensors):
                     found = convert(part.tensors, path, part.aside)
-                    return _with_words(found, stored, part.note)
+                    return with_words(found, stored, part.note)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     raise WeightsError(f"{path}: {no_network(stored.tensors)}")
-
-
-def _with_words(found: Foreign, stored: StoredState, note: str) -> Foreign:
-    """With what the file says beside its tensors: classes, and which of several networks it is."""
-    card, remarks = found.card, [*filter(None, (stored.note, note)), *found.remarks]
-    outputs = card.arguments.get("classes")
-    if stored.labels and not found.unread and outputs is not None:
-        if len(stored.labels) in (outputs, outputs + (outputs == 1)):
-            card = card.replace(labels=stored.labels)
-        else:
-            remarks.append(
-                f"its {len(stored.labels)} names of classes do not fit its {outputs} outputs"
-            )
-    if stored.note:
-        card = card.replace(source=f"{card.source}; {stored.note}")
-    return replace(found, card=card, remarks=tuple(remarks))
 
 
 def _locate(weights: str | Path) -> tuple[Path, Published | None]:

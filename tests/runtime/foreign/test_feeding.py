@@ -220,8 +220,14 @@ def test_the_maker_says_which_networks_it_has(tmp_path, maker, last, mean):
         ({"classes": "a\nb\nc\nd\n"}, ("a", "b", "c", "d"), ""),
         ({"class_names": "a, b,c,d"}, ("a", "b", "c", "d"), ""),
         ({"names": "['a', 'b']"}, (), "names has 2 names for 4 outputs, left aside"),
-        ({"names": "{0: __import__('os')}"}, (), ""),
-        ({"names": "[" * 10_000}, (), ""),
+        ({"names": "{0: __import__('os')}"}, (), "names is no list of names, left aside"),
+        ({"names": "[" * 10_000}, (), "names is no list of names, left aside"),
+        (
+            {"names": "{0: 'a', 2: 'b'}", "classes": "4"},
+            (),
+            "names is no list of names, left aside",
+        ),
+        ({"names": "7", "id2label": "a,b,c,d"}, ("a", "b", "c", "d"), ""),
     ],
 )
 def test_names_in_metadata_are_the_labels(tmp_path, metadata, labels, said):
@@ -232,6 +238,26 @@ def test_names_in_metadata_are_the_labels(tmp_path, metadata, labels, said):
     card = open_session(path).card
     assert card.labels == labels
     assert said in card.source
+
+
+def test_names_lie_beside_a_file_that_has_none(tmp_path):
+    path = write(tmp_path / "m.onnx", [node("Identity", "x", "f")])
+    (tmp_path / "labels.txt").write_text("0 a\n1 b\n2 c\n3 d\n")
+    card = open_session(path).card
+    assert card.labels == ("a", "b", "c", "d")
+    assert "its classes are called as labels.txt beside it says" in card.source
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    card = open_session(path).card
+    assert card.labels == ()
+    assert "labels.txt beside it has 2 names for 4 outputs, left aside" in card.source
+
+
+def test_a_range_of_pixels_that_is_not_known_is_said(tmp_path):
+    path = write(tmp_path / "m.onnx", [node("Identity", "x", "f")])
+    made = onnx.load(path)
+    helper.set_model_props(made, {"Image.NominalPixelRange": "NominalRange_0_100"})
+    onnx.save(made, path)
+    assert "its metadata says 'nominalrange_0_100', left aside" in open_session(path).card.source
 
 
 def test_arithmetic_that_is_none_of_these_is_said(tmp_path):

@@ -1,6 +1,7 @@
 """How the input of a file without a card is prepared: by what its graph, metadata and maker say."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,7 @@ def feeding(
         scale = _RANGES[named]
         why = f"{scale.words}, as its metadata says"
     order = pixels or order
+    strange = _strange(told)
     mean, std = scale.mean, scale.std
     if order == "BGR":
         why, mean, std = f"{why}; blue first", mean[::-1], std[::-1]
@@ -82,7 +84,18 @@ def feeding(
         size=size, resize=base.resize, crop_fraction=base.crop_fraction,
         interpolation=base.interpolation, mean=mean, std=std, order=order,
     )  # fmt: skip
-    return made_of, f"an ONNX file {_UNSAID if why == maker else 'whose input is'} taken as {why}"
+    known = _UNSAID if why == maker else "whose input is"
+    return made_of, f"an ONNX file {known} taken as {why}{strange}"
+
+
+def _strange(told: Mapping[str, str]) -> str:
+    """In words, what the metadata says of images that is not known here; '' for nothing."""
+    said = (
+        (told.get("image.nominalpixelrange"), _RANGES),
+        (told.get("image.bitmappixelformat"), _ORDERS),
+    )
+    unknown = [word for word, known in said if word and word not in known]
+    return f"; its metadata says {' and '.join(unknown)!r:.80}, left aside" if unknown else ""
 
 
 def _base(model: onnx.ModelProto, channels_last: bool) -> tuple[Preprocessing, str]:

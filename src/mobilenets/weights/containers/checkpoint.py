@@ -39,6 +39,8 @@ class Chosen:
     """Which of several was taken; empty where there was one."""
     labels: tuple[str, ...] = ()
     """The names of the classes, where the file has them."""
+    unnamed: str = ""
+    """In words, that there are names of classes which cannot be used."""
 
 
 def choose(content: Any, is_weight: Any) -> Chosen:
@@ -47,14 +49,14 @@ def choose(content: Any, is_weight: Any) -> Chosen:
     `is_weight` says of a value whether it is a convolution's weight. WeightsError, without the
     path, for what holds no state dict.
     """
-    labels = labels_in(content)
+    labels, unnamed = labels_in(content)
     taken: list[str] = []
     note = ""
     for _ in range(DEEPEST + 1):
         if not isinstance(content, Mapping):
             raise WeightsError(f"holds a {type(content).__name__}, not a state dict")
         if any(is_weight(value) for value in content.values()):
-            return Chosen(content, note, labels)
+            return Chosen(content, note, labels, unnamed)
         there = [key for key in _order(content) if isinstance(content.get(key), Mapping)]
         there = [key for key in there if _has_weights(content[key], is_weight)]
         if not there:
@@ -94,25 +96,43 @@ def _has_weights(content: Any, is_weight: Any, depth: int = DEEPEST) -> bool:
     )
 
 
-def labels_in(content: Any) -> tuple[str, ...]:
-    """The names of the classes in a checkpoint; () where it says none that can be used."""
-    for names in _found(content):
-        if isinstance(names, Mapping):
-            if names and all(isinstance(k, str) for k in names):
-                names = {place: name for name, place in names.items()}
-            if sorted(names, key=repr) != sorted(range(len(names)), key=repr):
-                continue
-            names = [names[i] for i in range(len(names))]
-        listed = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
-        if listed and 0 < len(names) == len(set(names)):
-            return tuple(names)
-    return ()
+def labels_in(content: Any) -> tuple[tuple[str, ...], str]:
+    """The names of the classes in a checkpoint; () where it says none that can be used.
+
+    And in words which those are that cannot be, where there are no others.
+    """
+    wrong = ""
+    for key, said in _found(content):
+        names, why = _names(said)
+        if names:
+            return names, ""
+        if why:
+            wrong = wrong or f"its names of classes under {key!r} are left aside: {why}"
+    return (), wrong
 
 
-def _found(content: Any) -> Iterator[Any]:
+def _names(said: Any) -> tuple[tuple[str, ...], str]:
+    """Names in the order of their outputs; or why what seems to be names gives none."""
+    if isinstance(said, Mapping):
+        if said and all(isinstance(name, str) for name in said):
+            if all(isinstance(name, str) and place.isdecimal() for place, name in said.items()):
+                said = {int(place): name for place, name in said.items()}  # as JSON has numbers
+            else:
+                said = {place: name for name, place in said.items()}
+        if sorted(said, key=repr) != sorted(range(len(said)), key=repr):
+            return (), f"their numbers are not 0 to {len(said) - 1}"
+        said = [said[i] for i in range(len(said))]
+    if not isinstance(said, (list, tuple)) or not any(isinstance(name, str) for name in said):
+        return (), ""
+    if not all(isinstance(name, str) for name in said):
+        return (), "some are no text"
+    return (tuple(said), "") if len(said) == len(set(said)) else ((), "two are the same")
+
+
+def _found(content: Any) -> Iterator[tuple[str, Any]]:
     for path in _CLASSES:
         value = content
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
         if value is not None:
-            yield value
+            yield ".".join(path), value

@@ -49,6 +49,8 @@ class StoredState:
     """Which of several state dicts this is; empty where there was one."""
     labels: tuple[str, ...] = ()
     """The names of the classes, where the file has them."""
+    unnamed: str = ""
+    """In words, that there are names of classes which cannot be used."""
     described: Mapping[str, Described] = field(default_factory=dict)
     """Of networks of ours, by the prefix of their tensors."""
 
@@ -97,7 +99,7 @@ def read_pickle(path: Path) -> StoredState:
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     said = dict(_described(getattr(chosen.state, "_metadata", None)))
-    return StoredState(_arrays(path, chosen), chosen.note, chosen.labels, said)
+    return StoredState(_arrays(path, chosen), chosen.note, chosen.labels, chosen.unnamed, said)
 
 
 def _described(metadata: Any) -> Iterator[tuple[str, Described]]:

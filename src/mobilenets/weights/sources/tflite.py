@@ -6,6 +6,7 @@ that only adds the bias: its statistics say nothing about the data, so keep it f
 training on, or measure them anew.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from mobilenets.errors import WeightsError
@@ -36,7 +37,8 @@ def read(path: Path) -> Foreign:
         for reader in readers("tflite"):
             if reader.matches(file.graph):
                 found: Foreign = reader.read(file, infer)
-                return found
+                misfit = "" if found.unread else file.misfit(found.card.arguments["classes"])
+                return replace(found, remarks=(*found.remarks, *filter(None, [misfit])))
         raise WeightsError("no use of a network reads such a graph")
     except (ValueError, WeightsError) as error:
         raise WeightsError(f"{path}: {error}") from error

@@ -8,6 +8,7 @@ V1 whose channels timm rounds to multiples of 8 and paper 1 does not.
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
         names = _names(config)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise WeightsError(f"config.json: {error}") from error
-    return classified(
+    found = classified(
         tensors,
         list(_units(tensors, blocks)),
         aside,
@@ -67,6 +68,11 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
         source=f"timm: {config.get('architecture', path.name)}",
         labels=lambda classes: names if len(names) == classes else imagenet_labels(classes),
     )
+    classes = found.card.arguments.get("classes")
+    if not names or found.unread or len(names) == classes:
+        return found
+    wrong = f"config.json: label_names has {len(names)} names for {classes} classes, left aside"
+    return replace(found, remarks=(*found.remarks, wrong))
 
 
 def _blocks(tensors: Mapping[str, NDArray[Any]]) -> list[str]:

@@ -42,13 +42,18 @@ def read(file: TfliteFile, infer: Infer) -> Foreign:
             arguments=arguments,
             preprocessing=file.preprocessing,
             source=f"TFLite, {trunk.steps[-1].stored.lower()}; {file.said}",
-            labels=file.labels(heads[-1].weight.shape[0]) if heads else (),
+            labels=_labels(file, heads[-1].weight.shape[0]) if heads else (),
             independent=trunk.sigmoid,
             rectified=trunk.rectified,
             unread=_unread(trunk),
         )
     except WeightsError as error:
         raise trunk.reason or error from error
+
+
+def _labels(file: TfliteFile, outputs: int) -> tuple[str, ...]:
+    """The names in the file; of one output both of its classes."""
+    return file.labels(outputs) or (file.labels(2) if outputs == 1 else ())
 
 
 def _unread(trunk: "Trunk") -> str:

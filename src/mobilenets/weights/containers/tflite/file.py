@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mobilenets.weights.containers.tflite.feed import parted, preprocessing_of
 from mobilenets.weights.containers.tflite.graph import IDENTIFIER, TfliteGraph
 from mobilenets.weights.containers.tflite.metadata import (
     TfliteMetadata,
-    labels_in,
+    label_files,
     metadata_of,
     unreadable_labels,
 )
@@ -56,7 +57,22 @@ class TfliteFile:
 
         TFLite metadata appends a zip to the flatbuffer; a label file has one name on a line.
         """
-        return labels_in(self.path.read_bytes(), self.metadata, outputs)
+        found = (lines for _, lines in self._label_files() if len(lines) == outputs)
+        return next(found, ())
+
+    def misfit(self, classes: int) -> str:
+        """In words, that there are label files and none names so many classes; '' if one does.
+
+        One name more is the background's, or of one output the other class's.
+        """
+        counts = {name: len(lines) for name, lines in self._label_files()}
+        if not counts or {classes, classes + 1} & {*counts.values()}:
+            return ""
+        name, number = next(iter(counts.items()))
+        return f"the {number} labels in {name!r} do not fit its {classes} classes, left aside"
+
+    def _label_files(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        return label_files(self.path.read_bytes(), self.metadata)
 
 
 def is_tflite(path: Path) -> bool:

@@ -50,21 +50,22 @@ def metadata_of(data: bytes) -> TfliteMetadata:
         return TfliteMetadata(damaged=True)
 
 
-def labels_in(data: bytes, metadata: TfliteMetadata, outputs: int) -> tuple[str, ...]:
-    """The names of so many outputs: of the file that the metadata names, else of any that fits."""
+def label_files(data: bytes, metadata: TfliteMetadata) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each label file packed behind a model that can be read, and its lines.
+
+    Those that the metadata names come first, then any other text.
+    """
     if not zipfile.is_zipfile(io.BytesIO(data)):
-        return ()
+        return
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [one.filename for one in archive.infolist() if one.file_size <= MAX_LABELS]
             named = [name for name in metadata.label_files if name in members]
             for name in [*named, *(m for m in members if m.endswith(".txt") and m not in named)]:
                 found = archive.read(name).decode("utf-8-sig").rstrip("\r\n").split("\n")
-                if len(found) == outputs:
-                    return tuple(line.strip() for line in found)
+                yield name, tuple(line.strip() for line in found)
     except _UNREADABLE:
-        return ()  # the weights do not depend on it
-    return ()
+        return  # the weights do not depend on it
 
 
 def unreadable_labels(data: bytes, metadata: TfliteMetadata) -> str:
