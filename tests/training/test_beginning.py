@@ -80,8 +80,8 @@ def test_a_head_with_a_hidden_layer_is_fitted_at_its_last(known):
 
 def test_of_many_images_some_are_enough(known, monkeypatch):
     model, (images, _) = known
-    monkeypatch.setattr("mobilenets.training.probe.IMAGES", 20)
-    monkeypatch.setattr("mobilenets.training.probe.PER_CLASS", 1)
+    monkeypatch.setattr("mobilenets.tasks.classify.probe.IMAGES", 20)
+    monkeypatch.setattr("mobilenets.tasks.classify.probe.PER_CLASS", 1)
     said = []
     fit_head(model, model.card, TASK, images, said.append)
     assert "on 20 images'" in said[0]

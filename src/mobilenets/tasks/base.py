@@ -145,15 +145,16 @@ class Learning(Protocol):
 class Probing(Protocol):
     """How a new head starts: fitted to what the network makes of images, as it came."""
 
+    def most(self, classes: int) -> int:
+        """Training images that are looked at, at most."""
+
     def rows(
         self, model: nn.Module, images: Tensor, targets: Sequence[Any], sizes: Sequence[Size]
     ) -> tuple[Tensor, ...]:
         """What `fit` needs of (N, 3, H, W) images; of each tensor, all batches' rows are joined."""
-        ...
 
     def fit(self, model: nn.Module, rows: tuple[Tensor, ...]) -> str:
         """Fit the head, on the CPU, and say how, in words; empty where nothing could be fitted."""
-        ...
 
 
 class Teaching(Protocol):

@@ -1,10 +1,13 @@
-"""A linear layer fitted to the features of a network that stays as it is.
+"""A head fitted to the features of a network that stays as it is.
 
-What the `probe` parts of uses share: regularised softmax regression, its strength chosen by folds.
+What the `probe` parts of uses share: regularised softmax regression, its strength chosen by folds;
+and a head of more than one layer, which learns from features kept in memory.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +22,8 @@ FOLDS = 4
 ITERATIONS = 200
 ROUGHLY = 1e-4
 """Gradient at which a fit ends that only chooses the strength."""
+DECAY = 0.05
+"""Of a head that learns, decoupled."""
 OPERATIONS = 2e12
 """Multiply-adds that choosing may take at most: about two minutes of one core."""
 
@@ -82,12 +87,13 @@ def softmax_regression(
     return Linear(weight.detach(), bias.detach())
 
 
-def fit_classes(x: Tensor, y: Tensor, classes: int) -> Fitted:
+def fit_classes(x: Tensor, y: Tensor, classes: int, together: Tensor | None = None) -> Fitted:
     """A layer for `classes`, fitted to (N, channels) features with (N,) classes.
 
     The strength is the one with the least cross entropy on rows left out, by folds inside these
-    rows. A class without rows gets a small score. The same rows give the same layer. Raises
-    ValueError for features that are not finite.
+    rows; those with one number in `together`, (N,), are left out together. A class without rows
+    gets a small score. The same rows give the same layer. Raises ValueError for features that are
+    not finite.
     """
     if not bool(torch.isfinite(x).all()):
         raise ValueError("features must be finite numbers")
@@ -101,7 +107,7 @@ def fit_classes(x: Tensor, y: Tensor, classes: int) -> Fitted:
         basis = torch.linalg.svd(x, full_matrices=False).Vh  # (N, channels)
         x = x @ basis.T
     seen, places = torch.unique(y, return_inverse=True)
-    strength, right = _choose(x, places, len(seen))
+    strength, right = _choose(x, places, len(seen), together)
     weight, bias = softmax_regression(x, places, len(seen), strength)
     weight = (weight if basis is None else weight @ basis) / scale
     bias = bias - weight @ middle
@@ -111,9 +117,9 @@ def fit_classes(x: Tensor, y: Tensor, classes: int) -> Fitted:
     return Fitted(whole, strength, right)
 
 
-def _choose(x: Tensor, y: Tensor, classes: int) -> tuple[float, float]:
+def _choose(x: Tensor, y: Tensor, classes: int, together: Tensor | None) -> tuple[float, float]:
     """The best of `STRENGTHS`, and the share of rows that it has right when they are left out."""
-    folds = _folds(y, classes)
+    folds = _folds(y, classes) if together is None else _grouped_folds(together)
     # Two passes of two products for each of some 50 iterations.
     cost = 4 * 50 * len(x) * x.shape[1] * classes * len(STRENGTHS)
     folds = folds[: int(OPERATIONS / cost)]
@@ -137,6 +143,13 @@ def _folds(y: Tensor, classes: int) -> list[Tensor]:
     return [place % folds == fold for fold in range(folds)] if folds > 1 else []
 
 
+def _grouped_folds(together: Tensor) -> list[Tensor]:
+    """Masks of the rows left out in each fold: of whole groups, as many in each."""
+    place = torch.unique(together, return_inverse=True)[1]
+    folds = min(FOLDS, int(place.max()) + 1)
+    return [place % folds == fold for fold in range(folds)] if folds > 1 else []
+
+
 def _scores(x: Tensor, y: Tensor, classes: int, left_out: Tensor) -> Tensor:
     """For each strength, of the rows left out: the sum of cross entropies, and how many right."""
     found = x.new_zeros(len(STRENGTHS), 2)
@@ -152,9 +165,10 @@ def _scores(x: Tensor, y: Tensor, classes: int, left_out: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def put(layer: Linear, into: nn.Linear) -> None:
-    """Give a network's layer the fitted weights."""
-    into.weight.copy_(layer.weight)
+def put(layer: Linear, into: nn.Linear | nn.Conv2d) -> None:
+    """Give a network's layer, linear or a convolution of 1x1, the fitted weights."""
+    assert into.bias is not None
+    into.weight.copy_(layer.weight.view_as(into.weight))
     into.bias.copy_(layer.bias)
 
 
@@ -164,3 +178,61 @@ def in_words(fitted: Fitted, rows: int) -> str:
     if fitted.right == fitted.right:  # not NaN
         text += f", right for {fitted.right:.3f} of those left out in turn"
     return text
+
+
+def learn_on(
+    parts: Sequence[nn.Module],
+    loss: Callable[[Tensor], Tensor],
+    rows: int,
+    *,
+    steps: int,
+    batch: int,
+    rate: float,
+) -> None:
+    """Bring `parts` of a network to a small loss: `loss` is that of the rows at some places.
+
+    AdamW, the rate rising for a tenth of the steps and then falling as a cosine does; `batch` of
+    the `rows` at a time, or all. Norms use the statistics of the batch, and in the end have those
+    of all rows. All else is as in evaluation. The same rows give the same weights.
+    """
+    found = [parameter for part in parts for parameter in part.parameters()]
+    groups = [
+        {"params": [p for p in found if p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in found if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate)
+    random = torch.Generator().manual_seed(0)
+    norms = norms_of(parts)
+    for norm in norms:
+        norm.train()
+    for step in range(steps):
+        share = min(10 * (step + 1) / steps, (1 + math.cos(math.pi * step / steps)) / 2)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * share
+        value = loss(torch.randperm(rows, generator=random)[:batch])
+        optimizer.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    settle_norms(norms, loss, rows, batch)
+
+
+@torch.no_grad()
+def settle_norms(
+    norms: Sequence[nn.BatchNorm2d], run: Callable[[Tensor], object], rows: int, batch: int
+) -> None:
+    """Give norms the mean statistics of all rows, in batches of one size that `run` passes."""
+    kept = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of all that it sees
+        norm.train()
+    for places in torch.arange(rows).tensor_split(math.ceil(rows / batch)):
+        run(places)
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
+def norms_of(parts: Sequence[nn.Module]) -> list[nn.BatchNorm2d]:
+    """The batch normalisation layers inside `parts`, however deep."""
+    return [m for part in parts for m in part.modules() if isinstance(m, nn.BatchNorm2d)]

@@ -21,8 +21,6 @@ from mobilenets.tasks.task import Task
 from mobilenets.training.fitting import MICRO_SIDE
 from mobilenets.training.samples import Samples
 
-IMAGES, PER_CLASS = 2048, 8
-"""Images that a head is fitted to at most: the larger of the two, the second for each class."""
 PROBE = "the probe"
 """What epoch 0 of a run is called whose head was fitted."""
 AS_IT_CAME = "the weights as they came"
@@ -64,8 +62,7 @@ def fit_head(
     `dataset` are the training images; of many, some drawn at random. With several
     processes each reads its share, and all get the head that the first one fits.
     """
-    most = max(IMAGES, PER_CLASS * len(dataset.classes))
-    chosen = spread(len(dataset), most)
+    chosen = spread(len(dataset), task.probe.most(len(dataset.classes)))
     together = dist.is_available() and dist.is_initialized()
     rank, world = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
     rows = features(model, card, task, dataset, chosen[rank::world], cpu=cpu)

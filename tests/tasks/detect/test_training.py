@@ -13,6 +13,7 @@ from mobilenets.tasks.detect.formats.shapes import ShapeObjects
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.registry import tasks
 from mobilenets.training.loop import InterruptedRunError, Trainer
+from mobilenets.training.probe import PROBE
 from mobilenets.training.recipes import recipe
 from mobilenets.training.run import Plan, start, train
 from tests.training.conftest import Repeated
@@ -117,6 +118,8 @@ def test_a_detector_is_trained_from_a_classifier_and_then_from_itself(tmp_path, 
     )
     assert any("new extras and heads for 8 classes" in line for line in said)
     again = Plan("ssdlite_mobilenet_v2", second.checkpoint)
+    assert second.began == PROBE
+    assert [row["epoch"] for row in second.history] == [0, 1]
     card = card_of(start(again, TASK, Few().classes)[0])
     assert card.preprocessing.size == (64, 64)
     assert card.arguments["width"] == 0.25

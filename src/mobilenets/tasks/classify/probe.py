@@ -10,6 +10,14 @@ from torch import Tensor, nn
 from mobilenets.tasks.probe import fit_classes, in_words, put
 from mobilenets.tasks.values import Size
 
+IMAGES, PER_CLASS = 2048, 8
+"""Images that a head is fitted to at most: the larger of the two, the second for each class."""
+
+
+def most(classes: int) -> int:
+    """As many as are enough for a linear layer."""
+    return max(IMAGES, PER_CLASS * classes)
+
 
 def rows(
     model: nn.Module, images: Tensor, targets: Sequence[int], sizes: Sequence[Size]

@@ -95,15 +95,26 @@ class SSD(Carded):
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """The feature maps that the heads read, the finest first."""
+        return self.with_extras(self.tapped(x))
+
+    def tapped(self, x: Tensor) -> list[Tensor]:
+        """The first of the maps: those that the backbone gives."""
         found = self.backbone.taps(x, self.taps)  # type: ignore[operator]
-        maps = [found[name] for name in self.taps]
+        return [found[name] for name in self.taps]
+
+    def with_extras(self, tapped: Sequence[Tensor]) -> list[Tensor]:
+        """All maps, from those of the backbone."""
+        maps = list(tapped)
         for extra in self.extras:
             maps.append(extra(maps[-1]))
         return maps
 
     def predictions(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Box codes (N, anchors, 4) and logits (N, anchors, 1 + classes), by themselves."""
-        maps = self.maps(x)
+        return self.predicted(self.maps(x))
+
+    def predicted(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The same from all of the maps."""
         boxes = torch.cat([head(m) for head, m in zip(self.boxes, maps, strict=True)], 1)
         scores = torch.cat([head(m) for head, m in zip(self.scores, maps, strict=True)], 1)
         return boxes, scores

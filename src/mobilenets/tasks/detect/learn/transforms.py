@@ -12,8 +12,10 @@ from torchvision.ops import box_iou
 from torchvision.transforms import InterpolationMode, v2
 
 from mobilenets.card import Preprocessing
+from mobilenets.tasks.detect.architecture.geometry import MATCH_IOU
 from mobilenets.tasks.detect.formats.objects import Objects
 from mobilenets.tasks.detect.recipes.settings import DetectionAugmentation
+from mobilenets.tasks.values import Size
 
 SMALLEST = 4
 """Pixels of a side that can be cropped."""
@@ -132,6 +134,19 @@ def match(boxes: Tensor, labels: Tensor, anchors: Tensor, iou: float) -> Tensor:
     target[taken, 0] = (labels[owner[taken]] + 1).float()
     target[taken, 1:] = boxes[owner[taken]].float()
     return target
+
+
+def targets_of(objects: Objects, size: Size, anchors: Tensor, *, mirrored: bool = False) -> Tensor:
+    """(anchors, 5), as `match` has it: what a whole image of `size` teaches, without augmentation.
+
+    `mirrored`: left is right in it. Crowds are left out.
+    """
+    keep, (width, height) = ~objects.crowd, size
+    shares = objects.boxes[keep] / np.array([width, height, width, height], np.float32)
+    if mirrored:
+        shares[:, [0, 2]] = 1 - shares[:, [2, 0]]
+    labels = torch.from_numpy(objects.labels[keep])
+    return match(torch.from_numpy(shares), labels, anchors, MATCH_IOU)
 
 
 def _rgb(preprocessing: Preprocessing, values: tuple[float, float, float]) -> list[float]:

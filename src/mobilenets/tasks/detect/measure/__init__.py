@@ -12,7 +12,7 @@ from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
 from mobilenets.runtime.labels import both_names
 from mobilenets.runtime.numbers import softmax
-from mobilenets.tasks.detect.architecture.geometry import MATCH_IOU, card_anchors
+from mobilenets.tasks.detect.architecture.geometry import card_anchors
 from mobilenets.tasks.detect.classes import match_detection_classes
 from mobilenets.tasks.detect.formats.objects import Objects
 from mobilenets.tasks.detect.measure.metrics import DetectionMetrics
@@ -99,17 +99,12 @@ class AveragePrecision:
         import torch
 
         from mobilenets.tasks.detect.learn.loss import matched
-        from mobilenets.tasks.detect.learn.transforms import match
+        from mobilenets.tasks.detect.learn.transforms import targets_of
 
         assert self.criterion is not None
         anchors = torch.from_numpy(self.anchors)
-        wanted = []
-        for objects, (width, height) in zip(targets, sizes, strict=True):
-            keep = ~objects.crowd
-            shares = objects.boxes[keep] / np.array([width, height, width, height], np.float32)
-            labels = torch.from_numpy(objects.labels[keep])
-            wanted.append(match(torch.from_numpy(shares), labels, anchors, MATCH_IOU))
-        stacked = torch.stack(wanted)
+        pairs = zip(targets, sizes, strict=True)
+        stacked = torch.stack([targets_of(objects, size, anchors) for objects, size in pairs])
         weight = int(matched(stacked))
         self.loss += weight * float(self.criterion(torch.from_numpy(outputs), stacked))
         self.weight += weight

@@ -47,11 +47,15 @@ class DeepLab(Carded):
 
     def coarse(self, x: Tensor) -> Tensor:
         """(N, classes, h, w): the logits of the feature map's places."""
-        features = self.backbone(x)
+        out: Tensor = self.classifier(self.dropout(self.hidden(self.backbone(x))))
+        return out
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """(N, 256, h, w): what the classifier reads, of the backbone's map."""
         # Of an adaptive pool of one image torch's exporter makes strides that no runtime knows.
         mean = self.pool(features.mean((2, 3), keepdim=True)).expand(-1, -1, *features.shape[2:])
         joined = torch.cat([mean, *(branch(features) for branch in self.branches)], 1)
-        out: Tensor = self.classifier(self.dropout(self.project(joined)))
+        out: Tensor = self.project(joined)
         return out
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102

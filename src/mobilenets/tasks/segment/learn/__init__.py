@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +54,18 @@ def settle(objective: SegmentationObjective, dataset: Dataset) -> SegmentationOb
     if kind not in ("balanced", "root"):
         return objective
     pixels = cast(MaskDataset, dataset).pixels()[: len(dataset.classes)]
+    return replace(objective, class_weights=class_weights(pixels, root=kind == "root"))
+
+
+def class_weights(pixels: NDArray[Any], *, root: bool) -> tuple[float, ...]:
+    """Of each class's pixels in the loss, by how many it has: the median class's over its own.
+
+    Or with `root` the square root of that. 1 for a class that has none.
+    """
     middle = np.median(pixels[pixels > 0])
     weights = np.divide(middle, pixels, out=np.ones(len(pixels)), where=pixels > 0)
-    weights = np.minimum(np.sqrt(weights) if kind == "root" else weights, MOST_WEIGHT)
-    return replace(objective, class_weights=tuple(float(f"{w:.4g}") for w in weights))
+    weights = np.minimum(np.sqrt(weights) if root else weights, MOST_WEIGHT)
+    return tuple(float(f"{w:.4g}") for w in weights)
 
 
 def transform(
