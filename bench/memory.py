@@ -1,8 +1,9 @@
 """Peak memory of `predict` and `eval` of many images: it does not grow with their number.
 
 Makes the images (one file under many names), runs a command in a process of its own, and prints
-the peak of its resident memory. `masks`: predict --json of a segmentation network. `boxes`: eval
-of a detector. Example: `python bench/memory.py masks boxes --images 100 1000`.
+the peak of its resident memory. `masks`: predict --json of a segmentation network, on 2 megapixels.
+`boxes`: eval of a detector. `classes`: predict --json and eval of a classifier, on 12 megapixels.
+Example: `python bench/memory.py masks boxes --images 100 1000`.
 """
 
 import argparse
@@ -21,11 +22,13 @@ from mobilenets.export import export_onnx
 from mobilenets.export.source import open_source
 from mobilenets.runtime.labels import coco_labels
 
-WIDTH, HEIGHT = 1600, 1200
+SIDES = {"masks": (1600, 1200), "boxes": (320, 240), "classes": (4000, 3000)}
 NETWORKS = {
+    "classes": ("mobilenet_v2", {"width": 0.35, "classes": 10}, 96),
     "masks": ("deeplabv3_mobilenet_v2", {"width": 0.35, "classes": 21}, 129),
     "boxes": ("ssdlite_mobilenet_v2", {"width": 0.35, "classes": 80}, 96),
 }
+COMMANDS = {"masks": ("predict",), "boxes": ("eval",), "classes": ("predict", "eval")}
 PEAK = """
 import resource, subprocess, sys
 status = subprocess.run(sys.argv[1:], stdout=open("/dev/null", "wb")).returncode
@@ -33,18 +36,18 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 """
 
 
-def write_images(folder: Path, count: int, *, boxes: bool) -> None:
-    """One photograph under `count` names; with `boxes` seven objects in each, as YOLO has them."""
+def write_images(folder: Path, count: int, what: str) -> None:
+    """One photograph under `count` names; for `boxes` seven objects in each, as YOLO has them."""
     random = np.random.default_rng(0)
-    side = (320, 240) if boxes else (WIDTH, HEIGHT)
     small = Image.fromarray(random.integers(0, 255, (12, 16, 3), np.uint8))
-    folder.mkdir()
-    (folder / "images").mkdir()
-    first = folder / "images" / "0.jpg"
-    small.resize(side, Image.Resampling.BICUBIC).save(first)
+    parts = [f"class {i}" for i in range(10)] if what == "classes" else ["images"]
+    for part in parts:
+        (folder / part).mkdir(parents=True)
+    first = folder / parts[0] / "0.jpg"
+    small.resize(SIDES[what], Image.Resampling.BICUBIC).save(first)
     for i in range(1, count):
-        os.link(first, folder / "images" / f"{i}.jpg")
-    if boxes:
+        os.link(first, folder / parts[i % len(parts)] / f"{i}.jpg")
+    if what == "boxes":
         (folder / "labels").mkdir()
         names = list(coco_labels(80))
         (folder / "data.yaml").write_text(f"names: {json.dumps(names)}\n")
@@ -80,12 +83,12 @@ def main() -> None:
             export_onnx(open_source(name, resolution=size, knobs=knobs), model)
             for count in options.images:
                 data = Path(place) / str(count)
-                write_images(data, count, boxes=what == "boxes")
-                command = ["predict", str(model), str(data), "--json"]
-                if what == "boxes":
-                    command = ["eval", str(model), str(data), "--split", "all", "--json"]
-                peak, seconds = measure(command)
-                print(f"{what}, {count} images: {peak:.0f} MB at most, {seconds:.0f} s", flush=True)
+                write_images(data, count, what)
+                for command in COMMANDS[what]:
+                    part = ["--split", "all"] if command == "eval" else []
+                    peak, seconds = measure([command, str(model), str(data), *part, "--json"])
+                    line = f"{what}, {command} of {count:,} images: {peak:.0f} MB at most"
+                    print(f"{line}, {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
