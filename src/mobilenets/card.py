@@ -73,19 +73,23 @@ class Preprocessing:
     """Of the channels: `RGB` or `BGR`."""
 
     def __post_init__(self) -> None:
-        fits = [isinstance(side, int) and 0 < side <= MAX_SIDE for side in self.size]
+        sides = self.size if isinstance(self.size, (tuple, list)) else ()
+        fits = [isinstance(side, int) and 0 < side <= MAX_SIDE for side in sides]
         if len(fits) != 2 or not all(fits):
             raise ValueError(f"size must be two integers from 1 to {MAX_SIDE}, got {self.size!r}")
         if self.resize not in get_args(ResizeRule):
             raise ValueError(f"resize must be one of {get_args(ResizeRule)}, got {self.resize!r}")
-        if not 0 < self.crop_fraction <= 1:
+        if not isinstance(self.crop_fraction, (int, float)) or not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction must be in (0, 1], got {self.crop_fraction!r}")
         if self.interpolation not in get_args(Interpolation):
             allowed = get_args(Interpolation)
             raise ValueError(f"interpolation must be one of {allowed}, got {self.interpolation!r}")
-        numbers = all(isinstance(v, (int, float)) for v in (*self.mean, *self.std))
-        if not numbers or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"mean and std must be three numbers, got {self.mean!r}, {self.std!r}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            three = isinstance(values, (tuple, list)) and len(values) == 3
+            if not three or not all(isinstance(v, (int, float)) for v in values):
+                raise ValueError(f"{name} must be three numbers, got {values!r}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be three numbers above 0, got {self.std!r}")
         if self.order not in get_args(ColourOrder):
             raise ValueError(f"order must be RGB or BGR, got {self.order!r}")
 
@@ -149,6 +153,13 @@ class TrainedOn:
         bounds = [one.below for one in (self, other) if one.below is not None]
         twice = 0 if bounds else len(ours & theirs)
         return self.of(self.images + other.images - twice, ours | theirs, min(bounds, default=None))
+
+
+def _kind(key: str, value: Any, kind: type, allowed: str) -> Any:
+    """The value, if it is of that kind; ValueError that names the key."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{key} must be {allowed}, got {value!r:.80}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -222,14 +233,20 @@ class ModelCard:
                     f"{path}: written by a version of mobilenets that this one does not read "
                     f"(format {version}, this is {VERSION})"
                 )
+            said = _kind("preprocessing", values.pop("preprocessing"), dict, "an object")
             pre: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v
-                for k, v in values.pop("preprocessing").items()
+                k: tuple(v) if isinstance(v, list) else v for k, v in said.items()
             }
-            labels = tuple(str(label) for label in values.pop("labels"))
+            names = _kind("labels", values.pop("labels"), list, "a list of names")
+            labels = tuple(str(label) for label in names)
             found = values.pop("outputs", "logits")
+            if version > 1:
+                for one in _kind("outputs", found, list, "a list of objects"):
+                    _kind("outputs", one, dict, "a list of objects")
             outputs = one_output(found) if version == 1 else tuple(Output(**one) for one in found)
             images = values.pop("trained_on", None)
+            if images is not None:
+                _kind("trained_on", images, dict, "an object")
             trained_on = TrainedOn(**images) if images is not None else None
             if trained_on is not None:
                 trained_on.numbers()  # what cannot be read is said now

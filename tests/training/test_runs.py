@@ -162,6 +162,9 @@ def test_a_folder_without_a_run_is_named(tmp_path, monkeypatch):
     Path("old", FILE).write_text('{"version": 1, "model": "m", "data": "d", "colour": 1}')
     with pytest.raises(TrainingError, match=r"is damaged .*'colour'"):
         settle(words("old"), None, resume=True)
+    Path("old", FILE).write_text('{"version": 1, "model": "m", "data": "d", "knobs": 1}')
+    with pytest.raises(TrainingError, match=r"is damaged \(knobs must be an object, got 1\)"):
+        settle(words("old"), None, resume=True)
     with pytest.raises(ValueError, match="--resume needs the folder"):
         settle(words(), None, resume=True)
     with pytest.raises(ValueError, match="MODEL is missing"):

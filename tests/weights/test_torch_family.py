@@ -351,7 +351,12 @@ def test_huggingface_segmentation(tmp_path, options, size, expected):
         ("config", "image_size", "224", "image_size must be pixels, or"),
         ("config", "image_size", [3, 65, 65], "image_size must be pixels, or"),
         ("preprocessor_config", "resample", 5, "resample must be one of 0, 1, 2, 3, got 5"),
-        ("preprocessor_config", "image_mean", ["a"] * 3, "mean and std must be three numbers"),
+        ("preprocessor_config", "image_mean", ["a"] * 3, "image_mean must be three numbers"),
+        ("preprocessor_config", "image_std", [1, 0, 1], "image_std must be three numbers above 0"),
+        ("preprocessor_config", "size", "x", "size must be an object, got 'x'"),
+        ("preprocessor_config", "size", {"height": 9, "width": []}, "size.width must be pixels"),
+        ("preprocessor_config", "do_rescale", None, "do_rescale must be true, got None"),
+        ("preprocessor_config", "rescale_factor", 1, "rescale_factor must be 1 / 255, got 1"),
     ],
 )
 def test_what_lies_beside_huggingfaces_weights_is_checked(tmp_path, file, key, value, message):

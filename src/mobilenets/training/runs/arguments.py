@@ -117,6 +117,8 @@ def kept_arguments(folder: Path) -> RunArguments:
         if unknown := sorted(set(values) - known):
             raise ValueError(f"it has {unknown[0]!r}, which is no argument")
         for name in ("knobs", "changes"):
+            if not isinstance(values.get(name), dict):
+                raise ValueError(f"{name} must be an object, got {values.get(name)!r:.80}")
             values[name] = {k: _tupled(v) for k, v in values[name].items()}
         return RunArguments(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

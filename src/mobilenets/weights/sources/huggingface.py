@@ -12,12 +12,19 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mobilenets.card import INCEPTION, Interpolation, ModelCard, Preprocessing
+from mobilenets.card import (
+    INCEPTION,
+    MAX_SIDE,
+    Interpolation,
+    ModelCard,
+    Preprocessing,
+    ResizeRule,
+)
 from mobilenets.errors import WeightsError
 from mobilenets.models.geometry import BN_EPS
 from mobilenets.runtime.labels import imagenet_labels
 from mobilenets.weights.containers.arrays import Arrays, gather
-from mobilenets.weights.containers.beside import read_json
+from mobilenets.weights.containers.beside import JsonSection, is_side, read_json
 from mobilenets.weights.containers.ends import classified
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.infer import infer
@@ -37,6 +44,8 @@ SCORES = {
     "multi_label_classification": "sigmoid",
 }
 """What a problem_type in config.json makes of the outputs."""
+PREPARED = "preprocessor_config.json"
+"""The file that says how images are prepared."""
 MARGIN = 32
 """Google's conversions scale the short side to the crop plus this many pixels."""
 
@@ -199,47 +208,58 @@ def _labels(
 
 
 def _preprocessing(config: Mapping[str, Any], folder: Path) -> Preprocessing:
-    given = read_json(folder / "preprocessor_config.json")
+    given = JsonSection(read_json(folder / PREPARED), f"{PREPARED}: ")
     image = config.get("image_size", 224)
     sides = [image, image] if isinstance(image, int) else image
     if not (isinstance(sides, list) and len(sides) == 2 and all(isinstance(s, int) for s in sides)):
         raise _wrong("image_size", "pixels, or [height, width]", image)
     height, width = sides
     try:
-        if not given:
+        if not given.content:
             side = min(height, width)
             fraction = side / (side + MARGIN)
             return Preprocessing(size=(height, width), crop_fraction=fraction)
         return _given_preprocessing(given, (height, width))
-    except (ValueError, TypeError, KeyError) as error:
-        raise WeightsError(f"{folder / 'preprocessor_config.json'}: {error}") from error
+    except ValueError as error:
+        raise WeightsError(f"{PREPARED}: {error}") from error
 
 
-def _given_preprocessing(given: Mapping[str, Any], image: tuple[int, int]) -> Preprocessing:
-    size, crop = given.get("size") or {}, given.get("crop_size") or {}
-    if isinstance(size, int):
-        size = {"shortest_edge": size}
-    if isinstance(crop, int):
-        crop = {"height": crop, "width": crop}
-    cropped = given.get("do_center_crop", True) and bool(crop)
-    if cropped and "shortest_edge" in size:
-        out = (crop["height"], crop["width"])
-        resize, fraction = "crop", min(1.0, min(out) / size["shortest_edge"])
-    elif "height" in size:
-        out, resize, fraction = (size["height"], size["width"]), "squash", INCEPTION.crop_fraction
+def _given_preprocessing(given: JsonSection, image: tuple[int, int]) -> Preprocessing:
+    size, crop = (
+        _sides(given, "size", "shortest_edge"),
+        _sides(given, "crop_size", "height", "width"),
+    )
+    cropped = given.content.get("do_center_crop", True) and bool(crop.content)
+    resize: ResizeRule = "crop"
+    fraction = 1.0
+    if cropped and "shortest_edge" in size.content:
+        out = (crop.side("height"), crop.side("width"))
+        fraction = min(1.0, min(out) / size.side("shortest_edge"))
+    elif "height" in size.content:
+        out = (size.side("height"), size.side("width"))
+        resize, fraction = "squash", INCEPTION.crop_fraction
     else:
-        out, resize, fraction = image, "crop", 1.0
-    scaled = abs(float(given.get("rescale_factor", 1 / 255)) * 255 - 1) < 1e-3
-    if not (given.get("do_rescale", True) and given.get("do_normalize", True) and scaled):
-        raise ValueError("must rescale by 1 / 255 and normalize")
-    chosen = given.get("resample", 2)
-    if chosen not in RESAMPLE:
-        raise ValueError(f"resample must be one of {', '.join(map(str, RESAMPLE))}, got {chosen!r}")
+        out = image
+    for key in ("do_rescale", "do_normalize"):
+        if not given.content.get(key, True):
+            raise given.wrong(key, "true")
+    if abs(given.number("rescale_factor", 1 / 255) * 255 - 1) >= 1e-3:
+        raise given.wrong("rescale_factor", "1 / 255")
     return Preprocessing(
         size=out,
-        resize="crop" if resize == "crop" else "squash",
+        resize=resize,
         crop_fraction=fraction,
-        interpolation=RESAMPLE[chosen],
-        mean=tuple(given.get("image_mean", INCEPTION.mean)),
-        std=tuple(given.get("image_std", INCEPTION.std)),
+        interpolation=given.choice("resample", RESAMPLE, 2),
+        mean=given.colours("image_mean", INCEPTION.mean),
+        std=given.colours("image_std", INCEPTION.std, divide=True),
     )
+
+
+def _sides(given: JsonSection, key: str, *names: str) -> JsonSection:
+    """An object of sides in pixels; one number stands for all of `names`."""
+    value = given.content.get(key)
+    if type(value) is not int:
+        return given.section(key)
+    if not is_side(value):
+        raise given.wrong(key, f"pixels from 1 to {MAX_SIDE}")
+    return JsonSection(dict.fromkeys(names, value), given.where)

@@ -19,7 +19,7 @@ from mobilenets.errors import WeightsError
 from mobilenets.models.bodies import V1
 from mobilenets.runtime.labels import imagenet_labels
 from mobilenets.weights.containers.arrays import Arrays, shape_of
-from mobilenets.weights.containers.beside import read_json
+from mobilenets.weights.containers.beside import JsonSection, is_side, read_json
 from mobilenets.weights.containers.ends import classified
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.infer import infer
@@ -34,8 +34,14 @@ ACTIVATIONS: Mapping[str, Mapping[str, Any]] = {
     "leaky_relu": {"activation": "leaky_relu", "negative_slope": 0.01},
 }
 """timm's names of activations, and our arguments."""
-HARMLESS = {"num_classes", "drop_rate", "drop_path_rate", "bn_momentum", "in_chans", "global_pool"}
-"""Arguments of timm's constructors that the tensors show, or that inference does not feel."""
+PADDINGS: Mapping[str, str] = {"same": "same", "symmetric": "symmetric"}
+"""timm's pad_type in our words; '' is what the architecture has."""
+POOLS = {"avg": "avg", "fast": "avg"}
+"""What timm's global_pool may be: averages."""
+READ = {"bn_tf", "pad_type", "bn_eps", "output_stride", "act_layer", "global_pool"}
+"""Arguments of timm's constructors that say something of the network."""
+HARMLESS = {"num_classes", "drop_rate", "drop_path_rate", "bn_momentum", "in_chans"}
+"""Those that the tensors show, or that inference does not feel."""
 
 
 def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
@@ -45,9 +51,9 @@ def matches(tensors: Mapping[str, NDArray[Any]]) -> bool:
 
 def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
     """Our names and a card; WeightsError, with the reason, for a variant we cannot express."""
-    config = read_json(path.parent / "config.json")
-    if not str(config.get("architecture", "")).removeprefix("tf_").startswith("mobilenet"):
-        config = {}  # of something else
+    config = JsonSection(read_json(path.parent / "config.json"), "config.json: ")
+    if not _architecture(config).removeprefix("tf_").startswith("mobilenet"):
+        config = JsonSection({}, "")  # of something else
     blocks = _blocks(tensors)
     _refuse(tensors, len(blocks))
     stem = shape_of({k: v.shape for k, v in tensors.items()}, "conv_stem.weight")[0]
@@ -56,7 +62,7 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
         knobs = _knobs(config)
         preprocessing = _preprocessing(config, v1=v1, width=stem / V1().stem)
         names = _names(config)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except ValueError as error:
         raise WeightsError(f"config.json: {error}") from error
     found = classified(
         tensors,
@@ -65,7 +71,7 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
         infer,
         arguments=knobs,
         preprocessing=preprocessing,
-        source=f"timm: {config.get('architecture', path.name)}",
+        source=f"timm: {_architecture(config) or path.name}",
         labels=lambda classes: names if len(names) == classes else imagenet_labels(classes),
     )
     classes = found.card.arguments.get("classes")
@@ -73,6 +79,10 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
         return found
     wrong = f"config.json: label_names has {len(names)} names for {classes} classes, left aside"
     return replace(found, remarks=(*found.remarks, wrong))
+
+
+def _architecture(config: JsonSection) -> str:
+    return str(config.content.get("architecture") or "")
 
 
 def _blocks(tensors: Mapping[str, NDArray[Any]]) -> list[str]:
@@ -115,51 +125,53 @@ def _units(
         yield "backbone.last", "conv_head", "bn2"
 
 
-def _knobs(config: Mapping[str, Any]) -> dict[str, Any]:
+def _knobs(config: JsonSection) -> dict[str, Any]:
     """Padding, epsilon and stride: timm keeps them in the arguments of its constructor."""
-    given = dict(config.get("model_args") or {})
-    tf = str(config.get("architecture", "")).startswith("tf_") or given.pop("bn_tf", False)
-    padding = given.pop("pad_type", "") or ("same" if tf else "symmetric")
-    if padding not in ("same", "symmetric"):
-        raise WeightsError(f"config.json: pad_type must be '' or 'same', got {padding!r}")
-    eps = given.pop("bn_eps", None) or (TF_NORM_EPS if tf else NORM_EPS)
-    knobs: dict[str, Any] = {"padding": padding, "norm_eps": float(eps)}
-    stride = given.pop("output_stride", 32)
+    given = config.section("model_args")
+    tf = _architecture(config).startswith("tf_") or bool(given.content.get("bn_tf"))
+    knobs: dict[str, Any] = {
+        "padding": given.choice("pad_type", PADDINGS, "same" if tf else "symmetric"),
+        "norm_eps": given.number("bn_eps", TF_NORM_EPS if tf else NORM_EPS),
+    }
+    stride = given.content.get("output_stride", 32)
     if stride != 32:
         knobs["output_stride"] = stride
-    activation = given.pop("act_layer", "relu6") or "relu6"
-    if activation not in ACTIVATIONS:
-        known = " or ".join(ACTIVATIONS)
-        raise WeightsError(f"config.json: act_layer must be {known}, got {activation!r}")
-    knobs |= ACTIVATIONS[activation]
-    other = sorted(set(given) - HARMLESS)
-    if other or given.get("global_pool", "avg") not in ("avg", "fast"):
-        raise WeightsError(f"config.json: cannot express model_args {other or ['global_pool']}")
+    knobs |= given.choice("act_layer", ACTIVATIONS, "relu6")
+    given.choice("global_pool", POOLS, "avg")
+    other = sorted(set(given.content) - READ - HARMLESS)
+    if other:
+        raise WeightsError(f"config.json: cannot express model_args {other}")
     return knobs
 
 
-def _names(config: Mapping[str, Any]) -> tuple[str, ...]:
+def _names(config: JsonSection) -> tuple[str, ...]:
     """The names of the classes, in words where the config has such; () where it has none."""
-    names = config.get("label_names") or []
-    if isinstance(names, dict):
+    names = config.content.get("label_names") or []
+    if isinstance(names, dict) and all(key.isdecimal() for key in names):
         names = [names[key] for key in sorted(names, key=int)]
     if not isinstance(names, list):
-        raise ValueError(f"label_names must be a list of names, got {names!r:.80}")
-    words = config.get("label_descriptions") or {}
+        raise config.wrong("label_names", "a list of names, or names by number")
+    words = config.section("label_descriptions").content
     return tuple(str(words.get(str(name), name)) for name in names)
 
 
-def _preprocessing(config: Mapping[str, Any], *, v1: bool, width: float) -> Preprocessing:
+def _preprocessing(config: JsonSection, *, v1: bool, width: float) -> Preprocessing:
     """Of the config; without one, what timm's own configurations of these networks say."""
-    given: Mapping[str, Any] = config.get("pretrained_cfg") or config
-    mean, std = ((0.5,) * 3, (0.5,) * 3) if v1 else (TORCHVISION.mean, TORCHVISION.std)
-    _, height, side = given.get("input_size", (3, 224, 224))
-    crop = float(given.get("crop_pct") or (0.9 if v1 and width == 1.25 else 0.875))
+    given = config.section("pretrained_cfg")
+    given = given if given.content else config
+    mean, std = ((0.5, 0.5, 0.5),) * 2 if v1 else (TORCHVISION.mean, TORCHVISION.std)
+    size = given.content.get("input_size", [3, 224, 224])
+    if not isinstance(size, list) or len(size) != 3 or not all(map(is_side, size)):
+        raise given.wrong("input_size", "colours, height and width, in whole numbers")
+    _, height, side = size
+    crop = given.number("crop_pct", 0.9 if v1 and width == 1.25 else 0.875)
+    if crop > 1:
+        raise given.wrong("crop_pct", "a number above 0, 1 at most")
     return Preprocessing(
         size=(height, side),
-        resize=RESIZE[given.get("crop_mode") or "center"],
+        resize=given.choice("crop_mode", RESIZE, "center"),
         crop_fraction=min(side, height) / max(math.floor(min(side, height) / crop), 1),
-        interpolation=given.get("interpolation", "bicubic"),
-        mean=tuple(given.get("mean", mean)),
-        std=tuple(given.get("std", std)),
+        interpolation=given.content.get("interpolation", "bicubic"),
+        mean=given.colours("mean", mean),
+        std=given.colours("std", std, divide=True),
     )
