@@ -162,6 +162,21 @@ def test_names_of_classes(pets, file, text, classes):
     assert check(pets).classes == classes
 
 
+@pytest.mark.parametrize("text", ["{", '{"categories": [{"id": 1, "name": "dog"}]}'])
+def test_notes_that_name_no_class_are_said(pets, text):
+    labels(pets, f"0 {BOX}")
+    write(pets / "notes.json", text)
+    data = check(pets)
+    assert data.classes == ("0",)
+    assert "notes.json has no categories with ids 0, 1, ...: it names no class" in data.notes
+
+
+def test_a_list_of_names_that_is_not_there_is_said(pets):
+    labels(pets, f"0 {BOX}")
+    write(pets / "pets.data", "train = train.txt\nnames = lost.names\n")
+    assert "pets.data: names is lost.names, which is not there" in check(pets).notes
+
+
 def test_lists_of_names_that_differ_are_said(pets):
     labels(pets, f"0 {BOX}")
     write(pets / "labels/train/classes.txt", "cat\ndog\n")

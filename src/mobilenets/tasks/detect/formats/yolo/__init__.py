@@ -20,6 +20,7 @@ from mobilenets.tasks.detect.formats.problems import KINDS
 from mobilenets.tasks.detect.formats.yolo.beside import Labels, labels_alone
 from mobilenets.tasks.detect.formats.yolo.lines import TEXT, LabelLines, Read
 from mobilenets.tasks.detect.formats.yolo.names import (
+    NOTES,
     Value,
     count_in,
     find_darknet,
@@ -156,6 +157,10 @@ class _Said:
         if not self.names:
             self.names, listed = listed_names(tree.root)
             self.notes += other_names(tree.root, listed, self.names)
+            if not self.names and (tree.root / NOTES).is_file():
+                self.notes.append(
+                    f"{NOTES} has no categories with ids 0, 1, ...: it names no class"
+                )
         if not any(self.content.get(part) for part in ("train", "val", "test")):
             self.content = {**self.content, **lists_in(tree.root)}
         self.names = [one_line(name) or str(i) for i, name in enumerate(self.names)]
@@ -168,6 +173,8 @@ class _Said:
         [file], [there], _ = self.tree.find([str(content.get("names") or "obj.names")])
         if there:
             self.names = lines_of(self.tree.root / file)
+        elif "names" in content:
+            self.notes.append(f"{path.name}: names is {content['names']}, which is not there")
 
     def _compare(self) -> None:
         """Notes on names and numbers of classes that do not agree."""

@@ -15,6 +15,8 @@ from mobilenets.errors import DataError
 from mobilenets.tasks.detect.formats.folders import path_part
 
 _LISTS = ("classes.txt", "labels/classes.txt", "obj.names", "data/obj.names", "_darknet.labels")
+NOTES = "notes.json"
+"""Where Label Studio keeps the names of what it exports as YOLO's text."""
 _WANTED = {"names", "path", "train", "val", "test", "kpt_shape"}
 
 Value = str | list[str] | dict[str, str]
@@ -58,7 +60,7 @@ def listed_names(folder: Path) -> tuple[list[str], list[str]]:
     files = files or _below(folder)
     if files:
         return lines_of(files[0]), [files[0].relative_to(folder).as_posix()]
-    notes = folder / "notes.json"
+    notes = folder / NOTES
     try:
         said = json.loads(read_text(notes))["categories"] if notes.is_file() else []
         names = {int(one["id"]): one_line(str(one["name"])) for one in said}
@@ -66,7 +68,7 @@ def listed_names(folder: Path) -> tuple[list[str], list[str]]:
         return [], []
     if sorted(names) != list(range(len(names))) or not names:
         return [], []
-    return [names[i] for i in range(len(names))], ["notes.json"]
+    return [names[i] for i in range(len(names))], [NOTES]
 
 
 def other_names(folder: Path, read: Sequence[str], names: Sequence[str]) -> list[str]:
