@@ -71,6 +71,8 @@ def test_outputs_are_those_of_keras(name, alpha, size, tmp_path):
     assert ours.card.labels == tuple(labels)
     assert ours.card.preprocessing.size == size
     assert ours.card.arguments["width"] == alpha
+    (tmp_path / "metadata.json").write_text(json.dumps({"labels": labels[1:]}))
+    assert "metadata.json beside it has" in keras.read_tfjs(path).notes[-1]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16"])

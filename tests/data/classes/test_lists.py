@@ -54,6 +54,10 @@ def test_numbers_behind_paths_have_the_names_of_a_file(tmp_path):
     val = open_classification(tmp_path, "val")
     assert pairs(val) == [("pool/3.jpg", "big dog")]
     assert "1 image of val.txt not found, left out: pool/9.jpg" in val.notes
+    write(tmp_path / "classes.txt", "cat", "big dog", "cat", "cow")
+    notes = open_classification(tmp_path, "val").notes
+    told = "1 name is there for several numbers, taken as one class: cat"
+    assert f"classes.txt: {told}" in notes
     write(tmp_path / "classes.txt", "cat")
     with pytest.raises(DataError, match=r"classes.txt: it has 1 names, and a list has class 1"):
         open_classification(tmp_path, "train")

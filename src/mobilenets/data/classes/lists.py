@@ -70,7 +70,7 @@ def list_text(root: Path, files: Mapping[Path, Part]) -> Listing | None:
             for (_, label), place in zip(said, found, strict=True)
             if place
         ]
-    parts, named = _named(root, files, parts)
+    parts, named = _named(root, files, parts, notes)
     labels = {entry.label for entry in parts["train"]}
     if len(labels) < 2:
         return None
@@ -112,7 +112,7 @@ def _resolve(
 
 
 def _named(
-    root: Path, files: Mapping[Path, Part], parts: dict[Part, list[Entry]]
+    root: Path, files: Mapping[Path, Part], parts: dict[Part, list[Entry]], notes: list[str]
 ) -> tuple[dict[Part, list[Entry]], list[Path]]:
     """The same with names for numbers, and the file that has them; as they are where none has."""
     every = {entry.label for entries in parts.values() for entry in entries}
@@ -125,6 +125,11 @@ def _named(
             most = max(map(int, every))
             if most >= len(names):
                 raise DataError(f"{path}: it has {len(names)} names, and a list has class {most}")
+            twice = [one for one in dict.fromkeys(names) if names.count(one) > 1]
+            if twice:
+                what = count(len(twice), "name is", "names are")
+                told = f"{what} there for several numbers, taken as one class: {few(twice)}"
+                notes.append(f"{path.name}: {told}")
             renamed = {
                 part: [Entry(entry.path, names[int(entry.label)]) for entry in entries]
                 for part, entries in parts.items()

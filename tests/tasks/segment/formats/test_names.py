@@ -148,8 +148,10 @@ def test_categories_that_cannot_be_are_named(tmp_path):
         ({"id": 1, "name": "c"}, "two names for id 1: b, c"),
         ({"id": 70000, "name": "c"}, "ids must be 0 to 65535, got 70000 for 'c'"),
         ({"id": 7}, "categories without a name: id 7"),
+        ({"id": "x", "name": "c"}, "categories whose id is no whole number: c"),
+        ({"id": 1.5, "name": "c"}, "categories whose id is no whole number: c"),
     ):
-        entries = [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}, extra]
+        entries = [{"id": "0", "name": "a"}, {"id": 1.0, "name": "b"}, extra]
         path = write(tmp_path / "categories.json", json.dumps(entries))
         with pytest.raises(DataError, match=message) as caught:
             open_segmentation(tmp_path, "all")

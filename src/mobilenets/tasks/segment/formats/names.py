@@ -266,14 +266,27 @@ def _from_json(path: Path) -> Names:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON, or cut short ({one_line(str(error))[:100]})") from error
     entries = content.get("categories") if isinstance(content, dict) else content
-    pairs = [
-        (one["id"], one_line(str(one.get("name") or "")))
+    said = [
+        (_whole(one["id"]), one_line(str(one.get("name") or "")))
         for one in (entries if isinstance(entries, list) else [])
-        if isinstance(one, dict) and isinstance(one.get("id"), int)
+        if isinstance(one, dict) and "id" in one
     ]
+    pairs = [(i, name) for i, name in said if i is not None]
+    strange = [name for i, name in said if i is None]
+    if strange and pairs:
+        raise DataError(f"{path}: categories whose id is no whole number: {few(strange)}")
     nameless = [str(i) for i, name in pairs if not name]
     if len(nameless) == len(pairs):
         return {}
     if nameless:
         raise DataError(f"{path}: categories without a name: id {few(nameless)}")
     return _by_id(path, pairs)
+
+
+def _whole(value: Any) -> int | None:
+    """An id as some tools write it, `7`, `7.0` or `"7"`; None for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return int(number) if number.is_integer() and not isinstance(value, bool) else None

@@ -64,8 +64,11 @@ def _named(path: Path, found: Foreign) -> Foreign:
     """With the names of the classes, where Teachable Machine's metadata.json beside it has them."""
     names = read_json(path.with_name("metadata.json")).get("labels")
     classes = found.card.arguments.get("classes")
-    if found.unread or not isinstance(names, list) or len(names) != classes:
+    if found.unread or not isinstance(names, list):
         return found
+    if len(names) != classes:
+        wrong = f"metadata.json beside it has {len(names)} names for {classes} outputs, left aside"
+        return replace(found, remarks=(*found.remarks, wrong))
     card = found.card.replace(labels=tuple(map(str, names)))
     return replace(found, card=card.replace(source=f"{card.source}; labels from metadata.json"))
 
