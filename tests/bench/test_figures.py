@@ -58,9 +58,9 @@ def test_nan_does_not_agree():
 def comparison() -> Comparison:
     found = Comparison("mobilenets", 2)
     one = {
-        "mobilenets": measured([2], [2], outputs=[[1, 2]], memory=15 * 10**6),
+        "mobilenets": measured([2], [2, 2], outputs=[[1, 2]], memory=15 * 10**6),
         "torch": measured([16], [18], outputs=[[1, 2]]),
-        "litert": measured([4], [2], outputs=[[1, 2.5]], version="2.0"),
+        "litert": measured([4], [2, 2, 4], outputs=[[1, 2.5]], version="2.0"),
         "openvino": measured([5], [5], outputs=[[1, 2]]),
     }
     found.add(1, one)

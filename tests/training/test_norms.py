@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mobilenets.models.modules.norms import folded_norms, unfold
+from mobilenets.models.modules.norms import folded_norms, prepare_folded, unfold
 from mobilenets.tasks.registry import build
 from mobilenets.training.norms import freeze_statistics, set_momentum
 
@@ -84,6 +84,25 @@ def test_folded_norms_are_recognised():
     shifted = folded()
     shifted.backbone.stem.norm.running_mean[0] = 0.1
     assert folded_norms(shifted) == norms(shifted)[1:]
+
+
+def test_short_filters_are_made_longer_and_the_network_stays_what_it_was():
+    model = folded(dropout=0.0)
+    kept, conv = copy.deepcopy(model), model.backbone.stem.conv
+    for one in (kept, model):
+        filters = one.backbone.stem.conv.weight.data
+        filters[0], filters[1], filters[2] = 0, 1e-6 * filters[1], 100 * filters[2]
+    assert prepare_folded(model) == len(norms(model))
+    images = torch.randn(4, 3, 64, 64)
+    torch.testing.assert_close(model(images), kept(images), rtol=1e-5, atol=1e-6)
+    lengths = conv.weight.detach().flatten(1).norm(dim=1)
+    before = kept.backbone.stem.conv.weight.detach().flatten(1).norm(dim=1)
+    assert lengths[0] == 0
+    assert lengths[1:3].tolist() == [before[1] * 1024, before[2]]
+    assert ((lengths[3:] / 8).log2().abs() <= 0.5).all()
+    again = copy.deepcopy(model)
+    prepare_folded(again)
+    assert torch.equal(again.backbone.stem.conv.weight, conv.weight)
 
 
 def test_frozen_statistics_are_used_and_kept_while_scale_and_shift_learn():

@@ -141,11 +141,13 @@ class Comparison:
         return min(peers, key=peers.__getitem__, default=None)
 
     def ratio_to_best_peer(self, threads: int) -> float | None:
-        """The best peer's median over ours; above 1 we are faster. None without both."""
-        best, ours = self.best_peer(threads), self.sides.get(self.ours, {}).get(threads)
-        if best is None or ours is None:
-            return None
-        return self.sides[best][threads].median_ms / ours.median_ms
+        """The best peer's time over ours, the middle of the rounds; above 1 we are faster.
+
+        None without both.
+        """
+        best = self.best_peer(threads)
+        found = self.ratios().get(best, {}).get(threads) if best is not None else None
+        return None if found is None else found.median
 
     def ratios(self) -> dict[str, dict[int, Ratio]]:
         """Every peer's ratio to ours, by number of threads."""

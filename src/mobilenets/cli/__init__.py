@@ -9,6 +9,7 @@ import typer
 
 from mobilenets.cli.additions import first_paragraph
 from mobilenets.cli.console import fail, out
+from mobilenets.cli.console.help import Command, Group
 from mobilenets.errors import InputError
 
 COMMANDS = {
@@ -25,6 +26,10 @@ COMMANDS = {
     "data": "data",
 }
 """In the order of the help: a command's name -> its module here."""
+
+
+FRAMED = 80
+"""Columns of a terminal whose help has frames."""
 
 
 def show_version(asked: bool) -> None:
@@ -46,13 +51,19 @@ def common(
 
 def build_app(*commands: str) -> typer.Typer:
     """The command line with these commands alone: the modules of others are not imported."""
+    settings: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+    framed = out.is_terminal and out.console.width >= FRAMED
+    if out.is_terminal and not framed:
+        settings["terminal_width"] = out.console.width  # the parser's own is never under 50
     made = typer.Typer(
         name="mobilenets",
+        cls=Group,
         help=common.__doc__,
         pretty_exceptions_enable=False,
-        # Help that is piped is plain text: what lays it out takes as long as all else.
-        rich_markup_mode="markdown" if out.is_terminal else None,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        # Help that is piped is plain text: what lays it out takes as long as all else. So is that
+        # of a narrow terminal: frames would leave no room for the names of the options.
+        rich_markup_mode="markdown" if framed else None,
+        context_settings=settings,
     )
     made.callback()(common)
     for name in commands:
@@ -60,7 +71,7 @@ def build_app(*commands: str) -> typer.Typer:
         if hasattr(module, "app"):
             made.add_typer(module.app, name=name)
         else:
-            kind = getattr(module, "Command", None)
+            kind = getattr(module, "KIND", Command)
             made.command(name, cls=kind, short_help=first_paragraph(module.run))(module.run)
     return made
 

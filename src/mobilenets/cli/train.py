@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from mobilenets.cli import knobs
 from mobilenets.cli.additions import recipe_names
 from mobilenets.cli.console import out, print_json, say
+from mobilenets.cli.console.help import Command
 from mobilenets.cli.options import AsJson, Device, Resolution
 
 if TYPE_CHECKING:
     from mobilenets.training.runs.arguments import RunArguments
 
 
-class Command(TyperCommand):
+class Resuming(Command):
     """Takes `--resume=FOLDER` for `--resume FOLDER`: a flag, and a folder after all other words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -28,6 +28,10 @@ class Command(TyperCommand):
         folders = [word.removeprefix(flag) for word in args if word.startswith(flag)]
         words = ["--resume" if word.startswith(flag) else word for word in args]
         return super().parse_args(ctx, [*words, *filter(None, folders)])
+
+
+KIND = Resuming
+"""What the command line makes of `run`."""
 
 
 def run(

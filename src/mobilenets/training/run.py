@@ -218,8 +218,9 @@ def _train(
         clock=clock,
     )
     classes = f" in {count(len(card.labels), 'class', 'classes')}" if card.labels else ""
+    more = f" and {extend.epochs} more" if extend is not None else ""
     say(
-        f"{made.name}: {epochs_of(made, clock.limits)} of "
+        f"{made.name}: {epochs_of(made, clock.limits)}{more} of "
         f"{count(len(train_set), 'image', 'images')}{classes} "
         f"at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
         f"learning rate {rate_of(made, own)}; "

@@ -3,9 +3,10 @@
 import typer
 
 from mobilenets.cli.additions import first_paragraph
+from mobilenets.cli.console.help import Command, Group
 from mobilenets.cli.data import check
 
-app = typer.Typer(help="What a data set holds, and what is wrong with it.")
+app = typer.Typer(cls=Group, help="What a data set holds, and what is wrong with it.")
 
 
 @app.callback()
@@ -13,4 +14,4 @@ def options() -> None:
     """What a data set holds, and what is wrong with it."""
 
 
-app.command("check", short_help=first_paragraph(check.run))(check.run)
+app.command("check", cls=Command, short_help=first_paragraph(check.run))(check.run)

@@ -19,6 +19,14 @@ MOMENTUM = 0.1
 images, and the papers' 0.003 would follow them for thousands of steps."""
 
 
+LENGTH = 8.0
+"""What a filter's length is brought up to. Folding leaves many of .2 and less. Behind a norm of the
+batch's statistics a step of rate r turns a filter by about r / length**2, so that small ones would
+forget all at rates that are usual (docs/weights.md has what was measured)."""
+MOST = 1024.0
+"""A filter is not made longer than by this: one that is almost 0 is one that was not used."""
+
+
 class FoldedNorm(nn.BatchNorm2d):
     """A norm that finds its statistics while it is trained, and is an ordinary one from then on.
 
@@ -92,9 +100,31 @@ def folded_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
     return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and is_folded(m)]
 
 
+@torch.no_grad()
+def lengthen(model: nn.Module) -> None:
+    """Make short filters longer where a folded norm follows, which divides by as much.
+
+    By powers of two, so that what the network computes stays the same but for the last bit.
+    """
+    folded, before = set(folded_norms(model)), None
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and module in folded and before is not None:
+            assert module.running_var is not None
+            length = before.weight.flatten(1).norm(dim=1)
+            variance = module.running_var.double() + module.eps
+            wanted = torch.exp2((LENGTH / length).log2().round()).clamp_min(1)
+            factor = torch.minimum(wanted, (MOST / variance.sqrt()).to(wanted))
+            factor = torch.where(length > 0, factor, torch.ones_like(length))
+            before.weight.mul_(factor.view(-1, 1, 1, 1))
+            module.running_var.copy_(variance * factor.double().square() - module.eps)
+        if not [*module.children()]:
+            before = module if type(module) is nn.Conv2d and module.bias is None else None
+
+
 def prepare_folded(model: nn.Module) -> int:
     """Make every folded norm one that finds its statistics in training; how many there are."""
     norms = folded_norms(model)
+    lengthen(model)
     for norm in norms:
         norm.__class__ = FoldedNorm  # same parameters, buffers and names
         norm.__dict__["sums"] = ChannelSums()

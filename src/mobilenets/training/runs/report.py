@@ -28,6 +28,8 @@ from mobilenets.training.runs.curves import curves_figure
 from mobilenets.training.runs.voice import HEARD
 
 Row = dict[str, float]
+ROOM = 60
+"""Columns of a terminal that has room for a bar and the time so far; a narrower one has numbers."""
 
 
 class Board:
@@ -62,12 +64,12 @@ class Reporter:
         self.folder, self.shown = folder, shown
         self.heard = HEARD.get()
         self.console = Console(stderr=True, quiet=not shown, force_jupyter=False)
+        columns = [TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn()]
+        if self.console.width >= ROOM:
+            columns[1:1] = [BarColumn()]
+            columns[3:3] = [TimeElapsedColumn()]
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            *columns,
             console=self.console,
             disable=not (shown and self.heard is None and self.console.is_terminal),
         )
