@@ -4,6 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+# One thread for BLAS and OpenMP, here and in processes that tests start: several that wait for each
+# other on a busy machine take seventy times the processor's time of one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hypothesis import settings
@@ -51,8 +55,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Small networks on a busy machine: threads that wait for each other only cost time."""
+    """Of torch, whatever the variable above is set to: small networks gain nothing from more."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_curves(monkeypatch) -> None:
+    """Runs end without their pictures, which take longer to draw than two small epochs."""
+    monkeypatch.setattr("mobilenets.training.runs.report.Reporter.pictures", lambda *what: None)
 
 
 class Ran(NamedTuple):

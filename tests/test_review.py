@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.metrics import jaccard_score
 
 from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.evaluation import MeasuredPart, evaluate
@@ -220,6 +219,8 @@ class Half:
 
 def test_a_segmentations_overlap_of_each_image(tmp_path):
     """Beside scikit-learn's Jaccard index of the same pixels."""
+    from sklearn.metrics import jaccard_score
+
     session = Half()
     review, rows = reviewed(session, session.data, "segment", tmp_path / "out", drawn=2)
     for row in rows:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch.nn import functional as F
 
 from mobilenets.tasks import probe
@@ -22,6 +21,8 @@ def clouds(rows: int, channels: int, classes: int = 3, spread: float = 1.5):
 @pytest.mark.parametrize("strength", [0.01, 1.0, 100.0])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_layer_is_scikit_learns(strength, classes):
+    from sklearn.linear_model import LogisticRegression
+
     x, y = clouds(60, 8, classes)
     found = softmax_regression(x, y, classes, strength)
     peer = LogisticRegression(C=strength, tol=1e-9, max_iter=10_000).fit(x.numpy(), y.numpy())
@@ -41,6 +42,8 @@ def objective(layer, x, y, strength: float) -> float:
 
 def sigmoid_twin(x, y, strength: float) -> float:
     """Two rows of weights w and -w are a sigmoid of 2w: C doubles against |w|^2."""
+    from sklearn.linear_model import LogisticRegression
+
     peer = LogisticRegression(C=2 * strength, tol=1e-9, max_iter=10_000).fit(x.numpy(), y.numpy())
     half = torch.from_numpy(peer.coef_) / 2
     bias = torch.tensor(peer.intercept_) / 2
@@ -50,6 +53,8 @@ def sigmoid_twin(x, y, strength: float) -> float:
 
 @pytest.mark.parametrize("channels", [8, 90], ids=["more rows", "more channels"])
 def test_the_whole_fit_is_scikit_learns_with_the_strength_it_chose(channels):
+    from sklearn.linear_model import LogisticRegression
+
     x, y = clouds(60, channels)
     found = fit_classes(x, y, 3)
     scale = (x - x.mean(0)).square().sum(1).mean().sqrt()

@@ -25,7 +25,9 @@ from mobilenets.training.runs.naming import choose_folder
 from mobilenets.training.teacher import Teacher
 from mobilenets.weights.sources.own import read_card, save
 
-from .conftest import short, tiny_network
+from .conftest import Repeated, short, tiny_network
+
+pytestmark = pytest.mark.usefixtures("no_curves")
 
 TASK = tasks()["classify"]
 PLAIN = {
@@ -77,10 +79,10 @@ def test_it_learns(tmp_path):
     torch.manual_seed(0)
     model = TASK.network.build("mobilenet_v2", sixteen.classes, arguments)
     model.card = model.card.replace(preprocessing=Preprocessing((32, 32)))
-    recipe = plain(epochs=26, batch_size=8, learning_rate=0.01, norm_momentum=0.3)
-    result = trainer(model, (sixteen, sixteen), recipe, tmp_path).run()
+    recipe = plain(epochs=8, batch_size=8, learning_rate=0.01, norm_momentum=0.3)
+    result = trainer(model, (Repeated(sixteen, 4), sixteen), recipe, tmp_path).run()
     assert result.history[0]["top1"] < 0.5
-    assert result.best["top1"] == 1.0
+    assert result.best["top1"] > 0.9
     assert result.history[-1]["loss"] < 0.3 * result.history[0]["loss"]
 
 
@@ -88,7 +90,7 @@ def test_a_run_leaves_the_best_epoch_with_all_that_it_takes_to_use_it(data, tmp_
     recipe = short(epochs=3, learning_rate=0.1)
     model = tiny_network()
     result = trainer(model, data, recipe, tmp_path).run()
-    kept = {"best.safetensors", "last.safetensors", "log.csv", "curves.png", "confusion.png"}
+    kept = {"best.safetensors", "last.safetensors", "log.csv"}
     assert kept | {"state.pt", "tensorboard"} == {path.name for path in tmp_path.iterdir()}
 
     loaded = mobilenets.load(result.checkpoint)

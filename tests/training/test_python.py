@@ -12,6 +12,8 @@ from mobilenets.errors import TrainingError
 from mobilenets.training.runs.arguments import kept_arguments
 from tests.test_docs import PYTHON, ROOT, blocks
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 START = "mobilenet_v2_0.35_64.shapes"
 BLOCKS = [
     one

@@ -22,6 +22,8 @@ from mobilenets.training.loop import InterruptedRunError, Trainer
 
 from .conftest import short, tiny_network
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 FILES = ("best.safetensors", "last.safetensors")
 
 

@@ -3,7 +3,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix, log_loss, recall_score, top_k_accuracy_score
 
 from mobilenets.card import ModelCard, Preprocessing, card_of
 from mobilenets.data.shapes import Shapes
@@ -32,6 +31,8 @@ def counted(logits, targets, *card) -> Accuracy:
 
 
 def test_accuracy_is_what_scikit_learn_measures(outputs):
+    from sklearn.metrics import log_loss, top_k_accuracy_score
+
     logits, targets = outputs
     found = dict(counted(logits, targets).results())
     for k in (1, 5):
@@ -51,12 +52,16 @@ def test_probabilities_give_the_loss_of_their_logits(outputs):
 
 
 def test_the_confusion_matrix_is_scikit_learns(outputs):
+    from sklearn.metrics import confusion_matrix
+
     logits, targets = outputs
     expected = confusion_matrix(targets, logits.argmax(1), labels=range(9))
     np.testing.assert_array_equal(counted(logits, targets).confusion[:, :9], expected)
 
 
 def test_each_class_has_its_recall(outputs):
+    from sklearn.metrics import recall_score
+
     logits, targets = outputs
     targets = np.where(targets == 4, 5, targets)  # a class without images
     found = counted(logits, targets).by_class()

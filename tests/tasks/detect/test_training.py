@@ -71,9 +71,9 @@ def test_four_images_are_learned_by_heart(tmp_path, scores):
     assert (tmp_path / "precision.png").stat().st_size > 1000
 
 
-def test_a_detector_resumes_to_the_same_bits(tmp_path):
+def test_a_detector_resumes_to_the_same_bits(tmp_path, no_curves):
     data = Few(size=64, pictures=8)
-    made = overfitting(epochs=3, policy="ssd")
+    made = overfitting(epochs=2, policy="ssd")
 
     def run(folder, stop_after=None):
         trainer = Trainer(detector(64), TASK, (data, data), made, tmp_path / folder, workers=0)
@@ -96,7 +96,9 @@ def test_a_detector_resumes_to_the_same_bits(tmp_path):
     assert run("whole") == run("parts", stop_after=3)
 
 
-def test_a_detector_is_trained_from_a_classifier_and_then_from_itself(tmp_path, monkeypatch):
+def test_a_detector_is_trained_from_a_classifier_and_then_from_itself(
+    tmp_path, monkeypatch, no_curves
+):
     monkeypatch.setattr(shapes, "LENGTHS", {"train": 16, "val": 8})
     monkeypatch.setattr(shapes, "SCENES", {"train": 16, "val": 4})
     quick = {"epochs": 1, "batch_size": 16, "policy": "flip"}

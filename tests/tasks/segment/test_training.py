@@ -84,7 +84,7 @@ def test_four_images_are_learned_by_heart(tmp_path):
     assert (tmp_path / "overlap.png").stat().st_size > 1000
 
 
-def test_a_segmentation_network_is_trained_from_a_classifier(tmp_path, monkeypatch):
+def test_a_segmentation_network_is_trained_from_a_classifier(tmp_path, monkeypatch, no_curves):
     """And the reason is told why its norms learn, or do not."""
     monkeypatch.setattr(shapes, "LENGTHS", {"train": 16, "val": 8})
     monkeypatch.setattr(shapes, "SCENES", {"train": 16, "val": 4})
@@ -127,7 +127,7 @@ class Damaged(Few):
         return super().target(i)
 
 
-def test_a_mask_that_breaks_is_named_and_training_goes_on(tmp_path, capsys):
+def test_a_mask_that_breaks_is_named_and_training_goes_on(tmp_path, capsys, no_curves):
     data = Damaged(size=64)
     made = recipe("finetune_deeplab", epochs=1, batch_size=2, norm="train", class_weights="none")
     result = Trainer(network(33), TASK, (data, data), made, tmp_path, workers=0).run()
