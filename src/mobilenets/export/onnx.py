@@ -129,7 +129,7 @@ def trace(network: nn.Module, card: ModelCard, batch: int | None) -> onnx.ModelP
     assert program is not None
     program.optimize()
     proto: onnx.ModelProto = program.model_proto
-    proto.producer_name = "mobilenets"
+    proto.producer_name, proto.producer_version = "mobilenets", ""  # it is torch's
     graph = proto.graph
     parts: list[Any] = [*graph.node, *graph.value_info, *graph.initializer]
     for part in (*parts, *graph.input, *graph.output):
