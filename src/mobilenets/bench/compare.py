@@ -98,7 +98,7 @@ def prepare(name: str, folder: Path, plan: BenchPlan, *, weights: bool) -> None:
     """Make the file that a side reads, in a process of its own; SideError if that fails."""
     side = find(name)
     if side.needs_weights and not weights:
-        raise SideError("needs the torch network, which a bare .onnx file is not")
+        raise SideError("the torch network is needed, which a bare .onnx file has not")
     if side.convert is not None:
         with Process("convert", name, folder, list(plan.threads), plan.python(name)) as process:
             process.answer()

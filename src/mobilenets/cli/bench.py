@@ -86,10 +86,12 @@ def run(
         result = compare(
             source, plan, resolution=resolution, knobs=arguments, options=options, advance=advance
         )
+    reasons: dict[str, list[str]] = {}
     for one in result.skipped:
         which = "" if one.threads is None else f" on {one.threads}"
-        note = f"left out: {one.side}{which}: {one.reason}"
-        say(note)
+        reasons.setdefault(one.reason, []).append(f"{one.side}{which}")
+    for reason, sides in reasons.items():
+        say(f"left out: {', '.join(sides)}: {reason}")
     if json:
         print_json(result.to_dict())
     else:
