@@ -75,6 +75,18 @@ def timm_folder(folder: Path) -> Path:
     return root
 
 
+def named_folder(folder: Path) -> Path:
+    """Weights without names of classes, and files beside that have them."""
+    root = folder / "named"
+    root.mkdir()
+    torch.save(torchvision_state(), root / "pytorch_model.bin")
+    numbers = {"0": "cat", "1": "dog"}
+    (root / "config.json").write_text(json.dumps({"id2label": numbers}))
+    (root / "class_indices.json").write_text(json.dumps(numbers))
+    (root / "labels.json").write_text(json.dumps(["cat", "dog"]))
+    return root
+
+
 def beside(rng: random.Random, seed: Path, folder: Path) -> Path:
     """A hub's folder whose JSON is damaged; the weights are linked, not copied."""
     root = folder / "hub"
@@ -273,6 +285,7 @@ def weights_subjects() -> list[Subject]:
     found += [
         Subject("hf.json", hf_folder, beside, readers.weights, 4, True),
         Subject("timm.json", timm_folder, beside, readers.weights, 4, True),
+        Subject("named.json", named_folder, beside, readers.weights, 2),
     ]
     small = {"width": SMALL}
     for name in ("mobilenet_v2", "ssd_mobilenet_v1", "deeplabv3_mobilenet_v2"):

@@ -300,7 +300,7 @@ def test_files_beside_are_fetched_first(server, tmp_path, monkeypatch):
     assert [path for path, _ in server.asked] == ["/config.json", "/model.safetensors"]
     beside = tmp_path / "config.json"
     beside.write_bytes(config.replace(b'"y"', b'"y", "z"'))
-    wrong = "config.json: label_names has 3 names for 2 classes, left aside"
+    wrong = "config.json beside it has 3 names for 2 outputs, left aside"
     assert wrong in read(tmp_path / "model.safetensors").notes
 
 

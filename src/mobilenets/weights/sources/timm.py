@@ -8,7 +8,6 @@ V1 whose channels timm rounds to multiples of 8 and paper 1 does not.
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
         names = _names(config)
     except ValueError as error:
         raise WeightsError(f"config.json: {error}") from error
-    found = classified(
+    return classified(
         tensors,
         list(_units(tensors, blocks)),
         aside,
@@ -72,13 +71,8 @@ def convert(tensors: Arrays, path: Path, aside: Arrays) -> Foreign:
         arguments=knobs,
         preprocessing=preprocessing,
         source=f"timm: {_architecture(config) or path.name}",
-        labels=lambda classes: names if len(names) == classes else imagenet_labels(classes),
+        labels=lambda classes: _fitting(names, classes),
     )
-    classes = found.card.arguments.get("classes")
-    if not names or found.unread or len(names) == classes:
-        return found
-    wrong = f"config.json: label_names has {len(names)} names for {classes} classes, left aside"
-    return replace(found, remarks=(*found.remarks, wrong))
 
 
 def _architecture(config: JsonSection) -> str:
@@ -153,6 +147,11 @@ def _names(config: JsonSection) -> tuple[str, ...]:
         raise config.wrong("label_names", "a list of names, or names by number")
     words = config.section("label_descriptions").content
     return tuple(str(words.get(str(name), name)) for name in names)
+
+
+def _fitting(names: tuple[str, ...], classes: int) -> tuple[str, ...]:
+    """ImageNet's where the config has none; () where it has too many or too few."""
+    return (names if len(names) == classes else ()) if names else imagenet_labels(classes)
 
 
 def _preprocessing(config: JsonSection, *, v1: bool, width: float) -> Preprocessing:
