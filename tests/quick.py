@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import onnx
@@ -46,3 +46,30 @@ def scripted(
             output_names=found,
         )
     return file.getvalue()
+
+
+def exported(network: torch.nn.Module, shape: Sequence[int], *, dynamo: bool, free: bool) -> bytes:
+    """What one of torch's exporters writes; `free` leaves the batch open."""
+    image = torch.zeros(*shape)
+    if not dynamo:
+        return scripted(network, image, "x", ["y"], free=free)
+    sizes = [{0: torch.export.Dim("n")}] if free else None
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")  # the exporter's, of its own future
+        program = torch.onnx.export(
+            network.eval(), (image,), dynamo=True, dynamic_shapes=sizes, verbose=False
+        )
+    return program.model_proto.SerializeToString()
+
+
+def shake_norms(
+    network: torch.nn.Module, variances: tuple[float, float] = (0.3, 1.0)
+) -> torch.nn.Module:
+    """Statistics and weights as after training, so that folding them wrongly shows."""
+    for child in network.modules():
+        if isinstance(child, torch.nn.BatchNorm2d):
+            child.running_mean.normal_(0, 0.2)
+            child.running_var.uniform_(*variances)
+            child.weight.data.uniform_(0.5, 1.5)
+            child.bias.data.normal_(0, 0.2)
+    return network

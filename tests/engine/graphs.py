@@ -1,21 +1,16 @@
-"""ONNX files made on the spot: operator by operator, or drawn at random."""
+"""ONNX files made on the spot, without torch: operator by operator, or drawn at random."""
 
-import io
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.graph import Graph
 from mobilenets.engine.ir.reference import run_graph
-from tests.quick import scripted
 
 TOLERANCE = 1e-4
 RANDOM = np.random.default_rng(0)
@@ -100,33 +95,6 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE)
     assert found.shape == expected.shape
     scale = max(float(np.abs(expected).max()), 1e-6)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale)
-
-
-def exported(network: torch.nn.Module, shape: Sequence[int], *, dynamo: bool, free: bool) -> bytes:
-    """What one of torch's exporters writes; `free` leaves the batch open."""
-    image = torch.zeros(*shape)
-    if not dynamo:
-        return scripted(network, image, "x", ["y"], free=free)
-    sizes = [{0: torch.export.Dim("n")}] if free else None
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")  # the exporter's, of its own future
-        program = torch.onnx.export(
-            network.eval(), (image,), dynamo=True, dynamic_shapes=sizes, verbose=False
-        )
-    return program.model_proto.SerializeToString()
-
-
-def shake_norms(
-    network: torch.nn.Module, variances: tuple[float, float] = (0.3, 1.0)
-) -> torch.nn.Module:
-    """Statistics and weights as after training, so that folding them wrongly shows."""
-    for child in network.modules():
-        if isinstance(child, torch.nn.BatchNorm2d):
-            child.running_mean.normal_(0, 0.2)
-            child.running_var.uniform_(*variances)
-            child.weight.data.uniform_(0.5, 1.5)
-            child.bias.data.normal_(0, 0.2)
-    return network
 
 
 class Draft:

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from mobilenets.card import KEY, ModelCard, Preprocessing
+from mobilenets.engine.front.read import read_graph
+from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
 from mobilenets.export import export_onnx
 from mobilenets.export import onnx as module
@@ -12,8 +14,9 @@ from mobilenets.export.source import open_source
 from mobilenets.inference import open_session
 from mobilenets.tasks.classify.read import LOGITS
 from mobilenets.tasks.registry import build
-from tests.engine.graphs import shake_norms
+from tests.engine.graphs import array, kinds
 from tests.outputs import only
+from tests.quick import quick_export, shake_norms
 from tests.some import some
 
 
@@ -71,6 +74,14 @@ def test_nothing_of_the_machine_that_wrote_it_is_inside(exported):
     assert b"torch" not in data
 
 
+def test_the_engine_finds_nothing_in_it_but_layers(exported):
+    graph = read_graph(exported[1])
+    assert set(kinds(graph)) == {"Conv", "Binary", "Reduce", "Dense"}
+    assert graph.metadata
+    x = array(1, 3, 64, 64)
+    close(run_graph(graph, x)[graph.outputs[0]], run(exported[1], x))
+
+
 def test_the_network_itself_is_left_as_it_was(exported):
     assert isinstance(exported[0].backbone.stem.norm, torch.nn.BatchNorm2d)
 
@@ -109,7 +120,7 @@ def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
         return form
 
     monkeypatch.setattr(module, "form_of", wrong)
-    with pytest.raises(WeightsError, match="differs from its source"):
+    with quick_export(), pytest.raises(WeightsError, match="differs from its source"):
         export_onnx(network(), path)
     assert path.read_bytes() == b"before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.onnx"]

@@ -21,7 +21,7 @@ SHAPE = (1, 3, 64, 64)
 
 @pytest.fixture(scope="module")
 def graph():
-    return read_graph(mobilenet("mobilenet_v2", 0.5, 64, classes=10), shape=SHAPE)
+    return read_graph(mobilenet("mobilenet_v2", 0.5, 64, blocks=9), shape=SHAPE)
 
 
 @pytest.fixture(scope="module")

@@ -9,26 +9,23 @@ import torchvision
 from hypothesis import HealthCheck, given, settings
 from onnx import TensorProto, helper, numpy_helper
 
-from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.graph import Activation, Conv, Pool, Slice
 from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
-from mobilenets.export import export_onnx
 from mobilenets.tasks.registry import build
 from tests.engine.graphs import (
     array,
     check,
     close,
-    exported,
     ints,
     kinds,
     model,
     node,
     onnx_runtime,
     random_model,
-    shake_norms,
 )
+from tests.quick import exported, shake_norms
 from tests.some import some
 
 
@@ -298,22 +295,6 @@ def test_random_networks(proto):
     x = array(*graph.tensors["x"].shape)
     (expected,) = onnx_runtime(data, x)
     close(run_graph(graph, x)["y"], expected)
-
-
-@pytest.mark.parametrize("name", some(["mobilenet_v2", "mobilenet_v1"]))
-def test_our_own_export_folds_to_layers(tmp_path, name):
-    torch.manual_seed(0)
-    network = shake_norms(build(name, width=0.25, classes=7)).eval()
-    network.card = ModelCard(
-        name, {"width": 0.25}, labels=tuple("abcdefg"), preprocessing=Preprocessing((33, 33))
-    )
-    export_onnx(network, tmp_path / "model.onnx")
-    graph = read_graph(tmp_path / "model.onnx")
-    x = array(1, 3, 33, 33)
-    (expected,) = onnx_runtime(str(tmp_path / "model.onnx"), x)
-    close(run_graph(graph, x)[graph.outputs[0]], expected)
-    assert set(kinds(graph)) <= {"Conv", "Binary", "Reduce", "Dense"}
-    assert graph.metadata
 
 
 NETWORKS = {

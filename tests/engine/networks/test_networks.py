@@ -22,18 +22,10 @@ from mobilenets.runtime.preprocess import preprocess
 from mobilenets.weights import load
 from mobilenets.weights.published import PUBLISHED
 from tests.engine.front.test_frontend import nhwc_network
-from tests.engine.graphs import (
-    Draft,
-    array,
-    exported,
-    model,
-    node,
-    onnx_runtime,
-    random_model,
-)
+from tests.engine.graphs import Draft, array, model, node, onnx_runtime, random_model
 from tests.engine.nets import agrees, mobilenet, net_of, same
 from tests.outputs import only
-from tests.quick import quick_export
+from tests.quick import exported, quick_export
 from tests.some import some
 
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
@@ -48,8 +40,8 @@ def images(count: int, *size: int) -> np.ndarray:
 
 EIGHT = {
     "mobilenet_v1_0.25_128", "mobilenet_v1_0.5_160", "mobilenet_v1_0.75_192",
-    "mobilenet_v1_1.0_224", "mobilenet_v2_0.35_96", "mobilenet_v2_0.75_160",
-    "mobilenet_v2_1.0_192", "mobilenet_v2_1.4_224",
+    "mobilenet_v1_0.75_224", "mobilenet_v1_1.0_224", "mobilenet_v2_0.35_96",
+    "mobilenet_v2_1.0_128", "mobilenet_v2_1.4_224",
 }  # fmt: skip
 """Both networks, every size, widths above, below and at 1; the other 30 are marked `every`."""
 CONFIGURATIONS = [
@@ -85,7 +77,7 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize(("name", "size"), some(ODD, (0, 3)))
+@pytest.mark.parametrize(("name", "size"), some(ODD, (0, 2)))
 def test_odd_sizes_and_every_batch(name, size):
     data = mobilenet(name, 0.25 if name == "mobilenet_v1" else 0.35, size, classes=11)
     with net_of(data, 2, shape=(1, 3, *size)) as net:
@@ -94,7 +86,7 @@ def test_odd_sizes_and_every_batch(name, size):
         assert net(images(0, *size)).shape == (0, 11)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("threads", some([1, 2, 3, 4], (1, 3)))
 def test_every_number_of_threads_gives_nearly_the_same(threads):
     data = mobilenet("mobilenet_v2", 0.5, 96, blocks=8)
     with net_of(data, threads, shape=(1, 3, 96, 96)) as net:
@@ -117,7 +109,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", some(list(OTHERS), (2,)))
+@pytest.mark.parametrize("name", some(list(OTHERS), (1,)))
 def test_files_of_torchvision_and_timm(name):
     torch.manual_seed(0)
     network = OTHERS[name]()
@@ -155,12 +147,16 @@ def test_outputs_that_are_several_in_the_files_order_and_rows_of_a_batch():
 # Drawn at random
 
 
-@settings(max_examples=30, **QUICK)
-@given(random_model(), st.integers(1, 4), st.sampled_from(STREAMS))
-def test_random_graphs(proto, threads, stream):
-    data = proto.SerializeToString()
-    with net_of(data, threads, Schedule(stream=stream)) as net:
-        agrees(net, data, array(*net.input_shape))
+@pytest.mark.parametrize("examples", some([12, 30]))
+def test_random_graphs(examples):
+    @settings(max_examples=examples, **QUICK)
+    @given(random_model(), st.integers(1, 4), st.sampled_from(STREAMS))
+    def agree(proto, threads, stream):
+        data = proto.SerializeToString()
+        with net_of(data, threads, Schedule(stream=stream)) as net:
+            agrees(net, data, array(*net.input_shape))
+
+    agree()
 
 
 def _convolve(draw, draft: Draft, outputs: int, kernel: int, stride: int, groups: int) -> None:
@@ -227,19 +223,23 @@ def _choice(draw, graph: Graph, block: FusedBlock) -> Choice:
     )
 
 
-@settings(max_examples=15, **QUICK)
-@given(random_blocks(), st.integers(1, 4), st.sampled_from(STREAMS), st.data())
-def test_random_blocks_under_random_schedules(proto, threads, stream, data):
-    content = proto.SerializeToString()
-    graph = read_graph(content)
-    blocks = [unit for unit in fuse(graph) if isinstance(unit, FusedBlock)]
-    chosen = {
-        block.name: _choice(data.draw, graph, block)
-        for block in blocks
-        if data.draw(st.integers(0, 3))
-    }
-    with net_of(graph, threads, Schedule(chosen, stream)) as net:
-        agrees(net, content, array(1, *net.input_shape[1:]))
+@pytest.mark.parametrize("examples", some([6, 15]))
+def test_random_blocks_under_random_schedules(examples):
+    @settings(max_examples=examples, **QUICK)
+    @given(random_blocks(), st.integers(1, 4), st.sampled_from(STREAMS), st.data())
+    def agree(proto, threads, stream, data):
+        content = proto.SerializeToString()
+        graph = read_graph(content)
+        blocks = [unit for unit in fuse(graph) if isinstance(unit, FusedBlock)]
+        chosen = {
+            block.name: _choice(data.draw, graph, block)
+            for block in blocks
+            if data.draw(st.integers(0, 3))
+        }
+        with net_of(graph, threads, Schedule(chosen, stream)) as net:
+            agrees(net, content, array(1, *net.input_shape[1:]))
+
+    agree()
 
 
 # What is not finite
@@ -270,7 +270,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("kernel", some([1, 3]))
 @pytest.mark.parametrize("end", ENDS)
 def test_what_is_not_finite_through_each_activation(end, kernel):
     pads = [kernel // 2] * 4

@@ -22,8 +22,9 @@ from mobilenets.export.source import settle
 from mobilenets.models.modules.layers import fold_norms
 from mobilenets.tasks.registry import build
 from mobilenets.tasks.segment.architecture.deeplab import Labelled
-from tests.engine.graphs import array, check, exported, ints, kinds, model, node, onnx_runtime
+from tests.engine.graphs import array, check, ints, kinds, model, node, onnx_runtime
 from tests.engine.nets import agrees, net_of, outputs_of, same, targets
+from tests.quick import exported
 from tests.some import some
 
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
@@ -49,7 +50,7 @@ NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "size", "threads", "arguments"), some(NETWORKS, (0, 2)))
+@pytest.mark.parametrize(("name", "size", "threads", "arguments"), some(NETWORKS))
 def test_networks_give_the_twins_logits_and_onnx_runtimes(name, size, threads, arguments):
     made, x = network(name, **arguments), images(2, *size)
     data = exported(made, (1, 3, *size), dynamo=False, free=True)
@@ -103,9 +104,12 @@ def resize(x: str, made: str, coordinates: str, **fields):
     return node("Resize", f"{x} - - s", made, **how)
 
 
-@settings(max_examples=40, **QUICK)
-@given(resizing())
-def test_planes_and_best_channels_are_onnx_runtimes(drawn):
+@pytest.mark.parametrize("examples", some([20, 40]))
+def test_planes_and_best_channels_are_onnx_runtimes(examples):
+    settings(max_examples=examples, **QUICK)(given(resizing())(planes_and_best_channels))()
+
+
+def planes_and_best_channels(drawn):
     channels, sizes, new, coordinates, threads = drawn
     nodes = [
         resize("x", "y", coordinates),

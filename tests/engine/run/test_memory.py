@@ -43,10 +43,12 @@ def small(folder, monkeypatch):
 
 
 @pytest.fixture
-def uncached(folder, tmp_path, monkeypatch):
-    """The file, and a cache of the test's own, empty."""
+def uncached(tmp_path, monkeypatch):
+    """The beginning of a network in a file, and a cache of the test's own, empty."""
     monkeypatch.setenv("MOBILENETS_CACHE", str(tmp_path / "cache"))
-    return folder / "model.onnx"
+    path = tmp_path / "beginning.onnx"
+    path.write_bytes(mobilenet(*SMALL, blocks=2))
+    return path
 
 
 # Guard pages and allocations, in processes of their own
@@ -136,7 +138,7 @@ def test_the_plan_of_a_network_is_what_the_report_says_and_the_session_takes(
     taken = []
     ordinary = session.allocate
     monkeypatch.setattr(session, "allocate", lambda size: (taken.append(size), ordinary(size))[1])
-    blocks = None if threads == 2 else 6  # of the whole network on two threads
+    blocks = None if (threads, stream) == (2, Schedule().stream) else 6  # the whole network once
     graph = read_graph(mobilenet(*SMALL, classes=10, blocks=blocks), shape=(1, 3, 64, 64))
     program = prepare(graph, host(), threads, Schedule(stream=stream))
     with net_of(graph, threads, Schedule(stream=stream)) as net:
@@ -206,9 +208,8 @@ def test_the_second_time_comes_from_the_cache_with_the_weights_mapped(uncached):
     np.testing.assert_array_equal(*found)
 
 
-def test_what_is_asked_for_otherwise_is_compiled_anew(uncached, tmp_path):
-    path, shape = tmp_path / "beginning.onnx", (1, 3, 64, 64)
-    path.write_bytes(mobilenet(*SMALL, blocks=2))
+def test_what_is_asked_for_otherwise_is_compiled_anew(uncached):
+    shape = (1, 3, 64, 64)
     ways = [
         {"shape": shape, "threads": 1},
         {"shape": shape, "threads": 2},
@@ -217,7 +218,7 @@ def test_what_is_asked_for_otherwise_is_compiled_anew(uncached, tmp_path):
     ]
     for cached in (False, True):
         for way in ways:
-            with mobilenets.compile(path, **way) as net:
+            with mobilenets.compile(uncached, **way) as net:
                 assert net.report()["cached"] is cached
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 from mobilenets.inference import open_session
 from mobilenets.runtime.images import read_image
 from mobilenets.runtime.preprocess import preprocess
-from tests.engine.graphs import array, close, exported, ints, model, node, onnx_runtime
+from tests.engine.graphs import array, close, ints, model, node, onnx_runtime
 from tests.outputs import only
+from tests.quick import exported
 
 SIDE = 16
 IMAGENET = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
