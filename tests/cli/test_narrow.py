@@ -117,7 +117,6 @@ NEEDED = {
     "data check data": ["part", "images", "train", "used: images"],
     "info model.safetensors": ["multiply-adds", "mobilenet_v2", "engine"],
     "predict model.safetensors none.png": [],
-    "export model.safetensors -o a.onnx --force": ["a.onnx: 1.0", "MB", "outputs"],
     "--help": ["models", "predict", "--version"],
     "train --help": ["--learning-rate", "--data", "Example"],
     "predict --help": ["--threshold", "Example"],
@@ -126,13 +125,36 @@ NEEDED = {
 """A command -> what the reader wants of it."""
 
 
+SLOW = {
+    "export model.safetensors -o a.onnx --force": ["a.onnx: 1.0", "MB", "outputs"],
+    "compile a.onnx": ["schedule", "blocks.16", "arena"],
+    "bench a.onnx --against onnxruntime --rounds 2": ["median", "ratio", "best peer"],
+    "train mobilenet_v2 --data data --width 0.35 --resolution 32 --epochs 1": ["best: top1"],
+}
+"""One after the other."""
+
+
 @pytest.mark.parametrize("width", [*WIDTHS, PIPE])
 @pytest.mark.parametrize("line", NEEDED)
 def test_commands_keep_what_matters(at, call, here, monkeypatch, line, width):
     monkeypatch.chdir(here)
     at(width)
-    done = call(*line.split())
-    assert not [word for word in NEEDED[line] if word not in done.out], done
+    keeps_what_matters(call(*line.split()), NEEDED[line], width)
+
+
+@pytest.mark.every
+@pytest.mark.parametrize("width", [*WIDTHS, PIPE])
+def test_slow_commands_keep_what_matters(at, call, here, monkeypatch, width):
+    monkeypatch.chdir(here)
+    at(width)
+    for line, words in SLOW.items():
+        keeps_what_matters(call(*line.split()), words, width)
+
+
+def keeps_what_matters(done, words, width):
+    said = " ".join((done.out + done.err).split())
+    assert done.status == (not words), done
+    assert not [word for word in words if word not in said], done
     assert not done.out.startswith("\n")
     assert "…" not in done.out
     if width:
