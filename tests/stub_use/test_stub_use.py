@@ -12,6 +12,7 @@ import mobilenets
 from mobilenets.tasks.registry import networks, task_for, tasks
 from mobilenets.training.loop import InterruptedRunError, Trainer
 from tests.models.common import assert_is_its_list
+from tests.quick import quick_export
 
 NAME = "gauge_mobilenet_v1"
 
@@ -86,7 +87,8 @@ def test_through_train_resume_eval_export_and_predict(gauge, call, pictures, tmp
     measured = json.loads(call("eval", checkpoint, pictures, "--split", "val", "--json").out)
     assert measured["error"] == pytest.approx(found["error"], abs=1e-5)
     assert measured["by_class"] == {}
-    exported = call("export", checkpoint, "-o", tmp_path / "gauge.onnx", "--json")
+    with quick_export():
+        exported = call("export", checkpoint, "-o", tmp_path / "gauge.onnx", "--json")
     assert exported.status == 0, exported.err
     session = mobilenets.open_session(tmp_path / "gauge.onnx")
     assert [one.name for one in session.card.outputs] == ["level", "raw"]

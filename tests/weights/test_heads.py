@@ -12,6 +12,7 @@ from mobilenets.models.modules.norms import FoldedNorm
 from mobilenets.tasks.registry import build
 from mobilenets.weights.sources.own import save
 
+from ..quick import quick_export
 from ..training.test_norms import folded
 from .peers import randomise
 from .test_own import CARDS, network
@@ -63,7 +64,8 @@ def test_a_head_put_in_by_hand_is_saved_loads_and_exports(head, small, tmp_path,
             torch.testing.assert_close(found(X), expected)
     if head != "Sequential":  # an export takes seconds
         return
-    mobilenets.export_onnx(small, tmp_path / "a.onnx")
+    with quick_export():
+        mobilenets.export_onnx(small, tmp_path / "a.onnx")
     session = mobilenets.open_session(tmp_path / "a.onnx", runtime="onnxruntime")
     assert session.card.labels == ("class 0", "class 1", "class 2")
     logits = torch.from_numpy(session(X.numpy())["logits"])
