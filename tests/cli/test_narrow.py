@@ -129,7 +129,6 @@ SLOW = {
     "export model.safetensors -o a.onnx --force": ["a.onnx: 1.0", "MB", "outputs"],
     "compile a.onnx": ["schedule", "blocks.16", "arena"],
     "bench a.onnx --against onnxruntime --rounds 2": ["median", "ratio", "best peer"],
-    "train mobilenet_v2 --data data --width 0.35 --resolution 32 --epochs 1": ["best: top1"],
 }
 """One after the other."""
 
