@@ -22,7 +22,9 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +36,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from mobilenets import load
-from mobilenets.card import card_of
+from mobilenets.card import card_of, set_card
 from mobilenets.data.folders import open_classification
 from mobilenets.evaluation import evaluate
 from mobilenets.files import replace_file
@@ -121,9 +123,25 @@ def parts_of(folder: Path) -> list[str]:
     return [part for part in ("val", "test") if (folder / part).exists()]
 
 
-def probe(weights: Path, folder: Path, output: Path, seed: int) -> dict[str, float]:
+class Start(NamedTuple):
+    """What all sides start from."""
+
+    weights: Path
+    pixels: int
+    """Of the input's sides."""
+
+    def load(self) -> nn.Module:
+        """The network of the file, for inputs of that size."""
+        model = load(self.weights)
+        card = card_of(model)
+        size = (self.pixels, self.pixels)
+        set_card(model, card.replace(preprocessing=replace(card.preprocessing, size=size)))
+        return model
+
+
+def probe(start: Start, folder: Path, output: Path, seed: int) -> dict[str, float]:
     """Logistic regression of scikit-learn, as it comes, on the features of the file."""
-    model = load(weights)
+    model = start.load()
     sets = {}
     for part in ("train", *parts_of(folder)):
         images = open_classification(folder / part, "all")
@@ -132,10 +150,10 @@ def probe(weights: Path, folder: Path, output: Path, seed: int) -> dict[str, flo
     return {part: fitted.score(*(x.numpy() for x in sets[part])) for part in parts_of(folder)}
 
 
-def ours(weights: Path, folder: Path, output: Path, seed: int) -> dict[str, float]:
+def ours(start: Start, folder: Path, output: Path, seed: int) -> dict[str, float]:
     """Nothing but the defaults."""
     result = train(
-        Plan("mobilenet_v2", weights),
+        Plan("mobilenet_v2", start.weights, start.pixels),
         folder,
         changes={"seed": seed},
         output=output,
@@ -151,12 +169,12 @@ def ours(weights: Path, folder: Path, output: Path, seed: int) -> dict[str, floa
     return {**found, "epoch": result.best["epoch"], "epochs": result.history[-1]["epoch"]}
 
 
-def twin(weights: Path) -> nn.Module:
+def twin(start: Start) -> nn.Module:
     """The network of torchvision with the file's weights; it must give the file's features.
 
     TensorFlow pads a stride of 2 on one side only: so do its convolutions here.
     """
-    model = load(weights).eval()
+    model = start.load().eval()
     other = torchvision.models.mobilenet_v2(num_classes=model.classifier.out_features)
     theirs, our = (
         [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
@@ -180,17 +198,17 @@ def twin(weights: Path) -> nn.Module:
     return other
 
 
-def reference(weights: Path, folder: Path, output: Path, seed: int) -> dict[str, float]:
+def reference(start: Start, folder: Path, output: Path, seed: int) -> dict[str, float]:
     """The recipe of torchvision's references, on its own transforms."""
     torch.manual_seed(seed)
-    model, card = twin(weights), card_of(load(weights))
+    model, card, pixels = twin(start), card_of(start.load()), start.pixels
     end = [
         v2.ToImage(),
         v2.ToDtype(torch.float32, scale=True),
         v2.Normalize(list(card.preprocessing.mean), list(card.preprocessing.std)),
     ]
-    learn = v2.Compose([v2.RandomResizedCrop(224), v2.RandomHorizontalFlip(), *end])
-    look = v2.Compose([v2.Resize(256), v2.CenterCrop(224), *end])
+    learn = v2.Compose([v2.RandomResizedCrop(pixels), v2.RandomHorizontalFlip(), *end])
+    look = v2.Compose([v2.Resize(round(pixels * 8 / 7)), v2.CenterCrop(pixels), *end])
     images = ImageFolder(folder / "train", learn)
     model.classifier[1] = nn.Linear(1280, len(images.classes))
     model.to(memory_format=torch.channels_last)
@@ -233,7 +251,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--sides", default=",".join(SIDES))
+    parser.add_argument("--pixels", type=int, default=224, help="less is faster")
     options = parser.parse_args()
+    start = Start(options.assets / WEIGHTS, options.pixels)
     rows = []
     for name in options.sets.split(","):
         for seed in map(int, options.seeds.split(",")):
@@ -241,7 +261,7 @@ def main() -> None:
             folder = lay_out(SETS[name](options.assets, seed), place / "data")
             for side in options.sides.split(","):
                 began = time.monotonic()
-                found = SIDES[side](options.assets / WEIGHTS, folder, place / side, seed)
+                found = SIDES[side](start, folder, place / side, seed)
                 seconds = time.monotonic() - began
                 rows.append({"set": name, "seed": seed, "side": side, "seconds": seconds, **found})
                 print(json.dumps(rows[-1]), flush=True)

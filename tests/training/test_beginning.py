@@ -1,6 +1,7 @@
 """Runs that start from weights: epoch 0 is a probe, and what ends a run before its recipe does."""
 
 import csv
+import json
 import math
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from mobilenets.errors import TrainingError
 from mobilenets.evaluation import evaluate
 from mobilenets.inference import TorchSession
 from mobilenets.runtime.preprocess import preprocess
+from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.registry import tasks
 from mobilenets.tasks.values import Metric
-from mobilenets.training.fitting import fit
+from mobilenets.training.fitting import fit, gentler, settle_gently
 from mobilenets.training.loop import Trainer
 from mobilenets.training.probe import AS_IT_CAME, PROBE, features, fit_head
-from mobilenets.training.recipes import recipe
+from mobilenets.training.recipes import changed, recipe, setting
 from mobilenets.training.run import Plan, train
 from mobilenets.training.runs.limits import Clock, Limits
 from mobilenets.training.runs.signals import InterruptedRunError
@@ -282,8 +284,10 @@ def test_the_whole_way_from_weights(tmp_path):
     assert result.began == PROBE
     assert result.best["top1"] >= result.history[0]["top1"] > 0.3
     [line] = [line for line in said if line.startswith("finetune: 1 epoch of")]
-    assert "batch 60, learning rate" in line
-    assert "in proportion" in line
+    assert "batch 60, learning rate 0.000225" in line  # 0.002 x 60 / 32 x 60 / 1000
+    [line] = [line for line in said if "goes gently" in line]
+    assert line.startswith("finetune is made for 1,000 images or more; on 60 it goes gently: ")
+    assert line.endswith("learning rate 0.000225, crop scale 0.961, label smoothing 0.006")
     more = train(
         Plan("mobilenet_v2", result.checkpoint),
         tmp_path / "photos",
@@ -293,14 +297,72 @@ def test_the_whole_way_from_weights(tmp_path):
     )
     assert more.began == AS_IT_CAME
     assert more.history[0]["top1"] == result.best["top1"]
+    # As a version without the rule left it.
+    as_before(tmp_path / "run", fit(recipe("finetune", **changes), 60, keep_batch=True))
+    said.clear()
+    again = train(
+        Plan("mobilenet_v2", WEIGHTS),
+        tmp_path / "photos",
+        changes=changes,
+        output=tmp_path / "run",
+        resume=True,
+        workers=0,
+        say=said.append,
+    )
+    assert again.history == result.history
+    assert not [line for line in said if "goes gently" in line]
+    said.clear()
     new = train(
         Plan("mobilenet_v2", WEIGHTS),
         tmp_path / "photos",
         changes={"epochs": 1, "probe": False, **CALM},
         output=tmp_path / "new",
         workers=0,
+        say=said.append,
     )
     assert new.history[0]["epoch"] == 1
+    assert not [line for line in said if "goes gently" in line]
+
+
+def as_before(folder: Path, made: Recipe) -> None:
+    """Make a run's state that of a run from before a recipe followed the number of images."""
+    state = torch.load(folder / "state.pt", weights_only=True)
+    for name in ("enough_images", "gentle"):
+        del state["fingerprint"][name]
+    for name in ("learning_rate", "crop_scale", "label_smoothing", "norm"):
+        state["fingerprint"][name] = json.dumps(setting(made, name))
+    torch.save(state, folder / "state.pt")
+
+
+def test_the_fewer_images_the_gentler_the_recipe():
+    made = recipe("finetune")
+    assert gentler(made, made, 1000, ()) == gentler(made, made, 5000, ()) == {}
+    half = {"learning_rate": 0.001, "crop_scale": 0.675, "label_smoothing": 0.05}
+    assert gentler(made, made, 500, ()) == pytest.approx(half)
+    rates = [gentler(made, made, images, ())["learning_rate"] for images in (1, 10, 100, 999)]
+    assert rates == pytest.approx([2e-6, 2e-5, 2e-4, 2e-3], rel=2e-3)
+    assert gentler(made, made, 500, ("learning_rate", "crop_scale")) == {"label_smoothing": 0.05}
+    assert gentler(recipe("finetune", enough_images=0), made, 10, ()) == {}
+    assert gentler(recipe("modern"), recipe("modern"), 10, ()) == {}  # nothing to spoil
+
+
+def test_norms_keep_their_statistics_where_images_fill_no_batch():
+    own = recipe("finetune")
+    for images, norm in ((255, "frozen"), (256, "train"), (2000, "train")):
+        assert settle_gently(fit(own, images), own, images, (), None)[0].norm == norm
+    made = recipe("finetune", norm="train")
+    assert settle_gently(fit(made, 80), own, 80, {"norm"}, None)[0].norm == "train"
+
+
+def test_what_the_images_chose_stays_with_a_run():
+    made = recipe("finetune")
+    settled, said = settle_gently(made, made, 250, {"crop_scale"}, None)
+    assert said.endswith("on 250 it goes gently: learning rate 0.0005, label smoothing 0.025")
+    assert settled == changed(made, {"learning_rate": 0.0005, "label_smoothing": 0.025})
+    begun = {"learning_rate": "0.0007", "label_smoothing": "0.1"}
+    settled, said = settle_gently(made, made, 250, {"crop_scale"}, begun)
+    assert said.endswith("it goes gently: learning rate 0.0007")
+    assert settled == changed(made, {"learning_rate": 0.0007})
 
 
 def write(folder: Path) -> Path:

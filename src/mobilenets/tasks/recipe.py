@@ -88,13 +88,19 @@ class Recipe:
     (`models.modules.layers.initialise_he`)."""
     network: dict[str, Any] = field(default_factory=dict)
     """Arguments that a new network gets unless someone gives others."""
+    enough_images: int = 0
+    """Training images that it is made for. After a probe fewer change the settings in `gentle`; 0:
+    none are changed."""
+    gentle: dict[str, float | str] = field(default_factory=dict)
+    """Settings by name: numbers that they come near, in proportion, where images are fewest, and
+    words that they are where these fill no batch of `batch_size`."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        for name in ("freeze_epochs", "seed"):
+        for name in ("freeze_epochs", "seed", "enough_images"):
             value = getattr(self, name)
             if type(value) is not int or value < 0:
                 raise ValueError(f"{name} must be an integer from 0, got {value!r}")

@@ -1,13 +1,17 @@
 """A recipe made to fit the data at hand and the machine."""
 
+import json
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
 from mobilenets.data.listing import count
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.task import Task
+from mobilenets.training.recipes import changed, setting
 from mobilenets.training.runs.limits import Limits
 
 MICRO_BATCH, MICRO_SIDE = 64, 224
@@ -106,6 +110,58 @@ def fit(
         batch = images - images % EVEN if images > MICRO_BATCH else images
     rate = made.learning_rate * (1.0 if keep_rate else batch / made.batch_size)
     return replace(made, batch_size=batch, learning_rate=rate)
+
+
+def gentler(
+    made: Recipe, own: Recipe, images: int, given: Collection[str]
+) -> dict[str, float | str]:
+    """The settings of a run on so many images that are not the recipe's own, by name.
+
+    A number lies between what `made.gentle` has and its own value, as `images` do between 0 and
+    `made.enough_images`; a word is taken where the batch is smaller than that of `own`, the recipe
+    as it is written. What was `given` by name stays. {} where the images are enough.
+
+    After a probe the head fits the training images as well as a head does. Of few images, steps at
+    the recipe's own rate then teach the features these very images, and cost what they knew of
+    others (Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
+    """
+    share = images / made.enough_images if made.enough_images else 1.0
+    found: dict[str, float | str] = {}
+    for name, least in made.gentle.items() if share < 1 else ():
+        if name in given:
+            continue
+        if not isinstance(least, str):
+            found[name] = float(f"{least + share * (setting(made, name) - least):.3g}")
+        elif made.batch_size < own.batch_size:
+            found[name] = least
+    return found
+
+
+def settle_gently(
+    made: Recipe,
+    own: Recipe,
+    images: int,
+    given: Collection[str],
+    begun: Mapping[str, str] | None,
+) -> tuple[Recipe, str]:
+    """The recipe for so many images, and in words what is not as `own`, as it is written, has it.
+
+    A run that goes on has what it was begun with: `begun` is its fingerprint, with JSON values.
+    """
+    found: dict[str, Any] = gentler(made, own, images, given)
+    if begun is not None:
+        found = {name: json.loads(begun[name]) for name in found if name in begun}
+    other = {name: value for name, value in found.items() if value != setting(made, name)}
+    settled = changed(made, other)
+    if not other:
+        return made, ""
+    new = ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in other.items())
+    why = f"{made.name} is made for {count(made.enough_images, 'image', 'images')} or more"
+    return settled, f"{why}; on {images} it goes gently: {new}"
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def epochs_of(made: Recipe, limits: Limits) -> str:

@@ -39,9 +39,9 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     task, make = known[name]
     made = make()
     given = {key: value for key, value in changes.items() if value is not None}
-    parts = settings_of(made)
-    inner = set().union(*parts.values())
-    allowed = (inner | {field.name for field in fields(Recipe)}) - {"name", "network", *PARTS}
+    inner = set().union(*settings_of(made).values())
+    own = {"name", "network", "gentle", *PARTS}
+    allowed = (inner | {field.name for field in fields(Recipe)}) - own
     if not task.has("teach"):
         allowed -= TAUGHT
     for key in given:
@@ -50,12 +50,24 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     batch_size = given.get("batch_size", made.batch_size)
     if "learning_rate" not in given and isinstance(batch_size, int) and batch_size > 0:
         given["learning_rate"] = made.learning_rate * (batch_size / made.batch_size)
-    changed = {
+    return changed(made, given)
+
+
+def changed(made: Recipe, given: Mapping[str, Any]) -> Recipe:
+    """The recipe with other settings, by name; ValueError for a wrong value."""
+    parts = settings_of(made)
+    inner = set().union(*parts.values())
+    within = {
         part: replace(getattr(made, part), **{k: v for k, v in given.items() if k in names})
         for part, names in parts.items()
     }
-    outer = {key: value for key, value in given.items() if key not in inner}
-    return replace(made, **changed, **outer)
+    return replace(made, **within, **{k: v for k, v in given.items() if k not in inner})
+
+
+def setting(made: Recipe, name: str) -> Any:
+    """A setting of a recipe by name, of its augmentation and its objective too."""
+    homes = [getattr(made, part) for part, names in settings_of(made).items() if name in names]
+    return getattr(homes[0] if homes else made, name)
 
 
 def settings_of(made: Recipe) -> Mapping[str, set[str]]:

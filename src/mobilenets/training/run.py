@@ -23,7 +23,14 @@ from mobilenets.models.modules.norms import folded_norms
 from mobilenets.tasks.recipe import Initialization
 from mobilenets.tasks.registry import network_of, task_for, with_part
 from mobilenets.tasks.task import Task
-from mobilenets.training.fitting import epochs_of, fit, rate_of, settle_norm, split
+from mobilenets.training.fitting import (
+    epochs_of,
+    fit,
+    rate_of,
+    settle_gently,
+    settle_norm,
+    split,
+)
 from mobilenets.training.loop import Trainer
 from mobilenets.training.probe import begin, measure_norms
 from mobilenets.training.recipes import recipe
@@ -35,6 +42,7 @@ from mobilenets.training.runs.naming import choose_folder
 from mobilenets.training.runs.own import OwnParts, own_name
 from mobilenets.training.runs.result import Result
 from mobilenets.training.samples import Samples
+from mobilenets.training.state import read_state
 from mobilenets.training.teacher import load_teacher
 from mobilenets.training.together import together
 from mobilenets.weights import load
@@ -172,6 +180,15 @@ def _train(
         keep_batch="batch_size" in changes,
         keep_rate="learning_rate" in changes,
     )
+    folder = choose_folder(output, plan.model, data, resume=resume)
+    if resume and not (folder / NAME).exists():
+        say(f"nothing was kept of the run in {folder} yet: it starts anew")
+        resume = False
+    if plan.weights and made.probe:
+        begun = read_state(folder)["fingerprint"] if resume else None
+        made, why = settle_gently(made, own, len(train_set), changes, begun)
+        if why:
+            say(why)
     torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
     if plan.resolution is None and plan.weights is None:
         plan = replace(plan, resolution=getattr(train_set, "size", None))
@@ -191,10 +208,6 @@ def _train(
         say(why)
     made = replace(made, objective=task.learn.settle(made.objective, train_set))
     teacher = load_teacher(plan.teacher, task, card) if plan.teacher else None
-    folder = choose_folder(output, plan.model, data, resume=resume)
-    if resume and not (folder / NAME).exists():
-        say(f"nothing was kept of the run in {folder} yet: it starts anew")
-        resume = False
     if folded_norms(model) and not resume:
         say("batch normalisation was folded into these weights: its statistics are measured anew")
         measure_norms(

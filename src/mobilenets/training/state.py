@@ -26,6 +26,8 @@ NEWER = {
     f"{part} {what}" for part in ("training", "validation") for what in ("files", "labels")
 } | {"teacher's weights"}
 """What runs of before this was kept do not say: they go on without it."""
+LATER = {"probe", "enough_images", "gentle"}
+"""Settings of a recipe that came later: runs of before were made without them."""
 
 
 def fingerprint(
@@ -97,21 +99,11 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
     """Read a run's state; TrainingError where there is none or it is of another run."""
-    path = folder / NAME
-    if not path.exists():
-        raise TrainingError(f"{folder} holds no run to resume; start it without --resume")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        state: dict[str, Any] = dict(content)
-        found = dict.fromkeys(LIMITS, "None")  # runs of before there were any
-        found |= {str(key): str(value) for key, value in dict(state["fingerprint"]).items()}
-    except OSError:
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        why = (str(error) or "it ends too early").splitlines()[0]
-        raise TrainingError(f"{path} is damaged and cannot be resumed ({why})") from error
+    state = read_state(folder)
+    found = dict.fromkeys(LIMITS, "None")  # runs of before there were any
+    found |= state["fingerprint"]
     for key, value in expected.items():
-        if key in NEWER | {"probe"} and key not in found:  # runs of before began without one
+        if key in NEWER | LATER and key not in found:
             continue
         if found.get(key) != value:
             raise TrainingError(
@@ -120,6 +112,23 @@ def load_state(folder: Path, expected: dict[str, str]) -> dict[str, Any]:
                 f"another run, --from {folder / 'best.safetensors'} starts a new one"
             )
     return state
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The state of the run in a folder, whichever it is; TrainingError where there is none."""
+    path = folder / NAME
+    if not path.exists():
+        raise TrainingError(f"{folder} holds no run to resume; start it without --resume")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = dict(content)
+        found = {str(key): str(value) for key, value in dict(state["fingerprint"]).items()}
+    except OSError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        why = (str(error) or "it ends too early").splitlines()[0]
+        raise TrainingError(f"{path} is damaged and cannot be resumed ({why})") from error
+    return {**state, "fingerprint": found}
 
 
 def unknown_to(state: dict[str, Any]) -> list[str]:

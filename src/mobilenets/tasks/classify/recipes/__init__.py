@@ -81,7 +81,10 @@ def finetune() -> Recipe:
 
     Ten epochs of SGD at a rate that leaves the features be, and an average of the weights. The
     norms learn and follow the new images (momentum 0.1: the papers' 0.003 would take thousands
-    of steps). docs/reproduction.md has what it gives on ants and bees, with the command.
+    of steps). After a probe fewer than 1000 images change less: the rate falls in proportion, crops
+    grow to whole images, and labels are spread less, since the probe fits them as they are. Where
+    they are too few for the batch, norms keep their statistics. docs/reproduction.md has what it
+    gives on few images, with the command.
     """
     return Recipe(
         "finetune",
@@ -94,6 +97,13 @@ def finetune() -> Recipe:
         ema_decay=0.99,
         augmentation=ClassificationAugmentation("flip", crop_scale=0.35),
         norm_momentum=0.1,
+        enough_images=1000,
+        gentle={
+            "learning_rate": 0.0,
+            "crop_scale": 1.0,
+            "label_smoothing": 0.0,
+            "norm": "frozen",
+        },
     )
 
 
