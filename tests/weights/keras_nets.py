@@ -1,19 +1,13 @@
 """Keras applications' networks with random weights, and TFLite files made from them."""
 
-import contextlib
-import os
 import warnings
 from functools import cache
 
 import numpy as np
 import torch
 
-with contextlib.suppress(ImportError):
-    # torch.compile's triton and TensorFlow each carry an LLVM, and triton's ends the process if
-    # it is loaded second. Tests that run later may need it.
-    import triton  # noqa: F401
+from tests import triton_first  # noqa: F401
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 CLASSES = 7
 
 

@@ -1,18 +1,11 @@
 """SSD written once more in plain TensorFlow, from a torch network's weights, and TFLite of it."""
 
-import contextlib
-import os
 import tempfile
 import warnings
 
 import numpy as np
 
-with contextlib.suppress(ImportError):
-    # torch.compile's triton and TensorFlow each carry an LLVM, and triton's ends the process if
-    # it is loaded second. Tests that run later may need it.
-    import triton  # noqa: F401
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from tests import triton_first  # noqa: F401
 
 V1_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 V2_STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)

@@ -219,6 +219,7 @@ def test_labels_are_those_packed_into_the_file(tmp_path):
     assert identify(path).labels == ("background", "road", "car")
 
 
+@pytest.mark.every
 def test_int8_stays_near_litert(tmp_path, monkeypatch):
     """Also where a range alone, which ends below 6, is the ReLU6 of V1's last map."""
     path = tmp_path / "net.tflite"
