@@ -11,6 +11,7 @@ from mobilenets.errors import InputError
 from mobilenets.models.modules.layers import ConvNormAct
 from tests.bench.stand_ins import write_pool
 from tests.engine.graphs import onnx_runtime
+from tests.quick import quick_export
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,8 @@ def test_damage_and_knobs_are_named(tmp_path, pool):
     ("name", "shape"), [("mobilenet_v2", (2, 7)), ("ssdlite_mobilenet_v2", (2, 96, 4 + 7))]
 )
 def test_converters_get_the_network_that_the_onnx_file_has(tmp_path, name, shape):
-    lay_out(name, tmp_path, resolution=64, knobs={"width": 0.25, "classes": 7})
+    with quick_export():
+        lay_out(name, tmp_path, resolution=64, knobs={"width": 0.25, "classes": 7})
     network = load_network(tmp_path / "model.safetensors")
     norms = [m.norm for m in network.modules() if isinstance(m, ConvNormAct)]
     assert {type(norm) for norm in norms} == {torch.nn.Identity}
@@ -97,9 +99,9 @@ def test_converters_get_the_network_that_the_onnx_file_has(tmp_path, name, shape
 @pytest.mark.parametrize("argmax", [False, True])
 def test_a_segmentation_networks_maps_or_the_best_classes_of_them(tmp_path, argmax):
     knobs = {"width": 0.25, "classes": 3}
-    lay_out(
-        "deeplabv3_mobilenet_v2", tmp_path, resolution=33, knobs=knobs, options={"argmax": argmax}
-    )
+    name, options = "deeplabv3_mobilenet_v2", {"argmax": argmax}
+    with quick_export():
+        lay_out(name, tmp_path, resolution=33, knobs=knobs, options=options)
     image = np.load(tmp_path / "image.npy")
     expected = onnx_runtime((tmp_path / "model.onnx").read_bytes(), image)[0]
     with torch.inference_mode():

@@ -74,7 +74,8 @@ def exported(model, path, resolution):
         [
             ("mobilenet_v2", {"width": 0.35, "classes": 7}, (65, 96)),
             ("mobilenet_v1", {"width": 0.25, "classes": 7}, (64, 64)),
-        ]
+        ],
+        (),  # tests/export has one of ours
     ),
 )
 def test_an_export_costs_what_its_network_does(tmp_path, name, knobs, resolution):

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from mobilenets.card import KEY, ModelCard, Preprocessing
+from mobilenets.cost import profile
+from mobilenets.cost.graph import profile_onnx
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
@@ -80,6 +82,17 @@ def test_the_engine_finds_nothing_in_it_but_layers(exported):
     assert graph.metadata
     x = array(1, 3, 64, 64)
     close(run_graph(graph, x)[graph.outputs[0]], run(exported[1], x))
+
+
+def test_it_costs_what_its_network_does(exported):
+    found = profile_onnx(exported[1])
+    expected = profile("mobilenet_v2", width=0.25, classes=7, resolution=64)
+    rows = [
+        [(x.kind, x.input, x.output, x.kernel, x.stride, x.madds) for x in cost.layers]
+        for cost in (found, expected)
+    ]
+    assert rows[0] == rows[1]
+    assert (found.madds, found.resolution) == (expected.madds, (64, 64))
 
 
 def test_the_network_itself_is_left_as_it_was(exported):
