@@ -65,17 +65,17 @@ def test_torchvision_preprocessing_is_its_own(tmp_path):
         assert found.interpolation == transforms.interpolation.value
 
 
-TIMM = [
-    ("mobilenetv1_100", (97, 97)),
-    ("mobilenetv1_125", (64, 96)),
-    ("mobilenetv2_035", (225, 193)),
-    ("mobilenetv2_050", (97, 97)),
-    ("mobilenetv2_100", (96, 65)),
-    ("mobilenetv2_140", (97, 97)),
-]
+TIMM = {
+    "mobilenetv1_100": (97, 97),
+    "mobilenetv1_125": (64, 96),
+    "mobilenetv2_035": (225, 193),
+    "mobilenetv2_050": (97, 97),
+    "mobilenetv2_100": (96, 65),
+    "mobilenetv2_140": (97, 97),
+}
 
 
-@pytest.mark.parametrize(("name", "size"), some(TIMM, (0, 2)))
+@pytest.mark.parametrize(("name", "size"), some(list(TIMM.items()), (0, 2)))
 def test_timm_from_the_file_alone(tmp_path, name, size):
     peer = randomise(timm.create_model(name, pretrained=False))
     safetensors.torch.save_file(peer.state_dict(), tmp_path / "any.safetensors")

@@ -1,7 +1,6 @@
 """How a detector's new heads start."""
 
 import copy
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -13,22 +12,12 @@ from mobilenets.inference import TorchSession
 from mobilenets.tasks.detect import probe
 from mobilenets.tasks.detect.architecture.geometry import MATCH_IOU, card_anchors
 from mobilenets.tasks.detect.formats.objects import Objects
-from mobilenets.tasks.detect.formats.shapes import ShapeObjects
 from mobilenets.tasks.detect.learn.transforms import match
 from mobilenets.tasks.registry import tasks
 from mobilenets.training.probe import features, fit_head
+from tests.tasks.detect.test_training import Few
 
 TASK = tasks()["detect"]
-
-
-@dataclass(frozen=True)
-class Few(ShapeObjects):
-    """The first pictures only."""
-
-    pictures: int = 4
-
-    def __len__(self) -> int:
-        return self.pictures
 
 
 DATA = Few(size=96)

@@ -1,7 +1,6 @@
 """How a segmentation network's new head starts."""
 
 import copy
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,23 +14,13 @@ from mobilenets.runtime.preprocess import preprocess
 from mobilenets.tasks.registry import tasks
 from mobilenets.tasks.segment import probe
 from mobilenets.tasks.segment.formats.masks import VOID
-from mobilenets.tasks.segment.formats.shapes import ShapeMasks
 from mobilenets.training.probe import features, fit_head
+from tests.tasks.segment.test_training import Few
 
 TASK = tasks()["segment"]
 
 
-@dataclass(frozen=True)
-class Few(ShapeMasks):
-    """The first pictures only."""
-
-    pictures: int = 6
-
-    def __len__(self) -> int:
-        return self.pictures
-
-
-DATA = Few(size=65)
+DATA = Few(size=65, pictures=6)
 
 
 @pytest.fixture(scope="module")
