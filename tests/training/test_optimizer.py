@@ -126,6 +126,13 @@ def test_a_staircase_by_epochs():
     assert found == pytest.approx([2.0 * 0.94 ** (step // 10) for step in range(40)])
 
 
+def test_warm_up_by_epochs_or_by_steps_whichever_is_longer():
+    changes = {"epochs": 10, "warmup_epochs": 2}
+    assert rates({**changes, "warmup_steps": 10}, 5, range(50)) == rates(changes, 5, range(50))
+    found = rates({**changes, "warmup_steps": 20}, 5, range(50))
+    assert found.index(max(found)) == 20
+
+
 def test_warm_up_takes_at_most_half_of_a_short_run():
     found = rates({"epochs": 2, "warmup_epochs": 5}, 4, range(8))
     assert found.index(max(found)) == 4

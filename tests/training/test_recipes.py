@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from mobilenets.training.fitting import STEPS, fit, split
+from mobilenets.training.fitting import STEPS, fit, planned_epochs, split
 from mobilenets.training.recipes import recipe, recipes
 
 
@@ -169,3 +169,16 @@ def test_a_batch_is_split_evenly_into_parts_of_at_most_64_images_of_224(batch, s
     made = split(recipe("modern", batch_size=batch), side * side)
     assert made.accumulate == parts
     assert made.batch_size == batch
+
+
+@pytest.mark.parametrize("name", ["finetune_ssd", "finetune_deeplab"])
+def test_of_few_images_there_are_more_epochs(name):
+    made = recipe(name)
+    assert planned_epochs(made, 1) == made.least_steps == 100
+    assert planned_epochs(made, 3) == made.epochs
+    assert planned_epochs(dataclasses.replace(made, epochs=2), 3) == 34
+    assert planned_epochs(recipe(name, epochs=7), 1) == 7  # what a person says
+    assert planned_epochs(recipe(name, epochs=7, least_steps=20), 1) == 20
+    assert made.warmup_steps == 10
+    with pytest.raises(ValueError, match="least_steps must be an integer from 0, got -1"):
+        recipe(name, least_steps=-1)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from mobilenets.errors import TrainingError
 from mobilenets.tasks.registry import tasks
 from mobilenets.training import loop, state
 from mobilenets.training.loop import InterruptedRunError, Trainer
+from mobilenets.training.recipes import recipe
 
 from .conftest import short, tiny_network
 
@@ -303,3 +305,18 @@ def test_a_loss_that_is_not_finite_names_the_step(data, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Trainer, "loss", broken)
     with pytest.raises(TrainingError, match="the loss is nan at step 3"):
         run.run()
+
+
+def test_a_run_of_before_goes_on_as_it_was_begun(data, tmp_path):
+    """Without the settings that came later."""
+    made = trainer(data, tmp_path)
+    made.save_state()
+    found = recipe("finetune_deeplab")
+    assert state.as_begun(tmp_path, found) == found
+    kept = torch.load(tmp_path / state.NAME, weights_only=True)
+    for name in ("probe", "least_steps", "warmup_steps"):
+        del kept["fingerprint"][name]
+    torch.save(kept, tmp_path / state.NAME)
+    old = replace(found, least_steps=0, warmup_steps=0)
+    assert state.as_begun(tmp_path, found) == old
+    state.load_state(tmp_path, made.fingerprint)  # it is the same run

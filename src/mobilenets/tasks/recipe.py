@@ -46,6 +46,8 @@ class Recipe:
     warmup_epochs: float = 0.0
     """Epochs, also parts of one, in which the rate rises from a hundredth; half of the run at
     most."""
+    warmup_steps: int = 0
+    """Steps in which it rises at least, from 0: of few images an epoch has hardly any."""
     decay_rate: float = 0.98
     """What the staircase multiplies the rate with, from 0."""
     decay_epochs: float = 1.0
@@ -63,6 +65,9 @@ class Recipe:
     """Share of the features that are dropped before the head, 0 to 1; None keeps the network's."""
     probe: bool = True
     """Whether a new head on other weights starts fitted to their features, where the use can."""
+    least_steps: int = 0
+    """Optimizer steps of a run at least, from 0: of few images it has more epochs. 0 where a
+    person gives `epochs`."""
     freeze_epochs: int = 0
     """Epochs at the start in which only the head learns, from 0."""
     norm: NormPolicy = "train"
@@ -100,7 +105,7 @@ class Recipe:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        for name in ("freeze_epochs", "seed", "enough_images"):
+        for name in ("freeze_epochs", "least_steps", "warmup_steps", "seed", "enough_images"):
             value = getattr(self, name)
             if type(value) is not int or value < 0:
                 raise ValueError(f"{name} must be an integer from 0, got {value!r}")
@@ -125,18 +130,21 @@ class Recipe:
             check_choice(name, getattr(self, name), get_args(allowed))
 
 
-def for_few_images(made: Recipe, name: str, epochs: int) -> Recipe:
+def for_few_images(made: Recipe, name: str, epochs: int, steps: int) -> Recipe:
     """A recipe from scratch, made to start from good weights on a small set of images.
 
     Small batches, so that an epoch has some steps; an average and norms that follow within few.
+    At least `steps` in all, however few images there are.
     """
     return replace(
         made,
         name=name,
         epochs=epochs,
+        least_steps=steps,
         batch_size=16,
         learning_rate=0.002,
         warmup_epochs=1.0,
+        warmup_steps=steps // 10,
         ema_decay=0.99,
         norm_momentum=0.1,
     )

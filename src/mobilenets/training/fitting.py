@@ -164,10 +164,15 @@ def _short(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def epochs_of(made: Recipe, limits: Limits) -> str:
-    """How long the run is to be, in words."""
+def planned_epochs(made: Recipe, steps: int) -> int:
+    """Epochs of `steps` optimizer steps each: the recipe's, or as many as its least steps take."""
+    return max(made.epochs, math.ceil(made.least_steps / steps))
+
+
+def epochs_of(epochs: int, limits: Limits) -> str:
+    """How long a run of `epochs` is to be, in words."""
     if limits.minutes is None:
-        return count(made.epochs, "epoch", "epochs")
+        return count(epochs, "epoch", "epochs")
     most = f", {limits.epochs} at most" if limits.epochs else ""
     return f"{limits.minutes:g} minutes{most}: epochs"
 

@@ -31,7 +31,7 @@ from mobilenets.evaluation import Evaluation
 from mobilenets.inference import TorchSession
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.task import Task
-from mobilenets.training.fitting import global_batch, set_dropout
+from mobilenets.training.fitting import global_batch, planned_epochs, set_dropout
 from mobilenets.training.mode import Mode
 from mobilenets.training.norms import set_momentum, share_statistics
 from mobilenets.training.optimizer import Rates, make_average, make_optimizer
@@ -102,7 +102,7 @@ class Trainer:
         self.loader = loader(Samples(data[0], transform, recipe.seed), self.batches, workers)
         self.mixer = task.learn.mixer(recipe.augmentation, len(data[0].classes))
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
-        self.plan(recipe.epochs)
+        self.plan(planned_epochs(recipe, len(self.batches)))
         self.average = make_average(self.model, recipe)
         contents = (Contents(data[0]), Contents(data[1]))
         self.fingerprint = fingerprint(recipe, self.card, data, contents, teacher=teacher)

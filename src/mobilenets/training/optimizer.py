@@ -56,7 +56,7 @@ def make_schedule(
     optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int
 ) -> Scheduler:
     """A schedule that sets the rate from the step's number alone, so that a resumed run agrees."""
-    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    warmup = max(round(recipe.warmup_epochs * steps_per_epoch), recipe.warmup_steps)
     total = recipe.epochs * steps_per_epoch
     common: dict[str, Any] = {
         "warmup_t": min(warmup, total // 2),

@@ -30,8 +30,8 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     """The recipe called `name` with some settings changed; None changes nothing.
 
     A setting of the augmentation (`policy`, ...) or the objective is given by its own name. A
-    batch size given without a learning rate scales the rate with it. Raises ValueError for a name,
-    a setting or a value that is not one.
+    batch size given without a learning rate scales the rate with it; epochs that are given are as
+    many as there will be. Raises ValueError for a name, a setting or a value that is not one.
     """
     known = recipes()
     if name not in known:
@@ -50,6 +50,8 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     batch_size = given.get("batch_size", made.batch_size)
     if "learning_rate" not in given and isinstance(batch_size, int) and batch_size > 0:
         given["learning_rate"] = made.learning_rate * (batch_size / made.batch_size)
+    if "epochs" in given:
+        given.setdefault("least_steps", 0)
     return changed(made, given)
 
 

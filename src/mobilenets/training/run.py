@@ -42,7 +42,7 @@ from mobilenets.training.runs.naming import choose_folder
 from mobilenets.training.runs.own import OwnParts, own_name
 from mobilenets.training.runs.result import Result
 from mobilenets.training.samples import Samples
-from mobilenets.training.state import read_state
+from mobilenets.training.state import as_begun, read_state
 from mobilenets.training.teacher import load_teacher
 from mobilenets.training.together import together
 from mobilenets.weights import load
@@ -184,6 +184,8 @@ def _train(
     if resume and not (folder / NAME).exists():
         say(f"nothing was kept of the run in {folder} yet: it starts anew")
         resume = False
+    if resume:
+        made = as_begun(folder, made)
     if plan.weights and made.probe:
         begun = read_state(folder)["fingerprint"] if resume else None
         made, why = settle_gently(made, own, len(train_set), changes, begun)
@@ -233,7 +235,7 @@ def _train(
     classes = f" in {count(len(card.labels), 'class', 'classes')}" if card.labels else ""
     more = f" and {extend.epochs} more" if extend is not None else ""
     say(
-        f"{made.name}: {epochs_of(made, clock.limits)}{more} of "
+        f"{made.name}: {epochs_of(trainer.epochs, clock.limits)}{more} of "
         f"{count(len(train_set), 'image', 'images')}{classes} "
         f"at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
         f"learning rate {rate_of(made, own)}; "

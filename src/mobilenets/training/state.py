@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ NEWER = {
     f"{part} {what}" for part in ("training", "validation") for what in ("files", "labels")
 } | {"teacher's weights"}
 """What runs of before this was kept do not say: they go on without it."""
-LATER = {"probe", "enough_images", "gentle"}
+NO_STEPS = {"least_steps": 0, "warmup_steps": 0}
+"""Of a recipe, as runs of before had them."""
+LATER = {"probe", "enough_images", "gentle", *NO_STEPS}
 """Settings of a recipe that came later: runs of before were made without them."""
 
 
@@ -80,6 +82,13 @@ def weights_digest(network: nn.Module) -> str:
         array = value.detach().to("cpu").contiguous().reshape(-1)
         found.update(array.view(torch.uint8).numpy().tobytes() if array.numel() else b"")
     return found.hexdigest()[:12]
+
+
+def as_begun(folder: Path, recipe: Recipe) -> Recipe:
+    """The recipe without the least steps that the run in `folder` was begun before; it goes on."""
+    begun = read_state(folder)["fingerprint"]
+    later: dict[str, Any] = {k: v for k, v in NO_STEPS.items() if k not in begun}
+    return replace(recipe, **later)
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:

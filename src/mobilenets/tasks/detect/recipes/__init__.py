@@ -57,7 +57,7 @@ def finetune_ssd() -> Recipe:
     of. Softmax scores for the same reason. docs/reproduction.md has what it gives on blood cells,
     with the command.
     """
-    return for_few_images(modern_ssd(), "finetune_ssd", 50)
+    return for_few_images(modern_ssd(), "finetune_ssd", 50, 100)
 
 
 RECIPES = by_name(paper_ssd, modern_ssd, finetune_ssd)

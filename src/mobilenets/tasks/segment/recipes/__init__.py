@@ -78,7 +78,7 @@ def finetune_deeplab() -> Recipe:
     AdamW: a new head learns from few steps. docs/reproduction.md has what it gives on road
     scenes, with the command.
     """
-    return for_few_images(modern_deeplab(), "finetune_deeplab", 60)
+    return for_few_images(modern_deeplab(), "finetune_deeplab", 60, 100)
 
 
 RECIPES = by_name(paper_deeplab, paper_deeplab_trainval, modern_deeplab, finetune_deeplab)
