@@ -54,16 +54,16 @@ def write_whole(path, model):
     model.save(path)
 
 
-@pytest.mark.parametrize(
-    ("file", "write"),
-    [
-        ("net_tf.h5", write_published),
-        ("net.weights.h5", write_keras3),
-        ("net.h5", write_whole),
-        ("net.keras", write_whole),
-    ],
-)
-@pytest.mark.parametrize(("name", "alpha", "size"), some(NETWORKS, (1, 3)))
+FILES = [
+    ("net_tf.h5", write_published),
+    ("net.weights.h5", write_keras3),
+    ("net.h5", write_whole),
+    ("net.keras", write_whole),
+]
+CASES = [(*network, *file) for network in NETWORKS for file in FILES]
+
+
+@pytest.mark.parametrize(("name", "alpha", "size", "file", "write"), some(CASES, (4, 6, 13, 15)))
 def test_outputs_are_those_of_keras(name, alpha, size, file, write, tmp_path):
     model = keras_nets.network(name, alpha, size)
     path = tmp_path / file
