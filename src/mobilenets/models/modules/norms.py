@@ -19,7 +19,7 @@ MOMENTUM = 0.1
 images, and the papers' 0.003 would follow them for thousands of steps."""
 
 
-LENGTH = 8.0
+LENGTH = 2.0
 """What a filter's length is brought up to. Folding leaves many of .2 and less. Behind a norm of the
 batch's statistics a step of rate r turns a filter by about r / length**2, so that small ones would
 forget all at rates that are usual (docs/weights.md has what was measured)."""
