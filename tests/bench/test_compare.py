@@ -41,7 +41,7 @@ def test_what_is_missing_dies_refuses_or_fails_is_named_and_the_others_go_on(poo
     assert found["DYING"] == "its process ended with status 3: Illegal instruction"
     assert found["REFUSING"] == "operator Foo is not supported"
     assert found["FAILING"] == "one thread is all it has"
-    assert "a bare .onnx file is not" in found["FROM_WEIGHTS"]
+    assert "a bare .onnx file has not" in found["FROM_WEIGHTS"]
     assert result.ratio_to_best_peer(2) is not None
 
 

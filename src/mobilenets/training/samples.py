@@ -131,9 +131,10 @@ def reading_error(error: Exception) -> Exception:
     lines = str(error).strip().splitlines() or [""]
     first, last = lines[0], lines[-1]
     if first.startswith("Caught ") and "DataLoader worker" in first:
+        if isinstance(error, DataError):  # its message, traceback and all, is one line
+            name = f"{DataError.__module__}.{DataError.__qualname__}: "
+            return DataError(str(error).partition(name)[2])
         kind, _, text = last.partition(": ")
-        if isinstance(error, DataError):
-            return DataError(text)
         return TrainingError(f"a process that reads images failed: {text or kind}")
     if "DataLoader worker" in first:
         return TrainingError(f"a process that reads images ended: {first}")
