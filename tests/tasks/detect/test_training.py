@@ -46,6 +46,7 @@ def overfitting(**changes: object) -> Recipe:
         "optimizer": "adamw",
         "learning_rate": 0.004,
         "warmup_epochs": 0.3,
+        "warmup_steps": 0,
         "weight_decay": 0.0,
         "ema_decay": 0.0,
         "policy": "none",

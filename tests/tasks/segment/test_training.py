@@ -68,7 +68,7 @@ def test_a_run_begins_as_its_recipe_says(tmp_path, monkeypatch):
 def test_four_images_are_learned_by_heart(tmp_path):
     data = Few(size=64)
     steps = {"epochs": 40, "batch_size": 4, "learning_rate": 0.005, "warmup_epochs": 3.0}
-    off = {"weight_decay": 0.0, "ema_decay": 0.0, "policy": "none"}
+    off = {"warmup_steps": 0, "weight_decay": 0.0, "ema_decay": 0.0, "policy": "none"}
     norm = {"norm": "train", "norm_momentum": 0.3}
     made = recipe("finetune_deeplab", **steps, **off, **norm, class_weights="root")
     made = replace(made, objective=TASK.learn.settle(made.objective, data))
