@@ -129,9 +129,10 @@ def _writer(model: onnx.ModelProto) -> str:
     ours = any(entry.key == KEY for entry in model.metadata_props)
     name = " ".join(filter(None, (model.producer_name, model.producer_version)))
     opsets = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
-    by_hand = ours and model.producer_name != "mobilenets"  # another program kept our card
-    who = [f"mobilenets, by {name}" if by_hand and name else name or "mobilenets" * ours]
-    return ", ".join(filter(None, [*who, *(f"opset {version}" for version in opsets)]))
+    who = name
+    if ours and model.producer_name != "mobilenets":  # another program kept our card
+        who = f"mobilenets, by {name}" if name else "mobilenets"
+    return ", ".join(filter(None, [who, *(f"opset {version}" for version in opsets)]))
 
 
 def _outputs(model: onnx.ModelProto) -> tuple[Output, ...]:

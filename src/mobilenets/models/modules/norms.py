@@ -17,12 +17,11 @@ from torch.nn import functional as F
 MOMENTUM = 0.1
 """Of the statistics once they are there, torch's own: what is trained on after unfolding sees few
 images, and the papers' 0.003 would follow them for thousands of steps."""
-
-
 LENGTH = 2.0
 """What a filter's length is brought up to. Folding leaves many of .2 and less. Behind a norm of the
 batch's statistics a step of rate r turns a filter by about r / length**2, so that small ones would
-forget all at rates that are usual (docs/weights.md has what was measured)."""
+forget all at rates that are usual, and recipes learn too slowly with much longer ones
+(docs/weights.md has what was measured)."""
 MOST = 1024.0
 """A filter is not made longer than by this: one that is almost 0 is one that was not used."""
 
