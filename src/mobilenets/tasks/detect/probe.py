@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilenets.card import card_of
+from mobilenets.data.listing import count
 from mobilenets.tasks.detect.architecture.geometry import Scores, card_anchors
 from mobilenets.tasks.detect.architecture.ssd import SSD, Head
 from mobilenets.tasks.detect.formats.objects import Objects
@@ -68,7 +69,8 @@ def fit(model: nn.Module, rows: tuple[Tensor, ...]) -> str:
         batch=BATCH,
         rate=RATE,
     )
-    return f"{STEPS} steps on the features of {len(targets) // 2} images"
+    images = count(len(targets) // 2, "image", "images")
+    return f"{STEPS} steps on the features of {images}"
 
 
 @torch.no_grad()
