@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Literal, get_args
 from mobilenets.errors import WeightsError
 
 KEY = "mobilenets"
-VERSION = 3
+VERSION = 4
 """Of the format. Version 1 had one word for the outputs, and before 3 a card did not know the
-images that a network was trained on; both are still read."""
+images that a network was trained on. Version 4 is that of cards with something in `kept`; others
+are written as version 3, which older programs read too."""
 
 MAX_SIDE = 8192
 """Pixels of an input's side: a damaged card must not ask for all the memory."""
@@ -191,6 +192,9 @@ class ModelCard:
     """Measured metrics by name, shares as 0..1."""
     trained_on: TrainedOn | None = None
     """None where nobody said."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What its use needs to read the outputs and that was found in the data, as JSON values: cells
+    of a map, thresholds; empty for most."""
     reading: dict[str, Any] = field(default_factory=dict)
     """Options for whoever reads the outputs this time, by name; never written to a file."""
 
@@ -198,7 +202,7 @@ class ModelCard:
         for name in ("architecture", "task", "source"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be text, got {getattr(self, name)!r:.80}")
-        for name in ("arguments", "recipe", "results", "reading"):
+        for name in ("arguments", "recipe", "results", "kept", "reading"):
             if not isinstance(getattr(self, name), dict):
                 raise ValueError(f"{name} must be a dictionary, got {getattr(self, name)!r:.80}")
         names = [one.name for one in self.outputs if isinstance(one, Output)]
@@ -220,7 +224,10 @@ class ModelCard:
         """One line of JSON, the same for equal cards."""
         values = dataclasses.asdict(self)
         del values["reading"]
-        return json.dumps({"version": VERSION, **values}, sort_keys=True)
+        if not self.kept:
+            del values["kept"]
+        version = VERSION if self.kept else 3
+        return json.dumps({"version": version, **values}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, path: object) -> "ModelCard":

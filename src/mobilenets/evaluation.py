@@ -44,6 +44,12 @@ class Evaluation:
         return evaluator.intervals() if isinstance(evaluator, Examining) else NO_INTERVALS
 
     @property
+    def kept(self) -> dict[str, Any]:
+        """What it found out for `ModelCard.kept`; {} where the use has nothing to keep."""
+        found: dict[str, Any] = getattr(self.evaluator, "kept", dict)()
+        return found
+
+    @property
     def by_class(self) -> dict[str, dict[str, float]]:
         """Figures of each class by its name; empty where there are no classes."""
         return self.evaluator.by_class()

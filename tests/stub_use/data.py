@@ -10,6 +10,7 @@ class Levels:
 
     def __init__(self, files):
         self.files = files
+        self.kept = {"unit": "of white"}
 
     def __len__(self):
         return len(self.files)

@@ -25,6 +25,9 @@ class Errors:
     def results(self):
         yield "error", sum(self.found) / len(self.found)
 
+    def kept(self):
+        return {"worst": max(self.found)}
+
     def by_class(self):
         return {}
 

@@ -92,6 +92,8 @@ def test_through_train_resume_eval_export_and_predict(gauge, call, pictures, tmp
     assert exported.status == 0, exported.err
     session = mobilenets.open_session(tmp_path / "gauge.onnx")
     assert [one.name for one in session.card.outputs] == ["level", "raw"]
+    assert session.card.kept["unit"] == "of white"
+    assert session.card.kept["worst"] >= found["error"]
     outputs = session(np.zeros((2, 3, 64, 64), np.float32))
     assert {name: values.shape for name, values in outputs.items()} == {
         "level": (2, 1),

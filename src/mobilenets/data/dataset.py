@@ -18,7 +18,8 @@ class Dataset(Protocol):
     Reading item i twice gives the same; threads and processes may read at once. Optional, for
     large sets: `source(i)`, the file's path or bytes that stand for the picture, and
     `labels_digest()`, a short text that differs where what is known of the pictures does
-    (`contents`); and `origin`, which of the data's pictures these are, in words.
+    (`contents`); `origin`, which of the data's pictures these are, in words; and `kept`, what a
+    network that is trained on it has to keep in its card (`ModelCard.kept`).
     """
 
     @property

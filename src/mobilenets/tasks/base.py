@@ -50,10 +50,7 @@ class Architecture(Protocol):
     """By name, in the order in which they are listed."""
 
     def default_labels(self, classes: int | None) -> tuple[str, ...]:
-        """Names of the outputs of a network without data, for as many classes as were asked.
-
-        Asked for only where a network has a knob `classes`.
-        """
+        """Names of as many outputs, of a network without data that has a knob `classes`."""
         ...
 
 
@@ -138,7 +135,7 @@ class Learning(Protocol):
         ...
 
     def weight(self, targets: Tensor) -> Tensor:
-        """What a batch's mean loss is a mean over: parts of a batch count in proportion to it."""
+        """What a batch's mean loss is a mean over: its parts count in proportion to it."""
         ...
 
 
@@ -189,7 +186,10 @@ class Reading(Protocol):
 
 
 class Evaluator(Protocol):
-    """Collects a model's outputs over a data set and says how good they are."""
+    """Collects a model's outputs over a data set and says how good they are.
+
+    It may have `kept()`: what validation found out for `ModelCard.kept`, such as a threshold.
+    """
 
     notes: list[str]
     """What a person should know of how the data's classes became the model's."""
@@ -205,8 +205,7 @@ class Evaluator(Protocol):
     def results(self) -> Iterator[tuple[str, float]]:
         """Pairs (name, value), the task's metric among them; shares are 0..1.
 
-        `loss` too where the outputs are those that a network is trained on, and the loss can be
-        had without augmentation.
+        `loss` too where the outputs are what is trained on, if it needs no augmentation.
         """
         ...
 
@@ -223,8 +222,8 @@ class Evaluator(Protocol):
 class Examining(Protocol):
     """What an evaluator may also have: what it knows of each image, and how sure its figures are.
 
-    Images are numbered from 0 in the order in which they were counted; those of a merged evaluator
-    come behind. Of an image a few numbers are kept, never its outputs.
+    Images are numbered from 0 as they were counted, those of a merged evaluator behind. Of an image
+    a few numbers are kept, never its outputs.
     """
 
     UNIT: str
@@ -281,7 +280,8 @@ class Showing(Protocol):
     def mask(self, decoded: Any) -> Image.Image | None:
         """What is seen in each pixel, for programs to read; None where JSON has all.
 
-        A use that gives one for each image says so: `MASKS = True`.
+        A use that gives one for each image says so: `MASKS = True`. It may also have
+        `together(seen)`: (name, text) of one file for all images, of pairs (image, decoded).
         """
         ...
 
@@ -302,8 +302,7 @@ class Outputs(Protocol):
     form: Callable[..., Form]
     """(model, card, **options) -> what is exported: a network, its twin to compare with, a card.
 
-    `model` is the network as it was loaded, `options` the switches that were asked for.
-    """
+    `model` is the network as it was loaded, `options` the switches that were asked for."""
 
     def guess(self, shapes: Sequence[tuple[int | None, ...]], last: str) -> ModelCard | None:
         """The card of a file that says nothing of itself, by what comes out; None if not ours.

@@ -46,7 +46,7 @@ from mobilenets.training.validation import Validation
 from mobilenets.weights.sources.own import save
 
 SAVE_SECONDS = 300
-"""Longest time between two saved states: what a run that is killed can lose."""
+"""Longest time between two saved states: what a killed run can lose."""
 
 
 class Trainer:
@@ -301,10 +301,9 @@ class Trainer:
         best = self.metric.best(self.history)[name] if self.history else None
         self.history.append(row)
         report.epoch(self.history, name, self.began)
-        if self.accelerator.is_main_process:
-            if self.metric.better(row[name], best):
-                self.save_weights("best.safetensors", results)
-            self.save_weights("last.safetensors", results)
+        for each in ("best", "last") if self.metric.better(row[name], best) else ("last",):
+            if self.accelerator.is_main_process:
+                self.save_weights(f"{each}.safetensors", results)
         self.save_state()
 
     def evaluated(self) -> nn.Module:
@@ -326,7 +325,8 @@ class Trainer:
         recipe = asdict(replace(self.recipe, epochs=self.planned))
         added = [asdict(one) for one in self.extensions]
         recipe |= {"extensions": added} if added else {}
-        card = self.card.replace(recipe=recipe, results=results)
+        kept = {**self.card.kept, **(self.evaluation.kept if self.evaluation else {})}
+        card = self.card.replace(recipe=recipe, results=results, kept=kept)
         set_card(network, card.replace(task=card.task or self.task.name))
         save(network, self.output / name)
 

@@ -196,7 +196,8 @@ def _train(
         plan = replace(plan, resolution=getattr(train_set, "size", None))
     tell = quiet if resume else say
     model, new = start(plan, task, train_set.classes, tell, made.network, made.initialization)
-    card = card_of(model)
+    card = card_of(model).replace(kept=getattr(train_set, "kept", {}))
+    set_card(model, card)
     alone = "WORLD_SIZE" not in os.environ
     if plan.resolution is None:
         size = task.learn.input_size(train_set, card.preprocessing.size)
