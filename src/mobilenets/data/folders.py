@@ -22,7 +22,6 @@ from mobilenets.data.listing import (
     Part,
     count,
     few,
-    held_out,
     unknown_labels,
 )
 from mobilenets.data.shapes import Shapes, shape_split
@@ -33,6 +32,7 @@ from mobilenets.data.splits import (
     OWN_PART,
     Split,
     check_split,
+    hold_out,
     kept_for_test,
 )
 from mobilenets.errors import DataError
@@ -52,6 +52,8 @@ class ListedImages(InFolder):
     """Which of the data's images these are, in words."""
     taken: Taken | None = None
     """All files of the folder that were listed, for an account of the others."""
+    groups: tuple[str, ...] = ()
+    """Of each image what it has in common with others; () where the data says nothing of groups."""
 
     def labels_digest(self) -> str:
         """A hash of every image's class."""
@@ -75,11 +77,11 @@ def open_classification(
 
     Where the data does not say which images are for validation, `val_fraction` of each class is
     held out, at least one, by the rank of a hash of `seed` and file name: a file added later
-    moves at most one other. `test` is the part of that name, never used in training; `all` is
-    everything; `eval` is val as training has it, and where there is none (a test part alone,
-    classes of one image each) everything. `origin` says which they are. Classes are sorted by
-    name. DataError for data that cannot be used, or has no such part; lesser things are said in
-    `notes`.
+    moves at most one other. Images of one group stay together (`splits.hold_out`). `test` is the
+    part of that name, never used in training; `all` is everything; `eval` is val as training has
+    it, and where there is none (a test part alone, classes of one image each) everything. `origin`
+    says which they are. Classes are sorted by name. DataError for data that cannot be used, or has
+    no such part; lesser things are said in `notes`.
     """
     check_split(split, val_fraction)
     if is_built_in(path):
@@ -94,7 +96,13 @@ def open_classification(
     files = tuple(entry.path for entry in entries)
     listed = frozenset(entry.path for part in listing.parts.values() for entry in part)
     taken = Taken(listing.root, listed, frozenset(listing.lists), listing.left)
-    return ListedImages(listing.root, tuple(listing.classes), files, targets, notes, origin, taken)
+    groups = tuple(entry.group for entry in entries) if _has_groups(listing) else ()
+    classes = tuple(listing.classes)
+    return ListedImages(listing.root, classes, files, targets, notes, origin, taken, groups=groups)
+
+
+def _has_groups(listing: Listing) -> bool:
+    return any(entry.group for part in listing.parts.values() for entry in part)
 
 
 def list_images(path: Path, *, need: Part = "") -> Listing:
@@ -177,23 +185,22 @@ def _choose(
     if of.get("val"):
         part = "train" if split == "train" else "val"
         return own if split == "train" else of["val"], OWN_PART.format(part)
-    chosen = _held_out(own, val_fraction, seed)
+    labels = [entry.label for entry in own]
+    files, groups = [entry.path for entry in own], [entry.group for entry in own]
+    chosen = hold_out(files, groups, labels, val_fraction, seed)
     if split == "eval" and not chosen:
         return (of["test"], OWN_PART.format("test")) if of.get("test") else (every, NONE_LEFT)
     if split == "val" and own and not chosen:
-        return [], ": no class has a second image, to be held out for validation"
+        of_what = "group" if any(groups) else "image"
+        return [], f": no class has a second {of_what}, to be held out for validation"
     if chosen:
         share = f"{val_fraction:.0%} of each class is held out for validation"
+        if any(groups):
+            number = count(len({*groups} - {""}), "group is", "groups are")
+            share += f", about, since {number} kept whole"
         listing.notes.append(f"{share}: the data has no val part of its own")
     kept = [entry for entry in own if (entry.path in chosen) == (split != "train")]
     return kept, "" if split == "train" else HELD_OUT.format(len(own))
-
-
-def _held_out(entries: list[Entry], fraction: float, seed: int) -> set[str]:
-    by_class: dict[str, list[str]] = {}
-    for entry in entries:
-        by_class.setdefault(entry.label, []).append(entry.path)
-    return set().union(*(held_out(files, fraction, seed) for files in by_class.values()))
 
 
 def _absent(listing: Listing, entries: list[Entry], split: Split) -> list[str]:

@@ -34,6 +34,9 @@ class Entry:
 
     path: str
     label: str
+    group: str = ""
+    """What it has in common with others, a person or an album: a group is never split. '' where
+    nothing is said: then it is alone."""
 
 
 @dataclass
@@ -75,13 +78,14 @@ def held_out(files: Sequence[str], fraction: float, seed: int) -> set[str]:
     They are chosen by the rank of a hash of `seed` and name: a file added later moves at most
     one other.
     """
-    ranked = sorted(files, key=lambda file: _hash(seed, file))
+    ranked = sorted(files, key=lambda file: rank(seed, file))
     return set(ranked[: min(max(1, round(len(files) * fraction)), len(files) - 1)])
 
 
-def _hash(seed: int, file: str) -> bytes:
-    name = f"{seed}/{file}".encode(errors="surrogateescape")
-    return hashlib.blake2b(name, digest_size=8).digest()
+def rank(seed: int, name: str) -> bytes:
+    """Where a name stands in an order that `seed` decides, whatever others there are."""
+    text = f"{seed}/{name}".encode(errors="surrogateescape")
+    return hashlib.blake2b(text, digest_size=8).digest()
 
 
 def unknown_labels(listing: Listing, parts: Sequence[Part]) -> None:

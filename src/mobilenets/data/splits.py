@@ -1,10 +1,11 @@
 """Which images are for what: as the data says, or some held out for validation."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from mobilenets.data.listing import Part, count, held_out
+from mobilenets.data.listing import Part, count, few, held_out, rank
 from mobilenets.errors import DataError
 
 Split = Literal["train", "val", "test", "all", "eval"]
@@ -87,6 +88,69 @@ def _choose(
         notes.append(f"{what} held out for validation: the data has no val part of its own")
     kept = [i for i in own if (files[i] in chosen) == (split != "train")]
     return Selection(kept, notes, "" if split == "train" else HELD_OUT.format(len(own)))
+
+
+def hold_out(
+    files: Sequence[str],
+    groups: Sequence[str],
+    labels: Sequence[Hashable],
+    fraction: float,
+    seed: int,
+) -> set[str]:
+    """The files kept for validation: whole groups, of each label about `fraction` of its files.
+
+    `groups` and `labels` have one for each file; a file whose group is '' is alone. Of a label at
+    least one file is held out where that can be, and never all of them. Groups are taken by the
+    rank of a hash of `seed` and their names; where all files are alone, as `held_out` does for
+    each label.
+    """
+    members: dict[tuple[bool, str], list[int]] = {}
+    for i, (file, group) in enumerate(zip(files, groups, strict=True)):
+        members.setdefault((bool(group), group or file), []).append(i)
+    sizes = Counter(labels)
+    wanted = {label: min(max(1, round(size * fraction)), size - 1) for label, size in sizes.items()}
+    held: Counter[Hashable] = Counter()
+    kept: set[str] = set()
+    counts = {key: Counter(labels[i] for i in one) for key, one in members.items()}
+
+    def take(key: tuple[bool, str]) -> None:
+        held.update(counts.pop(key))
+        kept.update(files[i] for i in members[key])
+
+    def spares(group: Counter[Hashable]) -> bool:
+        return all(held[label] + n < sizes[label] for label, n in group.items())
+
+    def nearer(group: Counter[Hashable]) -> bool:
+        off = {label: wanted[label] - held[label] for label in group}
+        return sum(abs(off[one] - n) for one, n in group.items()) < sum(map(abs, off.values()))
+
+    ranked = sorted(members, key=lambda key: (rank(seed, key[1]), key))
+    for key in ranked:
+        if spares(counts[key]) and nearer(counts[key]):
+            take(key)
+    missing = {label for label in sizes if not held[label]}
+    for key in sorted((key for key in ranked if key in counts), key=lambda key: len(members[key])):
+        if any(label in missing for label in counts[key]) and spares(counts[key]):
+            missing -= counts[key].keys()
+            take(key)
+    return kept
+
+
+def groups_in_two_parts(parts: Iterable[tuple[Part, str]], source: str) -> list[str]:
+    """A note on the groups that a list puts into several parts; [] where there are none.
+
+    `parts` has the part and the group of each image, `source` is what says so.
+    """
+    of: dict[str, dict[Part, None]] = {}
+    for part, group in parts:
+        if group:
+            of.setdefault(group, {}).setdefault(part)
+    split = {group: present(list(found)) for group, found in of.items() if len(found) > 1}
+    if not split:
+        return []
+    names = few([f"{group} ({' and '.join(found)})" for group, found in split.items()])
+    what = count(len(split), "group is", "groups are")
+    return [f"{what} in several parts of {source}, so what is measured flatters: {names}"]
 
 
 def kept_for_test(images: int) -> str:

@@ -206,3 +206,70 @@ def test_a_table_of_other_things_beside_class_folders_gives_way(tmp_path):
     (tmp_path / "class_dict.csv").write_text("name,r,g,b\na,0,1,0\n")
     with pytest.raises(DataError, match=r"class_dict.csv: .*exist: a; and no images in"):
         open_classification(tmp_path, "all")
+
+
+def grouped(folder: Path, *rows: str) -> Path:
+    (folder / "images").mkdir(exist_ok=True)
+    lines = []
+    for i, row in enumerate(rows):
+        Image.new("RGB", (2, 2)).save(folder / "images" / f"{i}.png")
+        lines.append(f"images/{i}.png,{row}")
+    return write(folder, "image,label,group", *lines)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_group_is_never_in_two_parts(tmp_path, seed):
+    rows = [f"{'ab'[i % 2]},person {i // 6}" for i in range(60)]
+    path = grouped(tmp_path, *rows)
+    parts = [open_classification(path, part, seed=seed) for part in ("train", "val")]
+    train, val = ({*part.groups} for part in parts)
+    assert not train & val
+    assert len(train | val) == 10
+    assert [len(part) for part in parts] == [48, 12]
+    assert parts[1].targets.count(0) == 6
+    assert parts[0].notes == [
+        "20% of each class is held out for validation, about, since 10 groups are kept whole: "
+        "the data has no val part of its own"
+    ]
+
+
+def test_images_without_a_group_are_alone_and_a_group_may_span_classes(tmp_path):
+    path = grouped(tmp_path, "a,x", "b,x", "a,x", "b,x", *["a,", "b,"] * 7)
+    held = set()
+    for seed in range(40):
+        val = open_classification(path, "val", seed=seed)
+        assert {*val.targets} == {0, 1}
+        held.add(val.groups.count("x"))
+    assert held == {0, 4}
+
+
+def test_a_class_of_one_group_stays_whole_in_train(tmp_path):
+    path = grouped(tmp_path, *["a,x"] * 5, *["b,y", "b,z"] * 2)
+    assert open_classification(path, "train").targets.count(0) == 5
+    assert {*open_classification(path, "val").targets} == {1}
+    path = grouped(tmp_path, "a,x", "a,x", "b,y", "b,y")
+    with pytest.raises(DataError, match="no class has a second group, to be held out"):
+        open_classification(path, "val")
+
+
+def test_a_group_in_two_parts_of_a_list_is_counted_and_named(folder):
+    rows = ["images/1.png,a,train,x", "images/2.png,b,train,y"]
+    write(folder, "image,label,split,group", *rows, "images/3.png,a,val,x", "images/4.png,b,test,x")
+    assert (
+        "1 group is in several parts of data.csv, so what is measured flatters: "
+        "x (train and val and test)"
+    ) in open_classification(folder, "train").notes
+
+
+def test_one_image_in_two_groups_is_an_error(folder):
+    rows = ["images/1.png,a,x", "images/1.png,a,y", "images/2.png,b,"]
+    with pytest.raises(DataError, match="listed as x in line 2 and as y in line 3"):
+        open_classification(write(folder, "image,label,group", *rows), "all")
+
+
+def test_a_column_called_group_that_is_the_only_one_is_the_class(folder):
+    data = open_classification(
+        write(folder, "image,group", "images/1.png,cat", "images/2.png,ant"), "all"
+    )
+    assert data.classes == ("ant", "cat")
+    assert data.groups == ()

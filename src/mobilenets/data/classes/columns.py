@@ -18,6 +18,7 @@ LABEL_COLUMNS = (
     *("breed", "species", "diagnosis", "class_id", "classid", "label_id", "category_id"),
 )
 SPLIT_COLUMNS = ("split", "subset", "set", "data set", "dataset", "partition")
+GROUP_COLUMNS = ("group", "group_id")
 _BOX_COLUMNS = ("xmin", "x_min", "xmax", "x1", "bbox", "x_center", "region_shape_attributes")
 _ASIDE = ("width", "height", "index", "unnamed: 0", "")
 """ListColumns that are no class, whatever they hold."""
@@ -40,6 +41,8 @@ class ListColumns(NamedTuple):
     """Those columns, of 0 and 1."""
     split: str
     """'' where there is none."""
+    group: str
+    """'' where there is none."""
     notes: tuple[str, ...]
 
     @property
@@ -58,22 +61,26 @@ def find_columns(path: Path, heads: Sequence[str], rows: Sequence[Row]) -> ListC
         )
     split = _by_name(heads, SPLIT_COLUMNS)
     label = _by_name(heads, LABEL_COLUMNS)
+    group = _by_name(heads, GROUP_COLUMNS)
     image = _by_name([head for head in heads if head != label], IMAGE_COLUMNS)
     if not image:
         image = next((one for one in heads if one != label and _names_images(one, rows)), "")
     if not image:
         raise _missing(path, heads, IMAGE_COLUMNS)
     if label:
-        return ListColumns(image, label, (), split, ())
+        return ListColumns(image, label, (), split, group, ())
     aside = (image, split, *(head for head in heads if head.strip().casefold() in _ASIDE))
     others = [head for head in heads if head not in aside]
+    if len(others) > 1:  # else it is the only column that can be the class
+        others = [head for head in others if head != group]
     marked = [head for head in others if all(_is_mark(row[head]) for row in rows)]
     if len(others) > 1 and marked == others and rows:
         note = f"{path.name}: a column for each class"
-        return ListColumns(image, "", tuple(others), split, (note,))
+        return ListColumns(image, "", tuple(others), split, group, (note,))
     if len(others) == 1 and not marked and not _are_numbers(others[0], rows):
         note = f"{path.name}: the classes are those in the column {others[0].strip()}"
-        return ListColumns(image, others[0], (), split, (note,))
+        group = "" if group == others[0] else group
+        return ListColumns(image, others[0], (), split, group, (note,))
     raise _missing(path, heads, LABEL_COLUMNS)
 
 

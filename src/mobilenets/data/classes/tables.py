@@ -1,4 +1,4 @@
-"""CSV lists of images: one row each, with a class and perhaps a part."""
+"""CSV lists of images: one row each, with a class and perhaps a part and a group."""
 
 import csv
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,8 +13,9 @@ from mobilenets.data.classes.columns import (
     marked_class,
 )
 from mobilenets.data.files import read_text
-from mobilenets.data.listing import Entry, Listing, Part, count, few, part_named
+from mobilenets.data.listing import Entry, Listing, Part, count, few, one_line, part_named
 from mobilenets.data.paths import Tree, is_file
+from mobilenets.data.splits import groups_in_two_parts
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import SUFFIXES, walk_images
 from mobilenets.runtime.kinds import suffix_of
@@ -24,6 +25,7 @@ class _Line(NamedTuple):
     image: str
     label: str
     part: Part
+    group: str
     line: int
     file: Path
 
@@ -59,13 +61,14 @@ def find_tables(folder: Path) -> dict[Path, Part]:
 
 
 def list_tables(root: Path, files: Mapping[Path, Part]) -> Listing:
-    """Read columns image (or path, filename), label (or class) and perhaps split (train, val).
+    """Read columns image (or path, filename), label (or class) and perhaps split and group.
 
     Or a column of 0 and 1 for each class. Comma, semicolon or tab; UTF-8. Paths are relative to
     the CSV file, else found by their longest end below `root`, else by a name without suffix.
     Classes are sorted, by value where all are whole numbers. Rows whose image does not exist,
     that have no class and that are said twice are left out with a note; a row that contradicts
-    another is a DataError. A file of a part other than train that has no classes is left out.
+    another is a DataError. Groups in several parts have a note. A file of a part other than train
+    that has no classes is left out.
     """
     notes: list[str] = []
     rows: list[_Line] = []
@@ -90,7 +93,9 @@ def list_tables(root: Path, files: Mapping[Path, Part]) -> Listing:
     parts: dict[Part, list[Entry]] = {}
     for row, place in zip(rows, found, strict=True):
         if place:
-            parts.setdefault(row.part, []).append(Entry(place, row.label))
+            parts.setdefault(row.part, []).append(Entry(place, row.label, row.group))
+    said = ((part, entry.group) for part, entries in parts.items() for entry in entries)
+    notes += groups_in_two_parts(said, few(read))
     learned = parts.get("train") or [entry for part in parts.values() for entry in part]
     classes = _sorted_classes({entry.label for entry in learned})
     return Listing(root, parts, classes, notes, read)
@@ -137,7 +142,8 @@ def _lines(table: _ListFile, part: Part, notes: list[str]) -> Iterator[_Line]:
             raise DataError(
                 f"{path}: line {line}: {columns.split} must be train, val or test, got {value!r}"
             )
-        yield _Line(image, label, own, line, path)
+        group = one_line(row[columns.group]) if columns.group else ""
+        yield _Line(image, label, own, group, line, path)
     if nameless:
         what = count(nameless, "row", "rows")
         notes.append(f"{what} of {path.name} without a class, left out")
@@ -193,12 +199,12 @@ def _without_duplicates(path: Path, rows: list[_Line], notes: list[str]) -> list
     for row in rows:
         key = PurePosixPath(row.image.replace("\\", "/")).as_posix()
         seen = first.setdefault(key, row)
-        if (seen.label, seen.part) != (row.label, row.part):
-            was, now = (seen.label, row.label) if seen.label != row.label else (seen.part, row.part)
-            raise DataError(
-                f"{path}: {row.image} is listed as {was} in line {seen.line} "
-                f"and as {now} in line {row.line}"
-            )
+        for was, now in zip(seen[1:4], row[1:4], strict=True):
+            if was != now:
+                raise DataError(
+                    f"{path}: {row.image} is listed as {was or 'nothing'} in line {seen.line} "
+                    f"and as {now or 'nothing'} in line {row.line}"
+                )
     twice = len(rows) - len(first)
     if twice:
         notes.append(f"{count(twice, 'row', 'rows')} of {path.name} said before, left out")
