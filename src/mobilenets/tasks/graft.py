@@ -91,7 +91,7 @@ def for_labels(
     kept = {k: v for k, v in loaded.state_dict().items() if same or not of_classes(k)}
     model.load_state_dict(kept, strict=same)
     arguments = card_of(model).arguments
-    set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}))
+    set_card(model, card.replace(labels=tuple(labels), arguments=arguments, results={}, kept={}))
     return model, True, same
 
 

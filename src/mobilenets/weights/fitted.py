@@ -89,7 +89,7 @@ def _named(card: ModelCard, labels: tuple[str, ...]) -> ModelCard:
     outputs = card.arguments.get("classes", len(labels))
     if len(labels) not in (outputs, outputs + (outputs == 1)):  # one output is two classes
         raise WeightsError(f"labels must be as many as its {outputs} outputs, got {len(labels)}")
-    return card if labels == card.labels else card.replace(labels=labels, results={})
+    return card if labels == card.labels else card.replace(labels=labels, results={}, kept={})
 
 
 def _labelled(card: ModelCard, *, changed: bool) -> ModelCard:
@@ -101,7 +101,11 @@ def _labelled(card: ModelCard, *, changed: bool) -> ModelCard:
         return _named(card, card.labels)
     part = task_for(card.architecture).part("weights")
     finish = getattr(part, "finish", None)
-    card = _named(card, numbered(outputs)) if outputs > 1 else card.replace(labels=(), results={})
+    card = (
+        _named(card, numbered(outputs))
+        if outputs > 1
+        else card.replace(labels=(), results={}, kept={})
+    )
     finished: ModelCard = card if finish is None else finish(card, "")
     return finished
 

@@ -30,7 +30,7 @@ class Carded(nn.Module):
         if name == HEAD and self.card is not None and isinstance(value, nn.Module):
             new = old is not None and all(module is not old for module in value.modules())
             labels = tuple(f"class {i}" for i in range(len(self.card.labels)))
-            self.card = self.card.replace(labels=labels, results={}) if new else self.card
+            self.card = self.card.replace(labels=labels, results={}, kept={}) if new else self.card
         super().__setattr__(name, value)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:

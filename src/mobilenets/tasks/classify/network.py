@@ -47,7 +47,10 @@ def adapt(
     initialise(model.classifier, sigma=0.01)  # small: the first steps leave the features be
     arguments = {**card.arguments, "classes": len(labels)}
     set_card(
-        model, card.replace(labels=tuple(labels), arguments=arguments, outputs=LOGITS, results={})
+        model,
+        card.replace(
+            labels=tuple(labels), arguments=arguments, outputs=LOGITS, results={}, kept={}
+        ),
     )
     return model, f"a new head for {count(len(labels), 'class', 'classes')}"
 

@@ -8,25 +8,24 @@ that nobody trains has no `learn`, one without pictures no `show`. Of the parts,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mobilenets.card import ModelCard
+from mobilenets.tasks.base.evaluators import Evaluator as Evaluator
+from mobilenets.tasks.base.evaluators import Examining as Examining
 from mobilenets.tasks.values import (
     Addition,
     Arrays,
-    Confused,
     Defaults,
     Demo,
     Judged,
     Metric,
     Size,
-    Verdict,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from PIL import Image
     from torch import Tensor, nn
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from mobilenets.models.network import Network
     from mobilenets.tasks.answer import Answer
     from mobilenets.tasks.forms import Form
-    from mobilenets.tasks.intervals import Intervals
     from mobilenets.tasks.recipe import Recipe
     from mobilenets.tasks.report import Report
     from mobilenets.weights.containers.foreign import Foreign, Infer
@@ -182,67 +180,6 @@ class Reading(Protocol):
         self, outputs: Arrays, card: ModelCard, sizes: Sequence[Size], *, top: int, threshold: float
     ) -> list[Any]:
         """The answer for each image of a batch: at most `top` things, from a score on."""
-        ...
-
-
-class Evaluator(Protocol):
-    """Collects a model's outputs over a data set and says how good they are.
-
-    It may have `kept()`: what validation found out for `ModelCard.kept`, such as a threshold.
-    """
-
-    notes: list[str]
-    """What a person should know of how the data's classes became the model's."""
-
-    def update(self, outputs: Arrays, targets: Sequence[Any], sizes: Sequence[Size]) -> None:
-        """Count a batch: outputs by name, the data set's targets, and the images' sizes."""
-        ...
-
-    def merge(self, other: Any) -> None:
-        """Add what an evaluator of the same kind has counted in another process."""
-        ...
-
-    def results(self) -> Iterator[tuple[str, float]]:
-        """Pairs (name, value), the task's metric among them; shares are 0..1.
-
-        `loss` too where the outputs are what is trained on, if it needs no augmentation.
-        """
-        ...
-
-    def by_class(self) -> dict[str, dict[str, float]]:
-        """The figures of each class of the data that has any; {} where there are no classes."""
-        ...
-
-    def figure(self) -> Figure:
-        """A picture of where the model is right and wrong."""
-        ...
-
-
-@runtime_checkable
-class Examining(Protocol):
-    """What an evaluator may also have: what it knows of each image, and how sure its figures are.
-
-    Images are numbered from 0 as they were counted, those of a merged evaluator behind. Of an image
-    a few numbers are kept, never its outputs.
-    """
-
-    UNIT: str
-    """What `confusions` counts: images, objects or pixels."""
-
-    def intervals(self) -> Intervals:
-        """How sure each of the figures is; none of `intervals.MOST` images or more."""
-        ...
-
-    def judge(self, image: int, threshold: float) -> Verdict:
-        """What is there in an image, what is seen from the score `threshold` on, how good it is."""
-        ...
-
-    def truth(self, target: Any) -> Any:
-        """A target of the data as `decode` would give it if the model were right, to draw it."""
-        ...
-
-    def confusions(self, threshold: float) -> list[Confused]:
-        """What is taken for what, the most frequent first; [] where there are no classes."""
         ...
 
 
