@@ -108,6 +108,7 @@ def shout(word, times, *, say):
     return word, os.getpid()
 
 
+@pytest.mark.every
 def test_jobs_side_by_side_are_heard_and_give_their_results_in_order():
     lines = []
     found = beside(shout, [("one", 1), ("two", 2)], ["a", "b"], lines.append)

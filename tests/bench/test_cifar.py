@@ -12,6 +12,7 @@ from mobilenets.data.folders import open_classification
 from mobilenets.evaluation import evaluate
 from mobilenets.inference import open_model
 from mobilenets.tasks.registry import task_of
+from tests.some import some
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def write_images(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("length", [("--epochs", "2"), ("--minutes", "0.0001")])
+@pytest.mark.parametrize("length", some([["--epochs", "2"], ["--minutes", "0.0001"]]))
 def test_a_run_leaves_a_curve_and_a_checkpoint_that_says_how_good_it_is(
     cifar, monkeypatch, tmp_path, capsys, length
 ):

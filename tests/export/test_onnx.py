@@ -99,6 +99,7 @@ def test_the_network_itself_is_left_as_it_was(exported):
     assert isinstance(exported[0].backbone.stem.norm, torch.nn.BatchNorm2d)
 
 
+@pytest.mark.every
 @pytest.mark.parametrize(
     ("name", "size", "arguments"),
     some(

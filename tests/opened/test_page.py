@@ -11,6 +11,7 @@ from tests.test_docs import PYTHON, ROOT, blocks
 BLOCKS = [one for one in blocks(ROOT / "docs" / "python.md") if one.language in PYTHON]
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"line-{block.line}")
 def test_a_snippet_runs(files, block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

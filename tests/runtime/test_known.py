@@ -12,6 +12,7 @@ from PIL import Image
 
 from mobilenets.card import KEY, ModelCard, Preprocessing
 from mobilenets.inference import open_session
+from tests.some import some
 
 HEAVY = ("onnx", "google.protobuf", "llvmlite", "rich", "importlib.metadata", "tempfile")
 LOOK = f"""
@@ -115,7 +116,7 @@ def imported(*words: object) -> set[str]:
     return set(done.stderr.split())
 
 
-@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("kind", some(["jpg", "png", "webp"]))
 def test_predict_of_one_image_imports_what_it_uses(write, tmp_path, kind):
     path, image = write(("a", "b", "c")), tmp_path / f"one.{kind}"
     Image.new("RGB", (9, 9)).save(image)

@@ -131,6 +131,7 @@ def begun(data, output: Path, resume: bool = False, **more) -> Trainer:
     return few(model, data, output, changes=changes, began="" if resume else PROBE, **more)
 
 
+@pytest.mark.every
 def test_a_run_with_a_probe_resumes_to_the_same_bytes(data, tmp_path, monkeypatch):
     begun(data, tmp_path / "whole").run()
     part = begun(data, tmp_path / "part")
@@ -270,6 +271,7 @@ def test_a_batch_cut_to_the_data_takes_its_rate_with_it():
     assert fit(recipe("finetune", batch_size=24), 140, keep_batch=True).batch_size == 24
 
 
+@pytest.mark.every
 def test_the_whole_way_from_weights(tmp_path):
     """On the small network in the package: the probe is epoch 0, and what came is measured too."""
     said: list[str] = []

@@ -21,6 +21,7 @@ from mobilenets.tasks.registry import tasks
 from mobilenets.training import loop, state
 from mobilenets.training.loop import InterruptedRunError, Trainer
 from mobilenets.training.recipes import recipe
+from tests.some import some
 
 from .conftest import short, tiny_network
 
@@ -53,7 +54,7 @@ def stop_after(run: Trainer, steps: int, monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"ema_decay": 0.0, "optimizer": "rmsprop_tf", "accumulate": 2}],
+    some([{}, {"ema_decay": 0.0, "optimizer": "rmsprop_tf", "accumulate": 2}]),
     ids=["average, mixing, dropout", "RMSProp, accumulation"],
 )
 def test_a_run_stopped_at_any_step_ends_in_the_same_bytes(data, tmp_path, monkeypatch, changes):

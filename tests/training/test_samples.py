@@ -173,6 +173,7 @@ class Held(torch.utils.data.Dataset):
         return torch.zeros(1), torch.tensor(held), ""
 
 
+@pytest.mark.every
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no signal masks")
 def test_ctrl_c_does_not_reach_readers_that_start():
     """Not even where they are new processes, as on macOS; and it reaches this one as before."""

@@ -22,6 +22,8 @@ from mobilenets.tasks.detect.suppression import add_suppression, suppressed
 from tests.export.test_onnx import network as classifier
 from tests.outputs import only
 
+pytestmark = pytest.mark.every
+
 SIZE = (64, 96)
 CLASSES = ("cat", "dog", "bird")
 NAME = "ssdlite_mobilenet_v2"

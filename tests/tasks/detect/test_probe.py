@@ -82,6 +82,7 @@ def test_new_scores_begin_with_the_prior_of_retinanet(model, scores):
     assert head.predict.bias[0] == 1.5
 
 
+@pytest.mark.every
 def test_without_an_object_there_is_nothing_to_fit(model):
     anchors = len(card_anchors(model.card))
     rows = torch.rand(2, 192, 6, 6), torch.rand(2, 1280, 3, 3), torch.zeros(2, anchors, 5)

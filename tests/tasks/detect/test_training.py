@@ -72,6 +72,7 @@ def test_four_images_are_learned_by_heart(tmp_path, scores):
     assert (tmp_path / "precision.png").stat().st_size > 1000
 
 
+@pytest.mark.every
 def test_a_detector_resumes_to_the_same_bits(tmp_path, no_curves):
     data = Few(size=64, pictures=8)
     made = overfitting(epochs=2, policy="ssd")
@@ -97,6 +98,7 @@ def test_a_detector_resumes_to_the_same_bits(tmp_path, no_curves):
     assert run("whole") == run("parts", stop_after=3)
 
 
+@pytest.mark.every
 def test_a_detector_is_trained_from_a_classifier_and_then_from_itself(
     tmp_path, monkeypatch, no_curves
 ):

@@ -58,6 +58,7 @@ def test_a_quantised_file_of_513_pixels(call, assets):
     assert found["miou"] >= 0.465
 
 
+@pytest.mark.every
 def test_finer_maps_and_many_sizes_from_the_same_weights(call, weights, exported, assets):
     options = ("--limit", 3, "--json")
     found = {

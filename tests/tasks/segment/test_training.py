@@ -84,6 +84,7 @@ def test_four_images_are_learned_by_heart(tmp_path):
     assert (tmp_path / "overlap.png").stat().st_size > 1000
 
 
+@pytest.mark.every
 def test_a_segmentation_network_is_trained_from_a_classifier(tmp_path, monkeypatch, no_curves):
     """And the reason is told why its norms learn, or do not."""
     monkeypatch.setattr(shapes, "LENGTHS", {"train": 16, "val": 8})

@@ -8,6 +8,8 @@ from torchvision.models.detection import ssd300_vgg16
 from mobilenets.tasks.detect.architecture.vgg import VGG16, L2Norm
 from mobilenets.tasks.registry import build
 
+pytestmark = pytest.mark.every
+
 
 def convolutions(*parts: nn.Module) -> list[nn.Conv2d]:
     return [m for part in parts for m in part.modules() if isinstance(m, nn.Conv2d)]

@@ -115,6 +115,7 @@ def test_outputs_are_those_of_litert(name, size, arguments, how, tmp_path):
     assert identify(path) == card
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("factors", some(["others", "everyone's"]))
 def test_boxes_are_those_of_the_files_own_post_processing(factors, tmp_path):
     """Whatever the factors of its box codes; LiteRT's operator is the reference."""
@@ -174,6 +175,7 @@ def test_the_bottleneck_in_the_place_of_the_expansion_is_refused(tmp_path):
         load(path)
 
 
+@pytest.mark.every
 def test_raw_outputs_that_look_alike_are_not_guessed(tmp_path):
     path = tmp_path / "net.tflite"
     path.write_bytes(made(*LITE, None))
