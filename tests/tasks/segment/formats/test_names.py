@@ -327,6 +327,30 @@ def test_masks_in_the_colours_of_a_file(tmp_path, file, text, stored):
     assert data.problems == []
 
 
+@pytest.mark.parametrize(
+    ("file", "more", "where"),
+    [
+        ("labelmap.txt", "# a remark\n\nbird:1,2::\n", "line 7 (bird:1,2::)"),
+        ("class_dict.csv", "bird,1,,2\n", "line 5 (bird,1,,2)"),
+        ("obj_class_to_machine_color.json", '"bird": [1, 2]', "bird ([1, 2])"),
+    ],
+)
+def test_what_names_no_colour_is_said(tmp_path, file, more, where):
+    photo(tmp_path, "images/a.jpg")
+    colours(tmp_path, "masks/a.png", [[BLACK, RED, GREEN, RED]] * 3)
+    entries = '"background": [0, 0, 0], "cat": [250, 50, 83], "dog": [0, 128, 0]'
+    text = {
+        "labelmap.txt": LABELMAP + more,
+        "class_dict.csv": f"name,r,g,b\nbackground,0,0,0\ncat,250,50,83\ndog,0,128,0\n{more}",
+        "obj_class_to_machine_color.json": f"{{{entries}, {more}}}",
+    }[file]
+    write(tmp_path / file, text)
+    data = open_segmentation(tmp_path, "all")
+    assert data.classes == ("background", "cat", "dog")
+    said = f"masks are read by the colours in {file}; no name with a colour, left out: {where}"
+    assert said in data.notes
+
+
 def test_a_colour_that_nothing_names_is_named(tmp_path):
     for i, last in enumerate([RED, (1, 2, 3)]):
         photo(tmp_path, f"images/{i}.jpg")

@@ -36,6 +36,8 @@ class ColourMap(NamedTuple):
     """The file that says so; its path, relative to the data's root where it lies there."""
     names: tuple[str, ...]
     colours: tuple[Colour, ...]
+    unread: tuple[str, ...] = ()
+    """Lines and entries that name no colour, as `line 3 (road:1,2)`."""
 
     @property
     def is_grey(self) -> bool:
@@ -65,8 +67,10 @@ def find_colours(root: Path) -> ColourMap | None:
     for path in places:
         if path.is_file():
             rows = list(_rows(path))
-            if rows:
-                return _checked(path, root, rows)
+            read = [row for row in rows if not isinstance(row, str)]
+            if read:
+                unread = tuple(row for row in rows if isinstance(row, str))
+                return _checked(path, root, read)._replace(unread=unread)
     return None
 
 
@@ -83,7 +87,8 @@ def _checked(path: Path, root: Path, rows: list[tuple[str, Colour]]) -> ColourMa
     return ColourMap(source, tuple(names.values()), tuple(names))
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Colour]]:
+def _rows(path: Path) -> Iterator[tuple[str, Colour] | str]:
+    """A name and its colour; or where there should be one and is none, in words."""
     if path.suffix == ".json":
         yield from _from_json(path)
         return
@@ -91,15 +96,18 @@ def _rows(path: Path) -> Iterator[tuple[str, Colour]]:
     if path.suffix == ".csv":
         yield from _from_table(lines)
         return
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         for pattern, name, first in ((_CVAT, 1, 2), (_CAMVID, 4, 1)):
             found = pattern.fullmatch(line)
             if found:
                 yield one_line(found[name]), _colour(found[first + i] for i in range(3))
                 break
+        else:
+            if line.strip() and not line.lstrip().startswith("#"):
+                yield _unread(f"line {number}", line)
 
 
-def _from_table(lines: list[str]) -> Iterator[tuple[str, Colour]]:
+def _from_table(lines: list[str]) -> Iterator[tuple[str, Colour] | str]:
     """A heading that names the columns; nothing where it does not."""
     table = csv.DictReader(lines, skipinitialspace=True)
     heads = {head.strip().lower(): head for head in table.fieldnames or []}
@@ -110,9 +118,11 @@ def _from_table(lines: list[str]) -> Iterator[tuple[str, Colour]]:
         name, *numbers = (str(row[str(column)] or "").strip() for column in columns)
         if name and all(number.isdecimal() for number in numbers):
             yield one_line(name), _colour(numbers)
+        else:
+            yield _unread(f"line {table.line_num}", ",".join([name, *numbers]))
 
 
-def _from_json(path: Path) -> Iterator[tuple[str, Colour]]:
+def _from_json(path: Path) -> Iterator[tuple[str, Colour] | str]:
     """Supervisely's `{"car": [1, 1, 1]}`."""
     try:
         content: Any = json.loads(path.read_bytes())
@@ -122,6 +132,12 @@ def _from_json(path: Path) -> Iterator[tuple[str, Colour]]:
         three = isinstance(colour, list) and len(colour) == 3
         if three and all(isinstance(one, int) and one >= 0 for one in colour):
             yield one_line(name), _colour(colour)
+        else:
+            yield _unread(one_line(name), str(colour))
+
+
+def _unread(where: str, text: str) -> str:
+    return f"{where} ({one_line(text)[:40]})"
 
 
 def _colour(numbers: Iterable[str | int]) -> Colour:

@@ -67,6 +67,8 @@ def name_ids(
     """
     if colours is not None:
         note = f"masks are read by the colours in {colours.source}"
+        if colours.unread:
+            note += f"; no name with a colour, left out: {few(colours.unread, 3)}"
         where = root / colours.source
         return _naming(where if where.is_file() else root, dict(enumerate(colours.names)), [note])
     found = _read_names(root, masks, see)
