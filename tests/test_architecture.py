@@ -213,8 +213,20 @@ def words_of_logic(module: str):
                 yield getattr(node, "lineno", 0), word.lower()
 
 
-OTHER_SENSE = {"mobilenets.engine.front.onnx.stored": {"segment"}}
-"""Words that mean something else there: a field of ONNX's tensors."""
+_OF_NODES = ("constants", "reader", "elementwise", "resizing", "builder")
+_OF_TOOLS = ("find", "lists", "table")
+OTHER_SENSE = {
+    "mobilenets.engine.front.onnx.stored": {"segment"},
+    "mobilenets.engine.kernels.emit": {"attributes"},
+    "mobilenets.engine.codegen.sync": {"attributes"},
+    "mobilenets.runtime.foreign.parts": {"attributes"},
+    "mobilenets.runtime.foreign.beginning": {"attributes"},
+    **{f"mobilenets.engine.front.onnx.{name}": {"attributes"} for name in _OF_NODES},
+    "mobilenets.data.classes.columns": {"attributes"},
+    **{f"mobilenets.tasks.detect.formats.tools.{name}": {"attributes"} for name in _OF_TOOLS},
+}
+"""Words that mean something else there: a field of ONNX's tensors, what ONNX's nodes, LLVM's
+functions and the regions of labelling tools have."""
 
 
 def test_no_file_outside_a_room_has_its_name_as_a_word_of_logic():
@@ -243,6 +255,7 @@ def test_networks_are_named_in_one_place():
 BODIES = {"mobilenet_v1", "mobilenet_v2"}
 """Classifiers and bodies share their names: readers of weights say which body they found."""
 DEFAULTS_OF = {
+    "mobilenets.tasks.attributes.demo": {"attributes_mobilenet_v2"},
     "mobilenets.tasks.detect.check": {"ssdlite_mobilenet_v2"},
     "mobilenets.tasks.detect.demo": {"ssdlite_mobilenet_v2"},
     "mobilenets.tasks.segment.demo": {"deeplabv3_mobilenet_v2"},

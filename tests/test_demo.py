@@ -64,7 +64,7 @@ def outcome(tmp_path_factory):
 @pytest.mark.every
 def test_networks_that_learned_nothing_do_not_pass(outcome):
     found, _ = outcome
-    assert [one.task for one in found.measured] == ["classify", "detect", "segment"]
+    assert [one.task for one in found.measured] == ["classify", "detect", "segment", "attributes"]
     assert not any(one.passed for one in found.measured)
     assert not found.passed
 
@@ -190,6 +190,7 @@ NOTHING = {
     "classify": lambda target: [Prediction("none", -1, 1.0)],
     "detect": lambda target: [],
     "segment": lambda target: Segmented(np.zeros_like(target), [], ()),
+    "attributes": lambda target: [],
 }
 """An answer that sees none of what is there."""
 
@@ -252,8 +253,9 @@ def test_each_object_is_to_be_found_once(change, right, said):
 def test_the_command_says_which_use_failed(tmp_path, monkeypatch, capsys, values, failed):
     from mobilenets.cli.demo import run
 
+    every = (*values, *[1.0] * (len(USES) - len(values)))  # uses listed later all pass
     measured = [
-        Reached(name, use, v, v) for (name, use), v in zip(USES.items(), values, strict=True)
+        Reached(name, use, v, v) for (name, use), v in zip(USES.items(), every, strict=True)
     ]
     ended = Outcome(tmp_path / "index.html", tuple(measured))
     monkeypatch.setattr("mobilenets.demo.run_demo", lambda output, say, seed: ended)

@@ -92,6 +92,42 @@ def test_paper_2_table_5_extras_and_heads(name, parameters, madds):
     assert madds is None or abs(sum(x.madds for x in added) / 1e9 - madds) < 0.01
 
 
+# Paper 1, Table 12: width, resolution, M multiply-adds, M parameters.
+TABLE_12 = {
+    "1.0-224": (1.0, 224, 568, 3.2),
+    "0.5-224": (0.5, 224, 149, 0.8),
+    "0.25-224": (0.25, 224, None, 0.2),
+    "1.0-128": (1.0, 128, 185, 3.2),
+    "0.5-128": (0.5, 128, None, 0.8),
+    "0.25-128": (0.25, 128, None, 0.2),
+}
+TABLE_12_MISPRINTS = {
+    "0.25-224": (0.25, 224, 45, "41 by the definition, as in Table 6"),
+    "0.5-128": (0.5, 128, 48, "48.7 by the definition: cut, where 568 and 149 are rounded"),
+    "0.25-128": (0.25, 128, 15, "13 by the definition"),
+}
+
+
+@pytest.mark.parametrize(
+    ("width", "resolution", "madds", "parameters"), TABLE_12.values(), ids=TABLE_12
+)
+def test_paper_1_table_12_face_attributes(width, resolution, madds, parameters):
+    """Of 40 attributes; the paper's internal ones are not said, and change neither figure."""
+    cost = profile("attributes_mobilenet_v1", width=width, resolution=resolution)
+    assert madds is None or printed(cost.madds, madds, 1e6, 0)
+    assert printed(cost.parameters, parameters, 1e6, 1)
+
+
+@pytest.mark.parametrize(
+    ("width", "resolution", "madds"),
+    [misprint(*row, reason=reason) for *row, reason in TABLE_12_MISPRINTS.values()],
+    ids=TABLE_12_MISPRINTS,
+)
+def test_paper_1_table_12_misprints(width, resolution, madds):
+    cost = profile("attributes_mobilenet_v1", width=width, resolution=resolution)
+    assert printed(cost.madds, madds, 1e6, 0)
+
+
 # Paper 2, Table 7 at 513: network, knobs, B multiply-adds, M parameters. `V2*` has the head on
 # its map of 320 channels; all but two have ASPP; at output stride 8 with MF.
 AT_8 = {"output_stride": 8, "multi_scale": True}

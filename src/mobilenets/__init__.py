@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from mobilenets.models.modules.norms import unfold
     from mobilenets.opened import Model, open  # noqa: A004
     from mobilenets.tasks.answer import Answer
+    from mobilenets.tasks.attributes.architecture.several import (
+        attributes_mobilenet_v1,
+        attributes_mobilenet_v2,
+    )
     from mobilenets.tasks.classify.architecture.classifier import mobilenet_v1, mobilenet_v2
     from mobilenets.tasks.detect.architecture.ssd import (
         ssd_mobilenet_v1,
@@ -46,6 +50,8 @@ _HOMES = {
     "Model": "opened",
     "ModelCard": "card",
     "Preprocessing": "card",
+    "attributes_mobilenet_v1": "tasks.attributes.architecture.several",
+    "attributes_mobilenet_v2": "tasks.attributes.architecture.several",
     "compile": "engine",
     "deeplabv3_mobilenet_v1": "tasks.segment.architecture.deeplab",
     "deeplabv3_mobilenet_v2": "tasks.segment.architecture.deeplab",
@@ -73,6 +79,8 @@ __all__ = [
     "Model",
     "ModelCard",
     "Preprocessing",
+    "attributes_mobilenet_v1",
+    "attributes_mobilenet_v2",
     "compile",
     "deeplabv3_mobilenet_v1",
     "deeplabv3_mobilenet_v2",

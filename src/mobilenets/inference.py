@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+ANY_SCORE = 1e-9
+"""A threshold that hides nothing; 0 may stand for thresholds of a use's own."""
 CPU_PART = 4
 """Images that a CPU computes at once: the maps of more of them do not fit its caches."""
 
@@ -297,5 +299,5 @@ def predict(
 
 def best_score(task: Task, outputs: Arrays, card: ModelCard, size: Size) -> float:
     """The best score of one image's outputs, whatever the threshold; 0 where there is none."""
-    (best,) = task.read.decode(outputs, card, [size], top=1, threshold=0.0)
+    (best,) = task.read.decode(outputs, card, [size], top=1, threshold=ANY_SCORE)
     return max((score for _, score in task.show.describe(best)), default=0.0)

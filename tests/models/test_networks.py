@@ -280,7 +280,7 @@ def test_norm_and_dropout_knobs_arrive():
         ("mobilenet_v2", {"shortcut": "both"}, "shortcut must be 'bottleneck', 'expansion' or"),
         ("mobilenet_v1", {"expansion": 3}, "'expansion'"),
         ("mobilenet_v2", {"shallow": True}, "'shallow'"),
-        ("mobilenet_v4", {}, "model must be one of deeplabv3_mobilenet_v1, "),
+        ("mobilenet_v4", {}, "model must be one of attributes_mobilenet_v1, "),
     ],
 )
 def test_bad_arguments_are_one_line_that_names_them(name, knobs, message):

@@ -6,7 +6,12 @@ import torch
 from torch.nn import functional as F
 
 from mobilenets.tasks import probe
-from mobilenets.tasks.probe import fit_classes, softmax_regression
+from mobilenets.tasks.probe import (
+    binary_regression,
+    fit_classes,
+    fit_marks,
+    softmax_regression,
+)
 
 
 def clouds(rows: int, channels: int, classes: int = 3, spread: float = 1.5):
@@ -103,3 +108,50 @@ def test_many_rows_are_fitted_without_choosing(monkeypatch):
     x, y = clouds(60, 8)
     monkeypatch.setattr(probe, "OPERATIONS", 1.0)
     assert fit_classes(x, y, 3).strength == probe.USUAL
+
+
+def several(rows: int, channels: int):
+    """Features, and five columns of marks with unknown ones: two of chance, one always yes."""
+    x, _ = clouds(rows, channels)
+    random = np.random.default_rng(1)
+    marks = (x.numpy() @ random.normal(size=(channels, 5)) > 0).astype(np.int8)
+    marks[:, 3] = random.integers(0, 2, rows)
+    marks[random.random((rows, 5)) < 0.2] = -1
+    marks[:, 4] = np.abs(marks[:, 4])
+    marks[:, 4] = 1
+    return x, torch.from_numpy(marks)
+
+
+def test_layers_of_marks_are_scikit_learns_on_what_each_knows():
+    from sklearn.linear_model import LogisticRegression
+
+    x, marks = several(80, 6)
+    x = (x - x.mean(0)) / x.std()
+    strengths = torch.tensor([0.5, 3.0, 20.0, 1.0])
+    found = binary_regression(x, marks[:, :4], strengths)
+    for k, strength in enumerate(strengths.tolist()):
+        known = (marks[:, k] >= 0).numpy()
+        peer = LogisticRegression(C=strength, tol=1e-10, max_iter=10_000)
+        peer.fit(x.numpy()[known], marks[:, k].numpy()[known])
+        assert found.weight[k].numpy() == pytest.approx(peer.coef_[0], abs=2e-3)
+        assert float(found.bias[k]) == pytest.approx(float(peer.intercept_[0]), abs=2e-3)
+
+
+@pytest.mark.parametrize("channels", [6, 120], ids=["more rows", "more channels"])
+def test_marks_are_fitted_each_with_its_own_strength(channels):
+    x, marks = several(80, channels)
+    found = fit_marks(x, marks)
+    again = fit_marks(x, marks)
+    assert torch.equal(found.layer.weight, again.layer.weight)
+    outputs = F.linear(x.double(), *found.layer)
+    for k in (0, 1, 2):
+        known = marks[:, k] >= 0
+        assert ((outputs[known, k] > 0) == (marks[known, k] == 1)).double().mean() > 0.9
+    assert not found.layer.weight[4].any()  # the same on all rows: its share, whatever is seen
+    assert float(found.layer.bias[4].sigmoid()) > 0.98
+    assert 0.5 < found.right < 1
+    unknown = fit_marks(x, torch.full_like(marks, -1))
+    assert not unknown.layer.weight.any()
+    assert float(unknown.layer.bias[0]) == 0
+    with pytest.raises(ValueError, match="finite"):
+        fit_marks(x * torch.inf, marks)

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from mobilenets.data.listing import Part, count, few, held_out, rank
+from mobilenets.data.listing import Part, count, few, rank
 from mobilenets.errors import DataError
 
 Split = Literal["train", "val", "test", "all", "eval"]
@@ -48,12 +48,15 @@ def choose(
     split: Split,
     val_fraction: float,
     seed: int,
+    *,
+    groups: Sequence[str] = (),
 ) -> Selection:
     """The split's images. DataError, which says what `path` has, where there are none.
 
-    `eval` is val as training has it; where there is none, everything.
+    `eval` is val as training has it; where there is none, everything. `groups` has what each image
+    has in common with others, '' for nothing: those held out are whole groups.
     """
-    chosen = _choose(files, parts, split, val_fraction, seed)
+    chosen = _choose(files, parts, split, val_fraction, seed, groups or [""] * len(files))
     if not chosen.images:
         found = ", ".join(f"{parts.count(part)} for {part or 'all'}" for part in present(parts))
         raise DataError(f"{path}: no images for {split}; it has {found or 'none'}{chosen.origin}")
@@ -61,7 +64,12 @@ def choose(
 
 
 def _choose(
-    files: Sequence[str], parts: Sequence[Part], split: Split, val_fraction: float, seed: int
+    files: Sequence[str],
+    parts: Sequence[Part],
+    split: Split,
+    val_fraction: float,
+    seed: int,
+    groups: Sequence[str],
 ) -> Selection:
     every = range(len(files))
     of = {part: [i for i in every if parts[i] == part] for part in ("val", "test")}
@@ -74,18 +82,21 @@ def _choose(
     if of["val"]:
         part: Part = "train" if split == "train" else "val"
         return Selection(own if split == "train" else of["val"], notes, OWN_PART.format(part))
-    chosen = held_out([files[i] for i in own], val_fraction, seed)
+    names, theirs = [files[i] for i in own], [groups[i] for i in own]
+    chosen = hold_out(names, theirs, [""] * len(own), val_fraction, seed)
     if split == "eval" and not chosen:
         if of["test"]:
             return Selection(of["test"], [], OWN_PART.format("test"))
         return Selection(list(every), [], NONE_LEFT)
     if split == "val" and own and not chosen:
+        what = "group" if any(theirs) else "image"
         return Selection(
-            [], [], ": one image alone is too few, since another is needed to validate on"
+            [], [], f": one {what} alone is too few, since another is needed to validate on"
         )
     if chosen:
         what = count(len(chosen), "image is", "images are")
-        notes.append(f"{what} held out for validation: the data has no val part of its own")
+        whole = ", in whole groups" if any(theirs) else ""
+        notes.append(f"{what} held out for validation{whole}: the data has no val part of its own")
     kept = [i for i in own if (files[i] in chosen) == (split != "train")]
     return Selection(kept, notes, "" if split == "train" else HELD_OUT.format(len(own)))
 

@@ -95,6 +95,22 @@ def fit_classes(x: Tensor, y: Tensor, classes: int, together: Tensor | None = No
     gets a small score. The same rows give the same layer. Raises ValueError for features that are
     not finite.
     """
+    x, back = _settled(x)
+    seen, places = torch.unique(y, return_inverse=True)
+    strength, right = _choose(x, places, len(seen), together)
+    weight, bias = back(softmax_regression(x, places, len(seen), strength))
+    whole = Linear(weight.new_zeros(classes, weight.shape[1]), bias.new_zeros(classes))
+    whole.bias.fill_(float(bias.min()))
+    whole.weight[seen], whole.bias[seen] = weight, bias
+    return Fitted(whole, strength, right)
+
+
+def _settled(x: Tensor) -> tuple[Tensor, Callable[[Linear], Linear]]:
+    """Features with a mean of 0 and a mean squared length of 1, in float64, of few dimensions.
+
+    And what makes of a layer on these one on the features as they came. ValueError where these are
+    not finite.
+    """
     if not bool(torch.isfinite(x).all()):
         raise ValueError("features must be finite numbers")
     x = x.double()
@@ -102,19 +118,103 @@ def fit_classes(x: Tensor, y: Tensor, classes: int, together: Tensor | None = No
     x = x - middle
     scale = x.square().sum(1).mean().sqrt().clamp_min(1e-12)
     x = x / scale
-    basis = None
+    basis: Tensor | None = None
     if len(x) < x.shape[1]:  # the solution lies in the span of the rows: fewer dimensions
         basis = torch.linalg.svd(x, full_matrices=False).Vh  # (N, channels)
         x = x @ basis.T
-    seen, places = torch.unique(y, return_inverse=True)
-    strength, right = _choose(x, places, len(seen), together)
-    weight, bias = softmax_regression(x, places, len(seen), strength)
-    weight = (weight if basis is None else weight @ basis) / scale
-    bias = bias - weight @ middle
-    whole = Linear(weight.new_zeros(classes, weight.shape[1]), bias.new_zeros(classes))
-    whole.bias.fill_(float(bias.min()))
-    whole.weight[seen], whole.bias[seen] = weight, bias
-    return Fitted(whole, strength, right)
+
+    def back(layer: Linear) -> Linear:
+        weight = (layer.weight if basis is None else layer.weight @ basis) / scale
+        return Linear(weight, layer.bias - weight @ middle)
+
+    return x, back
+
+
+def binary_regression(
+    x: Tensor, marks: Tensor, strengths: Tensor, *, tolerance: float = 1e-7
+) -> Linear:
+    """For each of K columns of marks the layer of two-class logistic regression, all at once.
+
+    Of (N, channels) features, (N, K) marks of 1, 0 and below 0 for unknown, (K,) strengths as in
+    `softmax_regression`: of column k the objective is that of scikit-learn's
+    `LogisticRegression(C=strengths[k])` on the rows that it knows.
+    """
+    x, known = x.double(), (marks >= 0).double()
+    wanted = marks.clamp_min(0).double()
+    weight = x.new_zeros(marks.shape[1], x.shape[1]).requires_grad_()
+    bias = x.new_zeros(marks.shape[1]).requires_grad_()
+    count = known.sum(0).clamp_min(1)
+    solver = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=ITERATIONS,
+        tolerance_grad=tolerance,
+        tolerance_change=1e-12,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        outputs = F.linear(x, weight, bias)
+        each = F.binary_cross_entropy_with_logits(outputs, wanted, reduction="none") * known
+        fit = each.sum(0) / count
+        value = (fit + weight.square().sum(1) / (2 * strengths * count)).sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    with torch.enable_grad():
+        solver.step(loss)  # type: ignore[no-untyped-call]
+    return Linear(weight.detach(), bias.detach())
+
+
+def fit_marks(x: Tensor, marks: Tensor) -> Fitted:
+    """A layer with an output for each column of marks: 1, 0, and below 0 for unknown.
+
+    Of (N, channels) features and (N, K) marks. Each column has a strength of its own, the one with
+    the least cross entropy on rows left out; `strength` is that of most. A column of which one
+    side alone is known gets its share, whatever is seen. The same rows give the same layer. Raises
+    ValueError for features that are not finite.
+    """
+    channels = x.shape[1]
+    x, back = _settled(x)
+    yes, no = (marks == 1).sum(0), (marks == 0).sum(0)
+    able = torch.nonzero((yes > 0) & (no > 0)).flatten()
+    shares = torch.log((yes.double() + 0.5) / (no.double() + 0.5))
+    if not len(able):
+        return Fitted(Linear(x.new_zeros(marks.shape[1], channels), shares), USUAL, float("nan"))
+    strengths, right = _choose_each(x, marks[:, able])
+    found = back(binary_regression(x, marks[:, able], strengths))
+    whole = Linear(x.new_zeros(marks.shape[1], channels), shares)
+    whole.weight[able], whole.bias[able] = found.weight, found.bias
+    return Fitted(whole, float(strengths.mode().values), right)
+
+
+def _choose_each(x: Tensor, marks: Tensor) -> tuple[Tensor, float]:
+    """The best of `STRENGTHS` for each column, and the share of marks right when left out."""
+    rows, columns = marks.shape
+    usual = x.new_full((columns,), USUAL)
+    cost = 4 * 50 * rows * x.shape[1] * max(columns, 1) * len(STRENGTHS)
+    folds = min(FOLDS, rows, int(OPERATIONS / cost)) if columns else 0
+    if folds < 2:
+        return usual, float("nan")
+    place = torch.randperm(rows, generator=torch.Generator().manual_seed(0)) % folds
+    losses = x.new_zeros(len(STRENGTHS), columns)
+    hits = torch.zeros_like(losses)
+    for fold in range(folds):
+        out = place == fold
+        known = marks[out] >= 0
+        for index, strength in enumerate(STRENGTHS):
+            layer = binary_regression(
+                x[~out], marks[~out], torch.full_like(usual, strength), tolerance=ROUGHLY
+            )
+            outputs = F.linear(x[out], *layer)
+            wanted = marks[out].clamp_min(0).double()
+            each = F.binary_cross_entropy_with_logits(outputs, wanted, reduction="none")
+            losses[index] += (each * known).sum(0)
+            hits[index] += (((outputs > 0) == (wanted > 0)) & known).sum(0)
+    best = losses.argmin(0)
+    right = hits.gather(0, best[None]).sum() / (marks >= 0).sum()
+    return x.new_tensor(STRENGTHS)[best], float(right)
 
 
 def _choose(x: Tensor, y: Tensor, classes: int, together: Tensor | None) -> tuple[float, float]:

@@ -1,0 +1,1 @@
+"""How attributes lie on disk: tables, lists of tools, tags beside images."""

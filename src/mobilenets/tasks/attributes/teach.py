@@ -1,0 +1,33 @@
+"""Learning from another network's attributes."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from mobilenets.card import ModelCard
+
+
+def check_teacher(name: str, card: ModelCard | None, outputs: int, student: ModelCard) -> None:
+    """Raise ValueError where the outputs of the network called `name` are not the student's."""
+    if card is not None and card.task != student.task:
+        raise ValueError(f"teacher must be a network for attributes, {name} is to {card.task}")
+    if card is not None and card.labels and card.labels != student.labels:
+        raise ValueError(
+            f"teacher must have the student's attributes in the same order, {name} has "
+            f"{', '.join(card.labels[:5])}, ..."
+        )
+    if outputs != len(student.labels):
+        raise ValueError(
+            f"teacher must have {len(student.labels)} outputs as the student, {name} has {outputs}"
+        )
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """How far each softened score is from the teacher's: a divergence, times temperature squared.
+
+    The mean over all entries. Its gradients are those of binary cross entropy with the teacher's
+    scores as marks (paper 1, section 4.5), but it is 0 where both agree.
+    """
+    wanted = (teacher / temperature).sigmoid()
+    losses = F.binary_cross_entropy_with_logits(student / temperature, wanted)
+    least = F.binary_cross_entropy_with_logits(teacher / temperature, wanted)
+    return (losses - least) * temperature**2
