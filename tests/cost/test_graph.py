@@ -93,6 +93,28 @@ def test_an_export_costs_what_its_network_does(tmp_path, name, knobs, resolution
     assert found.resolution == resolution
 
 
+@pytest.mark.parametrize("dims", [{0: "n"}, {0: "n", 2: "h", 3: "w"}], ids=["batch", "all open"])
+def test_paddings_worked_out_in_the_graph_are_known(tmp_path, dims):
+    """The first of torch's exporters writes "same" padding as arithmetic on the input's shape."""
+    knobs, path = {"width": 0.1, "classes": 7, "padding": "same"}, tmp_path / "model.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            scramble(build("mobilenet_v2", **knobs)),
+            (torch.zeros(1, 3, 65, 96),),
+            path,
+            dynamo=False,
+            input_names=["x"],
+            dynamic_axes={"x": dims},
+        )
+    assert any(node.op_type == "Cast" for node in onnx.load(path).graph.node)
+    expected = profile("mobilenet_v2", resolution=(65, 96), **knobs)
+    found = profile_onnx(path, resolution=(65, 96))
+    counted = [[x for x in cost.layers if x.madds] for cost in (found, expected)]
+    layers = [[(x.kind, x.output, x.stride, x.madds) for x in one] for one in counted]
+    assert layers[0] == layers[1]
+
+
 @pytest.mark.every
 def test_an_exported_detector_costs_what_its_network_does(tmp_path):
     name, knobs = "ssdlite_mobilenet_v2", {"width": 0.25, "classes": 3}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobilenets.card import KEY, ModelCard
+from mobilenets.cost.numbers import fold_numbers
 from mobilenets.cost.profiling import image_size
 from mobilenets.errors import WeightsError
 from mobilenets.files import absent
@@ -124,16 +125,28 @@ def fix_input(value: onnx.ValueInfoProto, size: tuple[int, int] | None, path: Pa
 
 
 def infer_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
-    """The shape of every tensor in the graph, batch first; those not known are left out."""
-    import onnx
+    """The shape of every tensor in the graph, batch first; those not known are left out.
 
+    Where some are not, numbers that the graph works out about shapes become constants of it.
+    """
     graph = model.graph
     # What the file says holds for its own batch and resolution.
     del graph.value_info[:]
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
+    shapes = _inferred(model)
+    results = {name for node in graph.node for name in node.output if name}
+    while results - shapes.keys() and fold_numbers(model, shapes):
+        shapes = _inferred(model)
+    return shapes
+
+
+def _inferred(model: onnx.ModelProto) -> dict[str, Shape]:
+    """What shape inference finds in one pass."""
+    import onnx
+
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     for value in [*inferred.input, *inferred.value_info, *inferred.output]:
         dims = value.type.tensor_type.shape.dim
         if all(dim.HasField("dim_value") for dim in dims):

@@ -1,0 +1,68 @@
+"""Numbers that a graph computes about shapes, worked out where shape inference does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnx
+
+    from mobilenets.models.costs import Shape
+
+MOST = 64
+"""Elements of such a tensor: a few for each dimension. Weights have more."""
+
+
+def fold_numbers(model: onnx.ModelProto, shapes: dict[str, Shape]) -> bool:
+    """Write what follows from `shapes` into the graph, in place; whether anything did.
+
+    An older exporter of torch works out paddings from the input's size, node by node (Shape,
+    Gather, Sub, Div, Cast, ...). Such nodes become constants: by these, shape inference goes on.
+    """
+    from onnx import numpy_helper
+    from onnx.reference import ReferenceEvaluator
+
+    graph = model.graph
+    opsets = {one.domain: one.version for one in model.opset_import}
+    small = (one for one in graph.initializer if _size(one.dims) <= MOST)
+    known: dict[str, NDArray[np.generic]] = {
+        one.name: numpy_helper.to_array(one) for one in small if not one.external_data
+    }
+    left, found = [], []
+    for node in graph.node:
+        of_known = all(name in known for name in node.input if name)
+        whole = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+        if node.op_type == "Shape" and node.input[0] in shapes:
+            start, end = (_attribute(node, name) for name in ("start", "end"))
+            values = [np.array(shapes[node.input[0]][start or 0 : end], np.int64)]
+        elif of_known and not whole and not node.op_type.startswith("Random"):
+            feed = {name: known[name] for name in node.input if name}
+            try:
+                values = ReferenceEvaluator(node, opsets=opsets).run(None, feed)
+            except Exception:  # an operator that it has not, or numbers that do not fit
+                values = []
+        else:
+            values = []
+        if len(values) != len(node.output) or any(np.size(one) > MOST for one in values):
+            left.append(node)
+            continue
+        for name, value in zip(node.output, values, strict=True):
+            known[name] = np.asarray(value)
+            found.append(numpy_helper.from_array(known[name], name))
+    if not found:
+        return False
+    del graph.node[:]
+    graph.node.extend(left)
+    graph.initializer.extend(found)
+    return True
+
+
+def _size(dims: object) -> int:
+    return int(np.prod(np.array(dims, np.int64)))
+
+
+def _attribute(node: onnx.NodeProto, name: str) -> int | None:
+    return next((int(one.i) for one in node.attribute if one.name == name), None)
