@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,17 +35,17 @@ def fold_numbers(model: onnx.ModelProto, shapes: dict[str, Shape]) -> bool:
     for node in graph.node:
         of_known = all(name in known for name in node.input if name)
         whole = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+        values: list[NDArray[np.generic]] = []
         if node.op_type == "Shape" and node.input[0] in shapes:
             start, end = (_attribute(node, name) for name in ("start", "end"))
             values = [np.array(shapes[node.input[0]][start or 0 : end], np.int64)]
         elif of_known and not whole and not node.op_type.startswith("Random"):
             feed = {name: known[name] for name in node.input if name}
             try:
-                values = ReferenceEvaluator(node, opsets=opsets).run(None, feed)
+                results: Any = ReferenceEvaluator(node, opsets=opsets).run(None, feed)
+                values = list(results)
             except Exception:  # an operator that it has not, or numbers that do not fit
                 values = []
-        else:
-            values = []
         if len(values) != len(node.output) or any(np.size(one) > MOST for one in values):
             left.append(node)
             continue
