@@ -4,7 +4,7 @@
 
 Runs `mobilenets demo --seed N --json` one after the other, with the Python that runs this: another
 torch release is another environment. Training seconds are those of the use that took longest,
-since all three train side by side; processor seconds are of the whole demo, in all its processes:
+since all train side by side; processor seconds are of the whole demo, in all its processes:
 they tell two versions apart also where the machine has other work.
 """
 
@@ -17,7 +17,9 @@ from pathlib import Path
 
 import torch
 
-METRICS = {"classify": "top1", "detect": "ap50", "segment": "miou"}
+from mobilenets.tasks.registry import with_part
+
+METRICS = {task.name: task.demo.DEMO.metric for task in with_part("demo")}
 
 
 def main() -> None:
@@ -27,8 +29,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/demo-seeds"))
     options = parser.parse_args()
     print(f"torch {torch.__version__}\n")
-    print("| Seed | top-1 | AP50 | mean IoU | training, s | all, s | processor, s |")
-    print("|---|---|---|---|---|---|---|")
+    names = " | ".join(METRICS.values())
+    print(f"| Seed | {names} | training, s | all, s | processor, s |")
+    print("|---" * (len(METRICS) + 4) + "|")
     found = []
     for seed in options.seeds.split(","):
         command = [sys.executable, "-m", "mobilenets", "demo", "--seed", seed, "--json"]
