@@ -18,14 +18,37 @@ def open_data(task: Task, path: str | Path, split: str) -> Dataset:
     """A use's data, as its own `open_data` gives it.
 
     DataError where the labels that lie there are another use's, with that use's networks and what
-    to give instead. Folders of images and of labels are not taken for classes.
+    to give instead. Folders of images and of labels are not taken for classes. Where the use can
+    learn which classes an image shows (`of_classes`), another use's labels say that too.
     """
     try:
         data = task.data.open_data(path, split)
     except DataError as error:
-        raise explained(task, path, error) from error
+        found = classes_shown(task, path, split)
+        if found is None:
+            raise explained(task, path, error) from error
+        data = found
     refuse_no_classes(task, path, getattr(data, "classes", ()))
     return data
+
+
+def classes_shown(task: Task, path: str | Path, split: str) -> Dataset | None:
+    """What another use's labels say of the classes in each image, as the use's own data.
+
+    None where the use learns no such thing, and where no such labels lie there. DataError for
+    labels that cannot be used.
+    """
+    make = getattr(task.data, "of_classes", None)
+    if make is None or is_built_in(path):
+        return None
+    for other in with_part("check"):
+        shown = getattr(other.data, "classes_in", None)
+        if shown is not None and other.check.claims(os.fspath(path)):
+            data = other.data.open_data(path, split)
+            found = [shown(data, i) for i in range(len(data))]
+            made: Dataset = make(data, found, other.check.THINGS)
+            return made
+    return None
 
 
 def explained(task: Task, path: str | Path, error: DataError) -> DataError:

@@ -88,6 +88,10 @@ def run(
     teacher: Annotated[
         str | None, typer.Option(metavar="WEIGHTS|TIMM", help="Learn from this network too.")
     ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="With --teacher: images without labels to learn from."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that read images: 1 if not given.")
     ] = None,
@@ -116,6 +120,7 @@ def run(
         "recipe": recipe,
         "resolution": resolution,
         "teacher": teacher,
+        "unlabelled": unlabelled,
         "workers": workers,
         "device": device,
         "minutes": minutes,
@@ -132,11 +137,18 @@ def run(
     from mobilenets.training.runs.signals import InterruptedRunError
 
     more = None if extend is None else Extension(extend, learning_rate)
-    plan = Plan(asked.model, asked.weights, asked.resolution, asked.knobs, asked.teacher)
+    plan = Plan(
+        asked.model,
+        asked.weights,
+        asked.resolution,
+        asked.knobs,
+        asked.teacher,
+        asked.unlabelled,
+    )
     try:
         result = train(
             plan,
-            asked.data,
+            asked.data or None,
             recipe_name=asked.recipe,
             changes=asked.changes,
             output=output,
@@ -184,17 +196,18 @@ def settle(
     if len(words) > 1:
         raise ValueError(f"MODEL must be one network, got {' and '.join(words)}")
     given["model"] = words[0] if words else None
-    whole = given["model"] is not None and given["data"] is not None
+    images = given["data"] if given["data"] is not None else given["unlabelled"]
+    whole = given["model"] is not None and images is not None
     if resume and whole and output is None:
-        output = choose_folder(None, given["model"], given["data"], resume=True)
+        output = choose_folder(None, given["model"], images, resume=True)
     if resume and output is not None and ((output / FILE).is_file() or not whole):
         return kept_arguments(output).merged(given, output), output
     if resume and not words:
         raise ValueError("--resume needs the folder of a run: mobilenets train --resume runs/NAME")
-    for name, option in (("model", "MODEL"), ("data", "--data")):
-        if given[name] is None:
+    for value, option in ((given["model"], "MODEL"), (images, "--data")):
+        if value is None:
             raise ValueError(f"{option} is missing: mobilenets train MODEL --data FOLDER")
-    return RunArguments(**given), output
+    return RunArguments(**{**given, "data": given["data"] or ""}), output
 
 
 def to_go_on(folder: Path | None) -> str:

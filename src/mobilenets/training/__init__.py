@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None] | Literal["print"] | None
 OWN = (
-    *("weights", "recipe", "val", "resolution", "teacher", "output", "minutes", "patience"),
-    *("resume", "extend", "workers", "device", "say"),
+    *("weights", "recipe", "val", "resolution", "teacher", "unlabelled", "output", "minutes"),
+    *("patience", "resume", "extend", "workers", "device", "say"),
 )
 
 
 def train(
     model: str,
-    data: str | os.PathLike[str] | Dataset,
+    data: str | os.PathLike[str] | Dataset | None = None,
     *,
     val: Dataset | None = None,
     weights: str | os.PathLike[str] | None = None,
     recipe: str | None = None,
     resolution: int | None = None,
     teacher: str | os.PathLike[str] | None = None,
+    unlabelled: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     minutes: float | None = None,
     patience: int | None = None,
@@ -52,7 +53,8 @@ def train(
     `settings` are the recipe's (`epochs=20`, `learning_rate=0.01`, `policy="trivial"`;
     `mobilenets.tasks.recipe.Recipe` has them all) and the network's knobs (`width=0.35`); `recipe`
     is the task's own for starting from weights, or at random, unless named. `resolution`: pixels
-    of the input's sides. `teacher`: weights, or a timm name, to learn from.
+    of the input's sides. `teacher`: weights, or a timm name, to learn from. `unlabelled`: a folder
+    of images from which the teacher's outputs are learned; then `data` may be left out.
 
     `output` is a new folder under `runs/` unless given. With `resume` the run in it (or the newest
     of that name) goes on, and one that had ended for `extend` epochs more. In `minutes` of
@@ -79,11 +81,12 @@ def train(
     knobs, changes = _split(model, settings)
     rate = changes.pop("learning_rate", None) if extend is not None else None
     start = None if weights is None else os.fspath(weights)
-    plan = Plan(model, start, resolution, knobs, None if teacher is None else os.fspath(teacher))
+    learned = (None if path is None else os.fspath(path) for path in (teacher, unlabelled))
+    plan = Plan(model, start, resolution, knobs, *learned)
     with speaking(say) as line:
         return run(
             plan,
-            pair(data, val),
+            None if data is None else pair(data, val),
             recipe_name=recipe,
             changes=changes,
             output=None if output is None else Path(output),

@@ -32,6 +32,7 @@ from mobilenets.inference import TorchSession
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.task import Task
 from mobilenets.training.fitting import global_batch, planned_epochs, set_dropout
+from mobilenets.training.lesson import Lesson
 from mobilenets.training.mode import Mode
 from mobilenets.training.norms import set_momentum, share_statistics
 from mobilenets.training.optimizer import Rates, make_average, make_optimizer
@@ -98,7 +99,8 @@ class Trainer:
         self.validation = Validation(task, data[1], recipe, self.accelerator)
         self.batches = Batches(images, batch, recipe.seed, self.accelerator.process_index, world)
         transform = task.learn.transform(self.card, recipe.augmentation)
-        self.criterion = task.learn.criterion(self.card, recipe.objective)
+        criterion = task.learn.criterion(self.card, recipe.objective)
+        self.lesson = Lesson(task, recipe, criterion, self.teacher, self.accelerator.autocast)
         self.loader = loader(Samples(data[0], transform, recipe.seed), self.batches, workers)
         self.mixer = task.learn.mixer(recipe.augmentation, len(data[0].classes))
         self.optimizer = self.accelerator.prepare(make_optimizer(self.model, recipe))
@@ -247,7 +249,7 @@ class Trainer:
         for index, (x, y) in enumerate(parts):
             last = index == len(parts) - 1
             with nullcontext() if last else accelerator.no_sync(wrapped):
-                loss = self.loss(wrapped, x, y) * weights[index]
+                loss = self.lesson(wrapped, x, y) * weights[index]
                 accelerator.backward(loss)
             total += loss.detach()
         # One word for all: the mean loss, and whether any process was told to stop, or is late.
@@ -268,20 +270,6 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.model)
         return float(value)
-
-    def loss(self, wrapped: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        """The task's loss, or a mix of it and the teacher's."""
-        recipe = self.recipe
-        outputs = wrapped(images)
-        loss = self.criterion(outputs, targets)
-        if self.teacher is None:
-            return loss
-        with self.accelerator.autocast():
-            taught = self.teacher(images)
-        distilled = self.task.teach.distillation_loss(
-            outputs, taught.float(), recipe.teacher_temperature
-        )
-        return torch.lerp(loss, distilled, recipe.teacher_weight)
 
     def finish_epoch(self, number: int, report: Reporter) -> None:
         """Evaluate, log, and keep the weights; epoch 0 is what the run starts from."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -43,10 +43,14 @@ from mobilenets.training.runs.own import OwnParts, own_name
 from mobilenets.training.runs.result import Result
 from mobilenets.training.samples import Samples
 from mobilenets.training.state import as_begun, read_state
-from mobilenets.training.teacher import load_teacher
+from mobilenets.training.teacher import open_teacher
 from mobilenets.training.together import together
+from mobilenets.training.unlabelled import prepare
 from mobilenets.weights import load
 from mobilenets.weights.heads import onto
+
+Parts = tuple[Dataset, Dataset]
+"""The images to learn from, and those to validate on."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,13 @@ class Plan:
     """Keyword arguments of the constructor, such as width."""
     teacher: str | None = None
     """Any WEIGHTS or a timm name to learn from."""
+    unlabelled: str | Path | None = None
+    """A folder of images from which the teacher's outputs alone are learned."""
 
 
 def train(
     plan: Plan,
-    data: str | Path | OwnParts,
+    data: str | Path | OwnParts | None,
     *,
     recipe_name: str | None = None,
     changes: dict[str, Any] | None = None,
@@ -84,6 +90,8 @@ def train(
     say: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Train `plan` on `data` by a recipe, and leave the run in a folder.
+
+    `data` may be None where the plan has images without labels and a teacher.
 
     Without a recipe's name it is the task's own for starting from weights, or at random; `changes`
     are settings of it by name.
@@ -105,11 +113,12 @@ def train(
     clock = Clock(Limits(minutes, patience, (changes or {}).get("epochs")))
     kept = RunArguments(
         plan.model,
-        str(data),
+        "" if data is None else str(data),
         weights=None if plan.weights is None else str(plan.weights),
         recipe=recipe_name,
         resolution=plan.resolution,
         teacher=plan.teacher,
+        unlabelled=None if plan.unlabelled is None else str(plan.unlabelled),
         workers=workers,
         device=device,
         minutes=minutes,
@@ -140,7 +149,7 @@ def choose_device(device: str) -> bool:
 
 def _train(
     plan: Plan,
-    given: str | Path | OwnParts,
+    given: str | Path | OwnParts | None,
     kept: RunArguments,
     output: Path | None,
     resume: bool,
@@ -158,6 +167,10 @@ def _train(
     if plan.teacher and not task.has("teach"):
         able = " or ".join(one.name for one in with_part("teach"))
         raise ValueError(f"teacher is to {able}, {plan.model} is to {task.name}")
+    if plan.unlabelled is not None and not plan.teacher:
+        raise ValueError("unlabelled needs a teacher, whose outputs are learned: --teacher WEIGHTS")
+    if given is None and plan.unlabelled is None:
+        raise ValueError("data must be labelled images, got none; or unlabelled ones and a teacher")
     name = recipe_name or (task.recipes.FINETUNE if plan.weights else task.recipes.SCRATCH)
     made = recipe(name, **changes)
     if name not in task.recipes.RECIPES:
@@ -165,12 +178,19 @@ def _train(
         raise ValueError(f"recipe must be one of {known} to {task.name}, got {name!r}")
     if made.dropout is not None and "dropout" not in network_of(plan.model).knobs:
         raise ValueError(f"dropout is for a network that has any, {plan.model} has none")
-    train_set, val_set = (part_of(task, given, split) for split in ("train", "val"))
+    teacher = open_teacher(plan.teacher) if plan.teacher else None
+    parts = None
+    if given is not None:
+        parts = part_of(task, given, "train"), part_of(task, given, "val")
     if int(os.environ.get("RANK", "0")):  # one process speaks for all
         say = quiet
+    taught = None
+    if plan.unlabelled is not None and teacher is not None:
+        taught = prepare(plan.unlabelled, task, teacher, parts, say)
+    train_set, val_set = (taught.train, taught.val) if taught else cast(Parts, parts)
     for note in dict.fromkeys([*train_set.notes, *val_set.notes]):
         say(f"note: {note}")
-    account = take_account(data, (train_set, val_set)) if say is not quiet else None
+    account = take_account(data, parts) if say is not quiet and parts is not None else None
     if account and account.line:
         say(account.line)
     own = task.recipes.RECIPES[name]()
@@ -180,13 +200,16 @@ def _train(
         keep_batch="batch_size" in changes,
         keep_rate="learning_rate" in changes,
     )
-    folder = choose_folder(output, plan.model, data, resume=resume)
+    called = data or str(plan.unlabelled)
+    folder = choose_folder(output, plan.model, called, resume=resume)
     if resume and not (folder / NAME).exists():
         say(f"nothing was kept of the run in {folder} yet: it starts anew")
         resume = False
     if resume:
         made = as_begun(folder, made)
-    if plan.weights and made.probe:
+    if taught and taught.labelled is None:  # nothing but the teacher says what is right
+        made = replace(made, teacher_weight=1.0, probe=False)
+    if plan.weights and made.probe and not taught:
         begun = read_state(folder)["fingerprint"] if resume else None
         made, why = settle_gently(made, own, len(train_set), changes, begun)
         if why:
@@ -196,7 +219,8 @@ def _train(
         plan = replace(plan, resolution=getattr(train_set, "size", None))
     tell = quiet if resume else say
     model, new = start(plan, task, train_set.classes, tell, made.network, made.initialization)
-    card = card_of(model).replace(kept=getattr(train_set, "kept", {}))
+    kept_by = teacher.card if taught and teacher and taught.labelled is None else train_set
+    card = card_of(model).replace(kept=getattr(kept_by, "kept", {}))
     set_card(model, card)
     alone = "WORLD_SIZE" not in os.environ
     if plan.resolution is None:
@@ -209,8 +233,11 @@ def _train(
     made, why = settle_norm(made, len(train_set), scratch=plan.weights is None)
     if why:
         say(why)
-    made = replace(made, objective=task.learn.settle(made.objective, train_set))
-    teacher = load_teacher(plan.teacher, task, card) if plan.teacher else None
+    labelled = taught.labelled if taught else train_set
+    if labelled is not None:
+        made = replace(made, objective=task.learn.settle(made.objective, labelled))
+    lecturer = teacher.of(task, card, shrink=bool(taught)) if teacher else None
+    use = taught.task(task, teacher, card.preprocessing) if taught and teacher else task
     if folded_norms(model) and not resume:
         say("batch normalisation was folded into these weights: its statistics are measured anew")
         measure_norms(
@@ -220,14 +247,16 @@ def _train(
         )
     began = ""
     if plan.weights and not resume:
-        began = begin(model, task, train_set, say, fresh=bool(new), probe=made.probe, cpu=cpu)
+        began = begin(
+            model, task, labelled or train_set, say, fresh=bool(new), probe=made.probe, cpu=cpu
+        )
     trainer = Trainer(
         model,
-        task,
+        use,
         (train_set, val_set),
         made,
         folder,
-        teacher=teacher,
+        teacher=lecturer,
         workers=kept.workers or 0,
         cpu=cpu,
         began=began,

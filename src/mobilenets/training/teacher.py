@@ -1,7 +1,7 @@
 """A network that another one learns from."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,9 @@ from mobilenets.weights import load
 class Teacher(nn.Module):
     """A frozen network that takes the student's inputs: it undoes their normalisation first.
 
-    One that takes images of one size only, as transformers do, gets them scaled to it.
+    One that takes images of one size only, as transformers do, gets them scaled to it. With
+    `shrink` images are read at the teacher's size, and the student gets them made smaller
+    (`shown`).
     """
 
     def __init__(
@@ -27,9 +29,14 @@ class Teacher(nn.Module):
         student: Preprocessing,
         *,
         fixed_size: bool = False,
+        shrink: bool = False,
     ) -> None:
         super().__init__()
         self.size = own.size if fixed_size else None
+        self.shares = None
+        if shrink:
+            pairs = zip(student.size, own.size, strict=True)
+            self.shares = tuple(side / other for side, other in pairs)
         self.network = network.eval().requires_grad_(False)
         self.flip = own.order != student.order
 
@@ -51,19 +58,71 @@ class Teacher(nn.Module):
             x = F.interpolate(x, self.size, mode="bilinear", antialias=True)
         return cast(Tensor, self.network(x))
 
+    def shown(self, x: Tensor) -> Tensor:
+        """What the student sees of images as the teacher is given them."""
+        if self.shares is None:
+            return x
+        height, width = (
+            max(round(side * share), 1)
+            for side, share in zip(x.shape[2:], self.shares, strict=True)
+        )
+        small = F.interpolate(x, (height, width), mode="bilinear", antialias=True)
+        return small.contiguous(memory_format=torch.channels_last)
+
     def train(self, mode: bool = True) -> "Teacher":
         """Stay in evaluation mode, whatever is asked."""
         return super().train(False)
 
 
-def load_teacher(name: str, task: Task, student: ModelCard) -> Teacher:
-    """A teacher from any WEIGHTS, or a pretrained timm network by its name.
+class OpenedTeacher(NamedTuple):
+    """A network to learn from, before it is known by which student."""
 
-    Raises ValueError where it cannot teach the student, as the task's `teach` says.
+    name: str
+    """As a person calls it."""
+    network: nn.Module
+    preprocessing: Preprocessing
+    card: ModelCard | None
+    """None for a network of another library."""
+    outputs: int
+    fixed_size: bool
+    """Whether it takes images of one size only."""
+
+    def labels(self, task: Task) -> tuple[str, ...]:
+        """What its outputs are called; where it does not say, as the use has it for so many."""
+        known = self.card.labels if self.card is not None else ()
+        return known or task.architecture.default_labels(self.outputs)
+
+    def of(self, task: Task, student: ModelCard, *, shrink: bool = False) -> Teacher:
+        """The teacher of a student; ValueError where the task's `teach` says that it is none.
+
+        With `shrink` the images of both are read at the teacher's size.
+        """
+        card = student.replace(task=task.name)
+        task.teach.check_teacher(self.name, self.card, self.outputs, card)
+        return Teacher(
+            self.network,
+            self.preprocessing,
+            student.preprocessing,
+            fixed_size=self.fixed_size,
+            shrink=shrink and larger(self.preprocessing, student.preprocessing) is not None,
+        )
+
+
+def larger(teacher: Preprocessing, student: Preprocessing) -> tuple[int, int] | None:
+    """The teacher's size, (height, width), where neither side is smaller than the student's.
+
+    None where it is the same, or where one side is smaller. Images that are read at that size for
+    both show the teacher all the detail that it was trained on.
     """
-    import timm
+    pairs = list(zip(teacher.size, student.size, strict=True))
+    if all(own >= other for own, other in pairs) and teacher.size != student.size:
+        return teacher.size
+    return None
 
-    student = student.replace(task=task.name)
+
+def open_teacher(name: str) -> OpenedTeacher:
+    """Any WEIGHTS, or a pretrained timm network by its name; WeightsError where it is neither."""
+    import timm
 
     if not Path(name).exists() and timm.is_model(name):
         try:
@@ -73,11 +132,20 @@ def load_teacher(name: str, task: Task, student: ModelCard) -> Teacher:
         config = cast(dict[str, Any], network.pretrained_cfg)
         size = tuple(config["input_size"][1:])
         own = Preprocessing(size, mean=tuple(config["mean"]), std=tuple(config["std"]))
-        task.teach.check_teacher(name, None, cast(int, network.num_classes), student)
-        fixed = bool(config.get("fixed_input_size"))
-        return Teacher(network, own, student.preprocessing, fixed_size=fixed)
+        outputs = cast(int, network.num_classes)
+        return OpenedTeacher(
+            name, network, own, None, outputs, bool(config.get("fixed_input_size"))
+        )
     network = load(name, say=lambda line: None)
     card = card_of(network)
     classes = network_of(card.architecture).knobs.get("classes", len(card.labels))
-    task.teach.check_teacher(name, card, card.arguments.get("classes", classes), student)
-    return Teacher(network, card.preprocessing, student.preprocessing)
+    outputs = card.arguments.get("classes", classes)
+    return OpenedTeacher(name, network, card.preprocessing, card, outputs, fixed_size=False)
+
+
+def load_teacher(name: str, task: Task, student: ModelCard) -> Teacher:
+    """A teacher from any WEIGHTS, or a pretrained timm network by its name.
+
+    Raises ValueError where it cannot teach the student, as the task's `teach` says.
+    """
+    return open_teacher(name).of(task, student)

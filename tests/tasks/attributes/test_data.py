@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from mobilenets.errors import DataError
+from mobilenets.labelled import open_data
+from mobilenets.tasks.detect.formats.objects import Objects
 from mobilenets.tasks.registry import tasks
 
 TASK = tasks()["attributes"]
@@ -148,6 +150,42 @@ def test_tags_in_text_files_beside_the_images(folder):
     notes = " | ".join(data.notes)
     assert "1 tag is not in train, left out: hat" in notes
     assert "1 image has no file of tags, left out: images/11.jpg" in notes
+
+
+def test_boxes_are_tags_where_there_is_nothing_else(folder, call):
+    (folder / "labels").mkdir()
+    for i in range(12):
+        lines = ["0 0.5 0.5 0.2 0.2"] * (i % 2) + ["1 0.4 0.4 0.1 0.1"] * (i < 9)
+        write(folder / "labels" / f"{i}.txt", "\n".join(lines))
+    write(folder / "data.yaml", "path: .\ntrain: images\nnames: [hat, bag]\n")
+    data = open_data(TASK, folder, "all")
+    assert data.classes == ("hat", "bag")
+    order = sorted(range(12), key=lambda i: data.name(i))
+    found = {data.name(i): data.target(i).tolist() for i in order}
+    assert found == {f"images/{i}.jpg": [i % 2, int(i < 9)] for i in range(12)}
+    assert any("boxes are taken as tags" in note for note in data.notes)
+
+
+def test_a_box_that_is_difficult_alone_is_unknown():
+    class Boxes:
+        def target(self, i):
+            crowd, difficult = np.array([False, False, True]), np.array([False, True, False])
+            return Objects.of(np.zeros((3, 4)), [2, 0, 2], crowd, difficult)
+
+    assert tasks()["detect"].data.classes_in(Boxes(), 0) == ([2], [0])
+
+
+def test_masks_are_tags_too(folder):
+    (folder / "masks").mkdir()
+    for i in range(12):
+        mask = np.zeros((20, 24 + i), np.uint8)
+        mask[:5] = i % 3
+        Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
+    write(folder / "classes.txt", "ground\nroad\ncar\n")
+    data = open_data(TASK, folder, "all")
+    found = {data.name(i): data.target(i).tolist() for i in range(12)}
+    assert found["images/4.jpg"] == [1, 1, 0]
+    assert found["images/5.jpg"] == [1, 0, 1]
 
 
 def test_files_of_boxes_are_no_tags(folder):

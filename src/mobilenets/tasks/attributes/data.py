@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from mobilenets.data.built_in import BUILT_IN, is_built_in
 from mobilenets.data.classes.tables import find_tables
 from mobilenets.data.dataset import Dataset
+from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import count, few
 from mobilenets.data.shapes import shape_split
@@ -22,9 +25,10 @@ from mobilenets.tasks.attributes.formats.lists import (
     read_tag_files,
 )
 from mobilenets.tasks.attributes.formats.marked import Marked, MarkedImages
+from mobilenets.tasks.attributes.formats.meaning import explained
 from mobilenets.tasks.attributes.formats.shapes import ShapeAttributes
 from mobilenets.tasks.attributes.formats.tables import list_marks
-from mobilenets.tasks.attributes.marks import constant
+from mobilenets.tasks.attributes.marks import NO, UNKNOWN, YES, constant
 
 GIVE = "a CSV list with a column of 0 and 1 for each attribute, or tags"
 
@@ -103,6 +107,36 @@ def _read(path: Path) -> Marked:
     if has_tag_files(path):
         return read_tag_files(path)
     raise DataError(f"{path}: no attributes; expected {GIVE}")
+
+
+def of_classes(
+    dataset: ImagesOnDisk, found: Sequence[tuple[Sequence[int], Sequence[int]]], things: str
+) -> MarkedImages:
+    """Images that are labelled for another use: an attribute is there where its class is.
+
+    `found` are the classes that each image surely has, and those that it may have, which are
+    unknown; `things` what the labels are, in a word.
+    """
+    marks = np.full((len(dataset), len(dataset.classes)), NO, np.int8)
+    for row, (sure, doubtful) in zip(marks, found, strict=True):
+        row[list(doubtful)] = UNKNOWN
+        row[list(sure)] = YES
+    notes = [
+        *dataset.notes,
+        f"{things} are taken as tags: an attribute is there where its class is",
+    ]
+    explained(notes, int((marks == UNKNOWN).sum()), f"the {things}")
+    taken = dataset.taken or Taken(dataset.root, frozenset(dataset.files))
+    return MarkedImages(
+        f"{things} as tags",
+        dataset.root,
+        dataset.classes,
+        dataset.files,
+        marks,
+        notes,
+        dataset.origin,
+        taken,
+    )
 
 
 def selected(found: Marked, images: Sequence[int], origin: str, split: str) -> MarkedImages:

@@ -1,9 +1,11 @@
 """Learning from another network's attributes."""
 
+import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
 from mobilenets.card import ModelCard
+from mobilenets.tasks.attributes.marks import UNKNOWN, Marks
 
 
 def check_teacher(name: str, card: ModelCard | None, outputs: int, student: ModelCard) -> None:
@@ -31,3 +33,13 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> T
     losses = F.binary_cross_entropy_with_logits(student / temperature, wanted)
     least = F.binary_cross_entropy_with_logits(teacher / temperature, wanted)
     return (losses - least) * temperature**2
+
+
+def nothing(card: ModelCard) -> Marks:
+    """Every attribute unknown."""
+    return np.full(len(card.labels), UNKNOWN, np.int8)
+
+
+def agreement(student: Tensor, teacher: Tensor) -> Tensor:
+    """(N,) one less the mean difference of their scores."""
+    return 1 - (student.sigmoid() - teacher.sigmoid()).abs().mean(1)

@@ -53,7 +53,13 @@ class Architecture(Protocol):
 
 
 class Data(Protocol):
-    """Where images and what is known of them come from."""
+    """Where images and what is known of them come from.
+
+    A use whose labels show which classes an image has may have `classes_in(dataset, i)`: those that
+    image i surely has, and those it may have. One that learns that may have
+    `of_classes(dataset, found, things)`: its own data from another use's, whose labels are
+    `things`.
+    """
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:
         """A data set from disk or by name; DataError where it is not one.
@@ -166,6 +172,14 @@ class Teaching(Protocol):
 
     def distillation_loss(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """The mean loss of the student's outputs against the teacher's."""
+        ...
+
+    def nothing(self, card: ModelCard) -> Any:
+        """A target that no image has: it stands for an image of which nothing is known."""
+        ...
+
+    def agreement(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """(N,) how near the student's answers to the teacher's are, from 0 to 1 for the same."""
         ...
 
 

@@ -1,5 +1,6 @@
 """Learning from another classifier's outputs (Hinton et al. 2015, arXiv 1503.02531)."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,3 +37,13 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> T
         reduction="batchmean",
     )
     return divergence * temperature**2
+
+
+def nothing(card: ModelCard) -> int:
+    """A class that there is not."""
+    return -1
+
+
+def agreement(student: Tensor, teacher: Tensor) -> Tensor:
+    """(N,) the share of their probabilities that both give to the same classes."""
+    return torch.minimum(student.softmax(1), teacher.softmax(1)).sum(1)

@@ -91,6 +91,14 @@ def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, ObjectDataset]:
     return parts
 
 
+def classes_in(dataset: ObjectDataset, i: int) -> tuple[list[int], list[int]]:
+    """The classes that picture i has an object of; and those of crowds or difficult ones alone."""
+    objects = dataset.target(i)
+    sure = ~(objects.crowd | objects.difficult)
+    there = set(objects.labels[sure].tolist())
+    return sorted(there), sorted(set(objects.labels.tolist()) - there)
+
+
 def has_boxes(path: str | Path) -> bool:
     """Whether files with boxes lie there; the built-in shapes have boxes."""
     folder = Path(path)

@@ -94,6 +94,12 @@ def open_parts(path: str | Path, *, seed: int = 0) -> dict[str, MaskDataset]:
     return {name: part.without(left, lost.list()) for name, part in parts.items()}
 
 
+def classes_in(dataset: MaskDataset, i: int) -> tuple[list[int], list[int]]:
+    """The classes that picture i has a pixel of; none is doubtful."""
+    pixels = dataset.pixels_of(i)[:-1]  # the last is void
+    return [k for k, number in enumerate(pixels.tolist()) if number], []
+
+
 def has_masks(path: str | Path) -> bool:
     """Whether a folder has images with masks; the built-in shapes have."""
     if is_built_in(path):

@@ -16,8 +16,8 @@ OPTIONS = {"model": "MODEL", "weights": "--from"}
 """What a person calls them on the command line, where that is not `--` and the name."""
 OWN = {"width", "epochs", "batch_size", "learning_rate"}
 """Knobs and settings with an option of their own."""
-FILES = ("data", "weights", "teacher")
-FREE = {"data", "workers", "device"}
+FILES = ("data", "weights", "teacher", "unlabelled")
+FREE = {"data", "unlabelled", "workers", "device"}
 """What a run that goes on may be given anew: data that moved (its contents are compared), and what
 is the machine's."""
 
@@ -32,6 +32,7 @@ class RunArguments:
     recipe: str | None = None
     resolution: int | None = None
     teacher: str | None = None
+    unlabelled: str | None = None
     workers: int | None = None
     device: str | None = None
     minutes: float | None = None
@@ -83,7 +84,7 @@ def _agree(option: str, value: Any, kept: Any, folder: Path) -> None:
 
 def whole(value: Any) -> Any:
     """The whole path of what is there, so that it is found from elsewhere; else the same."""
-    if isinstance(value, (str, Path)) and Path(value).exists():
+    if value and isinstance(value, (str, Path)) and Path(value).exists():
         return str(Path(value).resolve())
     return value
 
