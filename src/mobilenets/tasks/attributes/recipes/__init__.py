@@ -40,7 +40,7 @@ def finetune_attributes() -> Recipe:
     return replace(
         modern_attributes(),
         name="finetune_attributes",
-        epochs=15,
+        epochs=10,
         least_steps=200,
         batch_size=32,
         learning_rate=0.0005,
