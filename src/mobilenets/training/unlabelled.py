@@ -85,6 +85,10 @@ class TeachersAnswers:
         """The file's path in the folder."""
         return self.images.name(self.places[i])
 
+    def labels_digest(self) -> str:
+        """Nothing: a run knows its teacher by the weights."""
+        return "the teacher's"
+
     def target(self, i: int) -> NDArray[np.float32]:
         """The teacher's outputs."""
         row: NDArray[np.float32] = self.answers[i]
