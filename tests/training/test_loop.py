@@ -22,7 +22,7 @@ from mobilenets.training.loop import Trainer
 from mobilenets.training.norms import set_momentum
 from mobilenets.training.run import Plan, train
 from mobilenets.training.runs.naming import choose_folder
-from mobilenets.training.teacher import Teacher
+from mobilenets.training.taught.teacher import Teacher
 from mobilenets.weights.sources.own import read_card, save
 
 from .conftest import Repeated, short, tiny_network
@@ -264,7 +264,7 @@ def test_a_student_learns_from_its_teacher_alone(data, tmp_path):
         recipe = plain(**{**common, "teacher_weight": weight}, epochs=3, learning_rate=0.02)
         run = trainer(tiny_network(), data, recipe, tmp_path / str(weight), teacher=teacher())
         images, targets, _ = next(iter(run.loader))
-        losses[weight] = run.loss(run.mode.wrap(False), images, targets).detach()
+        losses[weight] = run.lesson(run.mode.wrap(False), images, targets).detach()
         if weight == 1:
             history = run.run().history
     assert history[-1]["loss"] < history[0]["loss"]

@@ -7,7 +7,7 @@ from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.tasks.classify.teach import distillation_loss
 from mobilenets.tasks.registry import build, tasks
 from mobilenets.training.norms import set_momentum
-from mobilenets.training.teacher import Teacher, load_teacher
+from mobilenets.training.taught.teacher import Teacher, load_teacher
 from mobilenets.weights.sources.own import save
 
 TASK = tasks()["classify"]

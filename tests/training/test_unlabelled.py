@@ -10,14 +10,15 @@ import torch
 import mobilenets
 from mobilenets.card import ModelCard, Preprocessing, card_of
 from mobilenets.data.shapes import Shapes
-from mobilenets.data.unlabelled import BothKinds, open_unlabelled
 from mobilenets.errors import DataError
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.registry import tasks
-from mobilenets.training.lesson import Lesson
 from mobilenets.training.loop import InterruptedRunError, Trainer
-from mobilenets.training.teacher import larger, open_teacher
-from mobilenets.training.unlabelled import TaughtTask, TeachersAnswers
+from mobilenets.training.taught.agreement import TeachersAnswers
+from mobilenets.training.taught.images import BothKinds, open_unlabelled
+from mobilenets.training.taught.lesson import Lesson
+from mobilenets.training.taught.teacher import larger, open_teacher
+from mobilenets.training.taught.use import TaughtTask
 from mobilenets.weights.sources.own import save
 from tests.quick import shake_norms
 from tests.small import of_shapes

@@ -196,16 +196,16 @@ def settle(
     if len(words) > 1:
         raise ValueError(f"MODEL must be one network, got {' and '.join(words)}")
     given["model"] = words[0] if words else None
-    images = given["data"] if given["data"] is not None else given["unlabelled"]
+    images = given["data"] or given.get("unlabelled")
     whole = given["model"] is not None and images is not None
-    if resume and whole and output is None:
+    if resume and whole and images and output is None:
         output = choose_folder(None, given["model"], images, resume=True)
     if resume and output is not None and ((output / FILE).is_file() or not whole):
         return kept_arguments(output).merged(given, output), output
     if resume and not words:
         raise ValueError("--resume needs the folder of a run: mobilenets train --resume runs/NAME")
     for value, option in ((given["model"], "MODEL"), (images, "--data")):
-        if value is None:
+        if not value:
             raise ValueError(f"{option} is missing: mobilenets train MODEL --data FOLDER")
     return RunArguments(**{**given, "data": given["data"] or ""}), output
 

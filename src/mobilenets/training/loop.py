@@ -32,7 +32,6 @@ from mobilenets.inference import TorchSession
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.task import Task
 from mobilenets.training.fitting import global_batch, planned_epochs, set_dropout
-from mobilenets.training.lesson import Lesson
 from mobilenets.training.mode import Mode
 from mobilenets.training.norms import set_momentum, share_statistics
 from mobilenets.training.optimizer import Rates, make_average, make_optimizer
@@ -43,6 +42,7 @@ from mobilenets.training.runs.result import Result
 from mobilenets.training.runs.signals import InterruptedRunError, asked_to_stop
 from mobilenets.training.samples import Batches, Samples, loader, mix, read, seed_only_cpu
 from mobilenets.training.state import fingerprint, limits_of, load_state, save_state, unknown_to
+from mobilenets.training.taught.lesson import Lesson
 from mobilenets.training.validation import Validation
 from mobilenets.weights.sources.own import save
 

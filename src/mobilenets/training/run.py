@@ -43,9 +43,9 @@ from mobilenets.training.runs.own import OwnParts, own_name
 from mobilenets.training.runs.result import Result
 from mobilenets.training.samples import Samples
 from mobilenets.training.state import as_begun, read_state
-from mobilenets.training.teacher import open_teacher
+from mobilenets.training.taught.teacher import open_teacher
+from mobilenets.training.taught.use import prepare
 from mobilenets.training.together import together
-from mobilenets.training.unlabelled import prepare
 from mobilenets.weights import load
 from mobilenets.weights.heads import onto
 

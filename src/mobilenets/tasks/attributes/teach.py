@@ -36,7 +36,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> T
 
 
 def nothing(card: ModelCard) -> Marks:
-    """Every attribute unknown."""
+    """Marks of an image of which every attribute is unknown."""
     return np.full(len(card.labels), UNKNOWN, np.int8)
 
 

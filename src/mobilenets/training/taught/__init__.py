@@ -1,0 +1,1 @@
+"""Learning from another network: with labels, or on images without any."""
