@@ -139,5 +139,5 @@ class MeasuredAgreement:
         self.task = task
 
     def evaluator(self, card: ModelCard, dataset: Dataset, objective: Any = None) -> Agreement:
-        """A fresh one."""
+        """A fresh one, of how near answers are to the teacher's."""
         return Agreement(self.task, card)
