@@ -62,9 +62,21 @@ def softmax_regression(
     `LogisticRegression(C=strength)`; the bias is free. `tolerance` is that of the gradient,
     divided by `strength * N`; `start` a layer to begin with.
     """
-    x, first = x.double(), start or Linear(x.new_zeros(classes, x.shape[1]), x.new_zeros(classes))
-    weight = first.weight.clone().double().requires_grad_()
-    bias = first.bias.clone().double().requires_grad_()
+    x = x.double()
+    start = start or Linear(x.new_zeros(classes, x.shape[1]), x.new_zeros(classes))
+
+    def loss(weight: Tensor, bias: Tensor) -> Tensor:
+        fit = F.cross_entropy(F.linear(x, weight, bias), y)
+        # Divided by strength x N: gradients of one size, however many rows there are.
+        return fit + weight.square().sum() / (2 * strength * len(x))
+
+    return _least(loss, start, tolerance)
+
+
+def _least(loss: Callable[[Tensor, Tensor], Tensor], start: Linear, tolerance: float) -> Linear:
+    """The layer with the least `loss(weight, bias)`, a convex one, by L-BFGS from `start` on."""
+    weight = start.weight.clone().double().requires_grad_()
+    bias = start.bias.clone().double().requires_grad_()
     solver = torch.optim.LBFGS(
         [weight, bias],
         max_iter=ITERATIONS,
@@ -74,16 +86,14 @@ def softmax_regression(
         line_search_fn="strong_wolfe",
     )
 
-    def loss() -> Tensor:
+    def closure() -> Tensor:
         solver.zero_grad()
-        fit = F.cross_entropy(F.linear(x, weight, bias), y)
-        # Divided by strength x N: gradients of one size, however many rows there are.
-        value = fit + weight.square().sum() / (2 * strength * len(x))
+        value = loss(weight, bias)
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     with torch.enable_grad():
-        solver.step(loss)  # type: ignore[no-untyped-call]
+        solver.step(closure)  # type: ignore[no-untyped-call]
     return Linear(weight.detach(), bias.detach())
 
 
@@ -141,30 +151,17 @@ def binary_regression(
     """
     x, known = x.double(), (marks >= 0).double()
     wanted = marks.clamp_min(0).double()
-    weight = x.new_zeros(marks.shape[1], x.shape[1]).requires_grad_()
-    bias = x.new_zeros(marks.shape[1]).requires_grad_()
     count = known.sum(0).clamp_min(1)
-    solver = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=ITERATIONS,
-        tolerance_grad=tolerance,
-        tolerance_change=1e-12,
-        history_size=20,
-        line_search_fn="strong_wolfe",
-    )
 
-    def loss() -> Tensor:
-        solver.zero_grad()
+    def loss(weight: Tensor, bias: Tensor) -> Tensor:
         outputs = F.linear(x, weight, bias)
         each = F.binary_cross_entropy_with_logits(outputs, wanted, reduction="none") * known
         fit = each.sum(0) / count
-        value = (fit + weight.square().sum(1) / (2 * strengths * count)).sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        return (fit + weight.square().sum(1) / (2 * strengths * count)).sum()
 
-    with torch.enable_grad():
-        solver.step(loss)  # type: ignore[no-untyped-call]
-    return Linear(weight.detach(), bias.detach())
+    outputs = marks.shape[1]
+    start = Linear(x.new_zeros(outputs, x.shape[1]), x.new_zeros(outputs))
+    return _least(loss, start, tolerance)
 
 
 def fit_marks(x: Tensor, marks: Tensor) -> Fitted:
@@ -262,6 +259,17 @@ def _scores(x: Tensor, y: Tensor, classes: int, left_out: Tensor) -> Tensor:
         found[index, 0] = F.cross_entropy(outputs, y[left_out], reduction="sum")
         found[index, 1] = (outputs.argmax(1) == y[left_out]).sum()
     return found
+
+
+def last_inputs(model: nn.Module, last: nn.Module, images: Tensor) -> Tensor:
+    """What the layer `last` gets when the network sees (N, 3, H, W) images."""
+    seen: list[Tensor] = []
+    hook = last.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    try:
+        model(images)
+    finally:
+        hook.remove()
+    return seen[0]
 
 
 @torch.no_grad()

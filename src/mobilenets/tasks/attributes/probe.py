@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilenets.data.listing import count
-from mobilenets.tasks.probe import fit_marks, put
+from mobilenets.tasks.probe import fit_marks, last_inputs, put
 from mobilenets.tasks.values import Size
 
 IMAGES = 4096
@@ -26,13 +26,8 @@ def rows(
     model: nn.Module, images: Tensor, targets: Sequence[Any], sizes: Sequence[Size]
 ) -> tuple[Tensor, ...]:
     """(N, channels) inputs of the last layer, and (N, attributes) marks."""
-    last, seen = last_layer(model), []
-    hook = last.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    try:
-        model(images)
-    finally:
-        hook.remove()
-    return seen[0], torch.from_numpy(np.stack([np.asarray(one, np.int8) for one in targets]))
+    features = last_inputs(model, last_layer(model), images)
+    return features, torch.from_numpy(np.stack([np.asarray(one, np.int8) for one in targets]))
 
 
 def fit(model: nn.Module, rows: tuple[Tensor, ...]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mobilenets.tasks.probe import fit_classes, in_words, put
+from mobilenets.tasks.probe import fit_classes, in_words, last_inputs, put
 from mobilenets.tasks.values import Size
 
 IMAGES, PER_CLASS = 2048, 8
@@ -23,13 +23,8 @@ def rows(
     model: nn.Module, images: Tensor, targets: Sequence[int], sizes: Sequence[Size]
 ) -> tuple[Tensor, ...]:
     """(N, channels) inputs of the last layer, and (N,) classes."""
-    last, seen = last_layer(model), []
-    hook = last.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    try:
-        model(images)
-    finally:
-        hook.remove()
-    return seen[0], torch.tensor(targets)
+    features = last_inputs(model, last_layer(model), images)
+    return features, torch.tensor(targets)
 
 
 def fit(model: nn.Module, rows: tuple[Tensor, ...]) -> str:
