@@ -36,6 +36,10 @@ if TYPE_CHECKING:
         ssdlite_mobilenet_v1,
         ssdlite_mobilenet_v2,
     )
+    from mobilenets.tasks.embed.architecture.embedding import (
+        embedding_mobilenet_v1,
+        embedding_mobilenet_v2,
+    )
     from mobilenets.tasks.registry import task_of
     from mobilenets.tasks.segment.architecture.deeplab import (
         deeplabv3_mobilenet_v1,
@@ -55,6 +59,8 @@ _HOMES = {
     "compile": "engine",
     "deeplabv3_mobilenet_v1": "tasks.segment.architecture.deeplab",
     "deeplabv3_mobilenet_v2": "tasks.segment.architecture.deeplab",
+    "embedding_mobilenet_v1": "tasks.embed.architecture.embedding",
+    "embedding_mobilenet_v2": "tasks.embed.architecture.embedding",
     "evaluate": "evaluation",
     "export_onnx": "export",
     "identify": "weights",
@@ -84,6 +90,8 @@ __all__ = [
     "compile",
     "deeplabv3_mobilenet_v1",
     "deeplabv3_mobilenet_v2",
+    "embedding_mobilenet_v1",
+    "embedding_mobilenet_v2",
     "evaluate",
     "export_onnx",
     "identify",

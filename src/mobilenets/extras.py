@@ -6,6 +6,8 @@ from pathlib import Path
 NAME = "mobilenets"
 RUNTIME = ("onnxruntime",)
 """What people can install by itself; all else comes with `train`."""
+EXTRAS = {"pytorch_metric_learning": "metric", "pyarrow": "parquet"}
+"""What comes with an extra of its own."""
 SIZE = "5.6 GB; 0.9 GB with the torch that is for processors alone: docs/install.md"
 
 
@@ -13,6 +15,8 @@ def missing(module: str) -> str:
     """`torch is not installed; pip install '.[train]' brings it`, and how large it is."""
     if module in RUNTIME:
         return f"{module} is not installed; pip install {module} brings it"
+    if module in EXTRAS:
+        return f"{module} is not installed; {command(EXTRAS[module])} brings it"
     return f"{module} is not installed; {command('train')} brings it ({SIZE})"
 
 

@@ -45,6 +45,10 @@ VALUES: dict[str, tuple[object, ...]] = {
     "norm_momentum": (0.1,),
     "dropout": (0.5,),
     "hidden": (16,),
+    "dimensions": (64,),
+    "pooling": ("average", "depthwise"),
+    "kernel": (3,),
+    "last": (False,),
 }
 """Values of every knob there is, beside the default."""
 INNER = {"norm_eps", "norm_momentum", "dropout", "scores", "linear_bottleneck"}
@@ -84,7 +88,16 @@ def test_help_says_every_knob_of_a_constructor(name):
 @pytest.mark.parametrize("name", BUILDABLE)
 def test_the_list_and_the_module_refuse_the_same(name):
     network = registry.network_of(name)
-    wrong = {"classes": 0, "width": -1, "scores": "both", "aspp": "yes"}
+    wrong = {
+        "classes": 0,
+        "width": -1,
+        "scores": "both",
+        "aspp": "yes",
+        "last": 1,
+        "dimensions": 0,
+        "pooling": "max",
+        "kernel": 0,
+    }
     for knob in [name for name in wrong if name in network.knobs]:
         errors = []
         for ask in (network.shapes, network.build):

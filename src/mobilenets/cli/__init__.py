@@ -22,6 +22,10 @@ COMMANDS = {
     "export": "export",
     "compile": "compile",
     "bench": "bench",
+    "embed": "vectors.write",
+    "search": "vectors.find",
+    "duplicates": "vectors.alike",
+    "verify": "vectors.verify",
     "demo": "demo",
     "data": "data",
 }

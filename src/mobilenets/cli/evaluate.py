@@ -45,6 +45,12 @@ def run(
         float | None,
         typer.Option(min=0, max=1, help="With --save-dir: least score, as `predict` has it."),
     ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KINDS", help="Instead: how good its features are; knn, linear or both."
+        ),
+    ] = None,
     *,
     running: Running,
     json: AsJson = False,
@@ -59,8 +65,17 @@ def run(
     and left out. Which images are measured is said, and how many of them a checkpoint of ours was
     trained on. Beside a figure of fewer than 5,000 images is its 95 % interval.
 
+    `--probe knn,linear` takes any weights and any data in classes: the features of the last layer,
+    or an embedding network's vectors, are learned from on the train part, by the 20 nearest
+    neighbours and by logistic regression.
+
     Example: `mobilenets eval runs/mobilenet_v2-photos/best.safetensors photos --save-dir wrong`
     """
+    if probe is not None:
+        if save_dir is not None or limit is not None or split != "eval":
+            raise ValueError("probe measures on the val part, all of it: no other option fits it")
+        show_probe(weights, data, probe, running, json=json)
+        return
     from mobilenets.data.contents import count_trained_on
     from mobilenets.data.inventory import take_account
     from mobilenets.evaluation import MeasuredPart, evaluate, spread
@@ -130,6 +145,39 @@ def run(
         drawings = count(drawn, "image is", "images are")
         line = f"{review.line}; {drawings} drawn, the worst first: {save_dir / 'index.html'}"
         out.line(line)
+
+
+def show_probe(weights: str, data: str, probe: str, running: Running, *, json: bool) -> None:
+    """The share that is right from features alone."""
+    from mobilenets.index.embedder import Embedder
+    from mobilenets.index.frozen import features, kinds_of, measure, open_parts
+
+    kinds = kinds_of(probe)
+    embedder = Embedder(running.open(weights, many=True))
+    parts = open_parts(data)
+    for note in dict.fromkeys([*filter(None, [embedder.note]), *parts[0].notes, *parts[1].notes]):
+        say(f"note: {note}")
+    with progress("embedding", sum(map(len, parts))) as advance:
+        train, tested = (
+            features(
+                embedder,
+                part,
+                batch_size=running.batch_size or 32,
+                exact=running.exact,
+                progress=advance,
+            )
+            for part in parts
+        )
+    for _, why in [*train.failures, *tested.failures]:
+        say(f"left out: {why}")
+    found = dict(measure(kinds, train, tested, len(parts[0].classes)))
+    sizes = {"learned_from": len(train.labels), "images": len(tested.labels)}
+    of = embedder.layer or "its vectors"
+    say(f"features: {of}, {train.vectors.shape[1]} numbers; {getattr(parts[1], 'origin', '')}")
+    if json:
+        print_json({**found, **sizes, "layer": embedder.layer})
+        return
+    show_results({**found, **sizes}, {}, len(train.failures) + len(tested.failures))
 
 
 def show_results(

@@ -11,6 +11,9 @@ from mobilenets.errors import DataError
 Part = Literal["train", "val", "test", ""]
 """'' where the data does not say which images are for validation."""
 
+Role = Literal["query", "gallery", ""]
+"""What an image is for in a search: to be looked for, to be found, or '' for both."""
+
 _PARTS: dict[str, Part] = {
     "train": "train",
     "training": "train",
@@ -37,6 +40,7 @@ class Entry:
     group: str = ""
     """What it has in common with others, a person or an album: a group is never split. '' where
     nothing is said: then it is alone."""
+    role: Role = ""
 
 
 @dataclass

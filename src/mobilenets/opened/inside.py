@@ -7,7 +7,7 @@ activation, of a block after its shortcut. In a file of another program it is th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,6 +108,13 @@ class OnnxInside:
         cut = Source(self._session.source.name, self._cut(wanted), self._session.source.folder)
         arrays = dict(zip(wanted, self._session.on(cut)(batch, len(wanted)), strict=True))
         return {name: arrays[tensor] for name, tensor in zip(names, tensors, strict=True)}
+
+    def runner(self, name: str) -> Callable[[Array], Array]:
+        """What gives a layer of many batches, opened once: (N, 3, height, width) -> its values."""
+        tensor = self._names.get(name, name)
+        cut = Source(self._session.source.name, self._cut([tensor]), self._session.source.folder)
+        run = self._session.on(cut)
+        return lambda batch: run(batch, 1)[0]
 
     def _cut(self, tensors: Sequence[str]) -> bytes:
         """The file with these tensors as its outputs, and nothing that they do not need."""

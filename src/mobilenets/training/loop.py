@@ -40,7 +40,7 @@ from mobilenets.training.runs.limits import Clock, seconds_each
 from mobilenets.training.runs.report import Reporter, Row
 from mobilenets.training.runs.result import Result
 from mobilenets.training.runs.signals import InterruptedRunError, asked_to_stop
-from mobilenets.training.samples import Batches, Samples, loader, mix, read, seed_only_cpu
+from mobilenets.training.samples import Samples, batches_of, loader, mix, read, seed_only_cpu
 from mobilenets.training.state import fingerprint, limits_of, load_state, save_state, unknown_to
 from mobilenets.training.taught.lesson import Lesson
 from mobilenets.training.validation import Validation
@@ -97,7 +97,7 @@ class Trainer:
         self.teacher = None if teacher is None else teacher.to(device)
         self.mode = Mode(self.model, recipe, self.accelerator)
         self.validation = Validation(task, data[1], recipe, self.accelerator)
-        self.batches = Batches(images, batch, recipe.seed, self.accelerator.process_index, world)
+        self.batches = batches_of(task, data[0], batch, recipe, self.accelerator)
         transform = task.learn.transform(self.card, recipe.augmentation)
         criterion = task.learn.criterion(self.card, recipe.objective)
         self.lesson = Lesson(task, recipe, criterion, self.teacher, self.accelerator.autocast)

@@ -12,15 +12,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mobilenets.data.dataset import Dataset as ImageDataset
 from mobilenets.data.listing import count
 from mobilenets.errors import DataError, TrainingError
+from mobilenets.tasks.recipe import Recipe
+from mobilenets.tasks.task import Task
 
 Key = tuple[int, int]
 """(epoch, index)"""
+Drawn = Callable[[int], NDArray[np.int64]]
+"""A seed -> the numbers of an epoch's images, batch by batch."""
 
 
 def seed_only_cpu(number: int) -> None:
@@ -69,10 +75,20 @@ class Samples(Dataset[tuple[Tensor, Any, str]]):
 class Batches(Sampler[list[Key]]):
     """The part of this process in each global batch of an epoch, from step `start` on.
 
-    An epoch is one permutation of the images, its tail that fills no batch left out.
+    An epoch is one permutation of the images, its tail that fills no batch left out; or what
+    `drawn` makes of a seed, batch by batch, if a use says which images belong together.
     """
 
-    def __init__(self, images: int, batch_size: int, seed: int, rank: int, world: int) -> None:
+    def __init__(
+        self,
+        images: int,
+        batch_size: int,
+        seed: int,
+        rank: int,
+        world: int,
+        drawn: Drawn | None = None,
+    ) -> None:
+        self.drawn = drawn
         self.images, self.batch_size, self.seed = images, batch_size, seed
         self.rank, self.world = rank, world
         self.epoch = self.start = 0
@@ -81,11 +97,23 @@ class Batches(Sampler[list[Key]]):
         return max(self.images // self.batch_size, 1)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = np.random.default_rng(mix(self.seed, self.epoch)).permutation(self.images)
+        seed = mix(self.seed, self.epoch)
+        shuffled = np.random.default_rng(seed).permutation
+        order = shuffled(self.images) if self.drawn is None else self.drawn(seed)
         part = min(self.batch_size, self.images) // self.world
         for step in range(self.start, len(self)):
             first = step * self.batch_size + self.rank * part
             yield [(self.epoch, int(index)) for index in order[first : first + part]]
+
+
+def batches_of(
+    task: Task, dataset: ImageDataset, batch: int, made: Recipe, accelerator: Accelerator
+) -> Batches:
+    """Of a run's batches, `batch` images over all processes, this one's part, as its use draws."""
+    sampler = getattr(task.learn, "sampler", None)
+    drawn = None if sampler is None else sampler(dataset, batch, made.objective)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    return Batches(len(dataset), batch, made.seed, rank, world, drawn)
 
 
 def collate(samples: list[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor, list[str]]:

@@ -262,6 +262,7 @@ ACTIVATIONS = {
     "hardsigmoid": Activation("hardsigmoid", alpha=0.2, beta=0.4),
     "hardswish": Activation("hardswish"),
     "leaky": Activation("leaky", alpha=0.1),
+    "log": Activation("log"),
     "reciprocal": Activation("reciprocal"),
     "sigmoid": Activation("sigmoid"),
     "silu": Activation("silu"),

@@ -84,6 +84,7 @@ WEIGHTED = {
     "div": (node("Div", "x a", "y"), {"a": np.float32([3, 2, 1, 4])}),
     "div of a constant": (node("Div", "a x", "y"), {"a": array(6, 1, 1)}),
     "square": (node("Pow", "x a", "y"), {"a": np.float32([2])}),
+    "cube": (node("Pow", "x a", "y"), {"a": np.float32([3])}),
     "sum": (node("ReduceSum", "x a", "y"), {"a": ints(1)}),
     "sum over no axes": (
         node("ReduceSum", "x a", "y", noop_with_empty_axes=1),
@@ -127,6 +128,22 @@ WEIGHTED = {
 @pytest.mark.parametrize(("one", "weights"), WEIGHTED.values(), ids=WEIGHTED)
 def test_an_operator_with_constants(one, weights):
     check(model([one], (1, 6, 5, 4), weights, outputs=" ".join(one.output)))
+
+
+@pytest.mark.parametrize("power", [3.0, 2.7, 1 / 2.7, 9.0])
+def test_powers_of_a_map_as_a_generalised_mean_has_them(power):
+    nodes = [
+        node("Clip", "x low -", "c"),
+        node("Pow", "c p", "r"),
+        node("ReduceMean", "r axes", "m", keepdims=1),
+        node("Pow", "m q", "y"),
+    ]
+    weights = {"p": np.float32(power), "q": np.float32(1 / power), "axes": ints(2, 3)}
+    data = model(nodes, (1, 6, 5, 4), {"low": np.float32(1e-6), **weights}, opset=18)
+    check(data)
+    x = array(1, 6, 5, 4)
+    data = data.SerializeToString()
+    agrees(net_of(data), data, x)
 
 
 @pytest.mark.parametrize("root", [node("Sqrt", "s", "y"), node("Pow", "s half", "y")])
@@ -191,14 +208,14 @@ def test_what_is_repeated_and_stays_so():
 @pytest.mark.parametrize(
     ("one", "message"),
     [
-        (node("Pow", "x three", "y"), "its exponent must be 2 or 0.5"),
-        (node("Pow", "x pair", "y"), "its exponent must be 2 or 0.5"),
+        (node("Pow", "x minus", "y"), "its exponent must be one number above 0"),
+        (node("Pow", "x pair", "y"), "its exponent must be one number above 0"),
         (node("Pow", "three x", "y"), "its exponent must be a constant"),
         (node("ReduceL2", "x", "y", noop_with_empty_axes=1), "there must be axes"),
     ],
 )
 def test_what_is_not_supported_is_named(one, message):
-    weights = {"three": np.float32(3), "pair": np.float32([2, 0.5])}
+    weights = {"minus": np.float32(-1), "three": np.float32(3), "pair": np.float32([2, 0.5])}
     data = model([one], (1, 2), weights, opset=18).SerializeToString()
     with pytest.raises(WeightsError, match=message):
         read_graph(data)

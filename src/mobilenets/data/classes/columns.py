@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from mobilenets.data.listing import few
+from mobilenets.data.listing import Role, few
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import SUFFIXES
 from mobilenets.runtime.kinds import suffix_of
@@ -19,6 +20,11 @@ LABEL_COLUMNS = (
 )
 SPLIT_COLUMNS = ("split", "subset", "set", "data set", "dataset", "partition")
 GROUP_COLUMNS = ("group", "group_id")
+ROLE_COLUMNS: Mapping[Role, tuple[str, str]] = {
+    "query": ("query", "is_query"),
+    "gallery": ("gallery", "is_gallery"),
+}
+"""Of 0 and 1: whether an image is looked for, and whether it can be found."""
 _BOX_COLUMNS = ("xmin", "x_min", "xmax", "x1", "bbox", "x_center", "region_shape_attributes")
 _ASIDE = ("width", "height", "index", "unnamed: 0", "")
 """ListColumns that are no class, whatever they hold."""
@@ -44,6 +50,8 @@ class ListColumns(NamedTuple):
     group: str
     """'' where there is none."""
     notes: tuple[str, ...]
+    roles: Mapping[Role, str] = MappingProxyType({})
+    """The columns of roles, where there are any."""
 
     @property
     def guessed(self) -> bool:
@@ -68,7 +76,10 @@ def find_columns(path: Path, heads: Sequence[str], rows: Sequence[Row]) -> ListC
     if not image:
         raise _missing(path, heads, IMAGE_COLUMNS)
     if label:
-        return ListColumns(image, label, (), split, group, ())
+        roles = {role: _by_name(heads, names) for role, names in ROLE_COLUMNS.items()}
+        clear = all(_is_mark(row[head]) for head in roles.values() if head for row in rows)
+        roles = {role: head for role, head in roles.items() if head and clear}
+        return ListColumns(image, label, (), split, group, (), roles)
     aside = (image, split, *(head for head in heads if head.strip().casefold() in _ASIDE))
     others = [head for head in heads if head not in aside]
     if len(others) > 1:  # else it is the only column that can be the class
@@ -92,6 +103,19 @@ def marked_class(path: Path, line: int, row: Row, columns: ListColumns) -> str:
             f"{path}: line {line} has several classes ({few(found)}): one for an image is needed"
         )
     return found[0] if found else ""
+
+
+def role_of(row: Row, columns: ListColumns) -> Role | None:
+    """What an image is for in a search: '' for both; None where the row says neither."""
+    if not columns.roles:
+        return ""
+    said = {role: _MARKS[row[head].strip().casefold()] for role, head in columns.roles.items()}
+    roles = [role for role, is_so in said.items() if is_so]
+    if len(said) == 1:  # the other is all that this one is not
+        (only,) = said
+        other: Role = "gallery" if only == "query" else "query"
+        return roles[0] if roles else other
+    return None if not roles else "" if len(roles) == 2 else roles[0]
 
 
 def _by_name(heads: Sequence[str], names: Sequence[str]) -> str:

@@ -11,9 +11,10 @@ from mobilenets.data.classes.columns import (
     Row,
     find_columns,
     marked_class,
+    role_of,
 )
 from mobilenets.data.files import read_text
-from mobilenets.data.listing import Entry, Listing, Part, count, few, one_line, part_named
+from mobilenets.data.listing import Entry, Listing, Part, Role, count, few, one_line, part_named
 from mobilenets.data.paths import Tree, is_file
 from mobilenets.data.splits import groups_in_two_parts
 from mobilenets.errors import DataError
@@ -26,6 +27,7 @@ class _Line(NamedTuple):
     label: str
     part: Part
     group: str
+    role: Role
     line: int
     file: Path
 
@@ -93,7 +95,7 @@ def list_tables(root: Path, files: Mapping[Path, Part]) -> Listing:
     parts: dict[Part, list[Entry]] = {}
     for row, place in zip(rows, found, strict=True):
         if place:
-            parts.setdefault(row.part, []).append(Entry(place, row.label, row.group))
+            parts.setdefault(row.part, []).append(Entry(place, row.label, row.group, row.role))
     said = ((part, entry.group) for part, entries in parts.items() for entry in entries)
     notes += groups_in_two_parts(said, few(read))
     learned = parts.get("train") or [entry for part in parts.values() for entry in part]
@@ -143,7 +145,10 @@ def _lines(table: _ListFile, part: Part, notes: list[str]) -> Iterator[_Line]:
                 f"{path}: line {line}: {columns.split} must be train, val or test, got {value!r}"
             )
         group = one_line(row[columns.group]) if columns.group else ""
-        yield _Line(image, label, own, group, line, path)
+        role = role_of(row, columns)
+        if role is None:
+            raise DataError(f"{path}: line {line} is neither in the query nor in the gallery")
+        yield _Line(image, label, own, group, role, line, path)
     if nameless:
         what = count(nameless, "row", "rows")
         notes.append(f"{what} of {path.name} without a class, left out")
@@ -199,7 +204,7 @@ def _without_duplicates(path: Path, rows: list[_Line], notes: list[str]) -> list
     for row in rows:
         key = PurePosixPath(row.image.replace("\\", "/")).as_posix()
         seen = first.setdefault(key, row)
-        for was, now in zip(seen[1:4], row[1:4], strict=True):
+        for was, now in zip(seen[1:5], row[1:5], strict=True):
             if was != now:
                 raise DataError(
                     f"{path}: {row.image} is listed as {was or 'nothing'} in line {seen.line} "

@@ -24,7 +24,7 @@ class Activation:
     clip: min(max(x, low), high), either of them infinite; exp: e to the x; hardsigmoid:
     clip(alpha x + beta, 0, 1); hardswish: x clip(x / 6 + 1/2, 0, 1); sigmoid: 1 / (1 + exp(-x));
     silu: x sigmoid(x); leaky: x, and alpha x below 0; reciprocal: 1 / x; sqrt: the square root.
-    NaN stays NaN.
+    log: the natural logarithm. NaN stays NaN.
     """
 
     kind: Literal[
@@ -34,6 +34,7 @@ class Activation:
         "hardsigmoid",
         "hardswish",
         "leaky",
+        "log",
         "reciprocal",
         "sigmoid",
         "silu",

@@ -61,6 +61,8 @@ def _activated(activation: g.Activation, x: NDArray[np.float64]) -> NDArray[np.f
         return x * np.clip(x / 6 + 0.5, 0, 1)
     if kind == "leaky":
         return np.where(x < 0, activation.alpha * x, x)
+    if kind == "log":
+        return np.log(x)
     if kind == "reciprocal":
         return 1 / x
     if kind == "sigmoid":

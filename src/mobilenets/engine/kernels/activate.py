@@ -11,6 +11,11 @@ from mobilenets.engine.kernels.values import Value
 
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # their sum is ln 2, the first part exact
 _ROUND = 1.5 * 2.0**23
+_LOG = (
+    *(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1),
+    *(-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
+)
+"""Cephes' logf: log(1 + x) without x - x^2 / 2, divided by x^3; the highest power first."""
 _EXP = (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
 
 
@@ -24,6 +29,8 @@ def activate(e: Emitter, x: Value, activation: Activation) -> Value:
         return sigmoid(e, x)
     if activation.kind == "exp":
         return exp(e, x)
+    if activation.kind == "log":
+        return log(e, x)
     if activation.kind == "reciprocal":
         return e.value(x.type, f"fdiv {e.splat(1.0)}, {x.text}")
     if activation.kind == "sqrt":
@@ -90,3 +97,42 @@ def exp(e: Emitter, x: Value) -> Value:
         bits = e.value(integers, f"shl {biased}, splat (i32 23)")
         total = e.fmul(total, e.value(kind, f"bitcast {bits} to {kind}"))
     return e.select(known, x, total)
+
+
+def log(e: Emitter, x: Value) -> Value:
+    """The natural logarithm, to 2 units in the last place or 1e-7, whichever is more.
+
+    NaN below 0, minus infinity at 0.
+    """
+    kind, lanes = x.type, e.lanes
+    integers, bits = f"<{lanes} x i32>", f"<{lanes} x i1>"
+    tiny = e.value(bits, f"fcmp olt {x}, {e.splat(2.0**-126).text}")
+    whole = e.value(
+        integers, f"bitcast {e.select(tiny, e.fmul(x, e.splat(2.0**24)), x)} to {integers}"
+    )
+    shifted = e.value(integers, f"lshr {whole}, splat (i32 23)")
+    unbiased = e.value(integers, f"sub {shifted}, splat (i32 126)")
+    power = e.value(kind, f"sitofp {unbiased} to {kind}")
+    power = e.select(tiny, e.fadd(power, e.splat(-24.0)), power)
+    low = e.value(integers, f"and {whole}, splat (i32 8388607)")
+    scaled = e.value(integers, f"or {low}, splat (i32 1056964608)")
+    half = e.value(kind, f"bitcast {scaled} to {kind}")
+    # x = 2^power * half, half in [1/2, 1); brought to [sqrt(1/2), sqrt(2)), and 1 taken off.
+    small = e.value(bits, f"fcmp olt {half}, {e.splat(0.5**0.5).text}")
+    power = e.select(small, e.fadd(power, e.splat(-1.0)), power)
+    part = e.fadd(e.select(small, e.fadd(half, half), half), e.splat(-1.0))
+    square = e.fmul(part, part)
+    total = e.splat(_LOG[0])
+    for coefficient in _LOG[1:]:
+        total = e.fma(total, part, e.splat(coefficient))
+    rest = e.fmul(e.fmul(total, part), square)
+    rest = e.fma(power, e.splat(_LN2_LOW), rest)
+    rest = e.fma(square, e.splat(-0.5), rest)
+    found = e.fma(power, e.splat(_LN2_HIGH), e.fadd(part, rest))
+    for compared, at, value in (
+        ("oeq", 0.0, -math.inf), ("oeq", math.inf, math.inf), ("olt", 0.0, math.nan),
+    ):  # fmt: skip
+        there = e.value(bits, f"fcmp {compared} {x}, {e.splat(at).text}")
+        found = e.select(there, e.splat(value), found)
+    unknown = e.value(bits, f"fcmp uno {x}, {x.text}")
+    return e.select(unknown, x, found)

@@ -105,7 +105,12 @@ class Recipes(Protocol):
 
 
 class Learning(Protocol):
-    """How a network learns: transforms and the loss."""
+    """How a network learns: transforms and the loss.
+
+    It may have `sampler(dataset, batch, objective)`: from a seed to the numbers of an epoch's
+    images, batch by batch, the same in every process; or None, and all images are shuffled. And
+    `picked(outputs, known)`, where the outputs are not one tensor: those of some of the images.
+    """
 
     SMALLEST_BATCH: int
     """Images that are normalised together at least, where norms learn."""

@@ -52,15 +52,17 @@ class TaughtLearning:
     def criterion(self, card: ModelCard, objective: Any) -> Callable[[Any, Tensor], Tensor]:
         """The use's loss of the images that have a label, as the mean over these."""
         plain = self.learn.criterion(card, objective)
+        picked = getattr(self.learn, "picked", None) or (lambda outputs, known: outputs[known])
 
-        def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        def loss(outputs: Any, targets: Tensor) -> Tensor:
             differs = targets != self.nothing.to(targets.device)
             known = differs.reshape(len(targets), -1).any(1)
             if not bool(known.any()):
-                return outputs.sum() * 0
+                tensors = outputs if isinstance(outputs, tuple) else (outputs,)
+                return sum((one.sum() for one in tensors), start=targets.new_zeros(())) * 0.0
             # So that parts of a batch, of which each has some, sum to the mean over them all.
             share = known.float().mean() / self.labelled
-            found: Tensor = plain(outputs[known], targets[known]) * share
+            found: Tensor = plain(picked(outputs, known), targets[known]) * share
             return found
 
         return loss

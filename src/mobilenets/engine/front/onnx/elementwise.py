@@ -90,14 +90,31 @@ def sqrt(call: OpCall) -> Operand:
     return _activated(call, Activation("sqrt"))
 
 
+def log(call: OpCall) -> Operand:
+    """Log: the natural logarithm; NaN below 0."""
+    return _activated(call, Activation("log"))
+
+
 def power(call: OpCall) -> Operand:
-    """Pow with a constant exponent: 2 (x times x) or 0.5 (the square root)."""
+    """Pow with one constant exponent above 0: 2 is x times x, 0.5 the square root.
+
+    Other whole ones up to 8 are products too; all else is e to the exponent times log x, which as
+    in ONNX is NaN below 0.
+    """
     exponent, x = call.constant(1, "exponent"), call.tensor()
-    if exponent.size != 1 or exponent.ndim > len(x.shape) or exponent.flat[0] not in (0.5, 2):
-        raise call.fail("its exponent must be 2 or 0.5")
-    if exponent.flat[0] == 0.5:
+    if exponent.size != 1 or exponent.ndim > len(x.shape) or not 0 < exponent.flat[0] < np.inf:
+        raise call.fail("its exponent must be one number above 0")
+    value = float(exponent.flat[0])
+    if value == 0.5:
         return sqrt(call)
-    return _both(call, "mul", x, x)
+    if value in range(1, 9):
+        found = x
+        for _ in range(int(value) - 1):
+            found = _both(call, "mul", found, x)
+        return found
+    logarithm = call.emit(Activate, [x], x.shape, activation=Activation("log"))
+    scaled = scale_by(call, logarithm, np.float64(value))
+    return call.emit(Activate, [scaled], x.shape, activation=Activation("exp"))
 
 
 def hard_sigmoid(call: OpCall) -> Operand:

@@ -29,6 +29,7 @@ OPERATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
     "HardSwish": elementwise.hard_swish,
     "Identity": views.identity,
     "LeakyRelu": elementwise.leaky_relu,
+    "Log": elementwise.log,
     "MatMul": layers.matmul,
     "Max": elementwise.maximum,
     "MaxPool": layers.max_pool,

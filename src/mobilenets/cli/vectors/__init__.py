@@ -1,0 +1,1 @@
+"""The commands about vectors of images: `embed`, `search`, `duplicates` and `verify`."""

@@ -1,0 +1,1 @@
+"""How data for embeddings lies on disk: classes, queries and galleries, lists of pairs."""
