@@ -196,6 +196,9 @@ def test_a_file_comes_back_as_it_was(tmp_path, kind):
     assert found.names == index.names
     assert found.vectors.dtype == kind
     np.testing.assert_array_equal(found.vectors, index.vectors)
+    (tmp_path / "other").touch()
+    modes = {(tmp_path / name).stat().st_mode for name in ("x", "other")}
+    assert len(modes) == 1  # others may read it as they may any new file
 
 
 def cut_short(path):

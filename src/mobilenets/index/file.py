@@ -70,7 +70,14 @@ def write_index(index: Index, path: Path) -> None:
         "kept": index.kept,
     }
     metadata = {KEY: json.dumps(said, sort_keys=True)}
-    replace_file(path, lambda temporary: save_file(arrays, str(temporary), metadata))
+
+    def save(temporary: Path) -> None:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # the library makes files for their owner alone
+        save_file(arrays, str(temporary), metadata)
+        temporary.chmod(mode)
+
+    replace_file(path, save)
 
 
 def read_index(path: Path) -> Index:
