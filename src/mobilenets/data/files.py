@@ -1,6 +1,7 @@
 """Annotated images on disk: what data sets of any labels do alike."""
 
 import codecs
+import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,3 +81,18 @@ def decoded(data: bytes) -> str:
     marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
     marks |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
     return data.decode(next((marks[mark] for mark in marks if data.startswith(mark)), "utf-8-sig"))
+
+
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The heads of a table's columns, and its rows by head with their lines in the file.
+
+    Comma, semicolon or tab, whichever the first line has most of; a cell that is missing is ''.
+    DataError for a file that is no text; csv.Error for one that is no table.
+    """
+    text = read_text(path)
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restval="")
+    heads = [head for head in reader.fieldnames or [] if head is not None]
+    rows = [(reader.line_num, {head: row[head] or "" for head in heads}) for row in reader]
+    return heads, rows

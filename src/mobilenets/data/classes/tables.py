@@ -13,7 +13,7 @@ from mobilenets.data.classes.columns import (
     marked_class,
     role_of,
 )
-from mobilenets.data.files import read_text
+from mobilenets.data.files import read_table
 from mobilenets.data.listing import Entry, Listing, Part, Role, count, few, one_line, part_named
 from mobilenets.data.paths import Tree, is_file
 from mobilenets.data.splits import groups_in_two_parts
@@ -110,13 +110,8 @@ def _sorted_classes(labels: set[str]) -> list[str]:
 
 
 def _read(path: Path) -> _ListFile:
-    text = read_text(path)
     try:
-        header = text.partition("\n")[0]
-        delimiter = max(",;\t", key=header.count)
-        reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restval="")
-        heads = [head for head in reader.fieldnames or [] if head is not None]
-        rows = [(reader.line_num, {head: row[head] or "" for head in heads}) for row in reader]
+        heads, rows = read_table(path)
     except csv.Error as error:
         raise NoListError(f"{path}: not a CSV file ({error})") from error
     return _ListFile(path, find_columns(path, heads, [row for _, row in rows]), rows)

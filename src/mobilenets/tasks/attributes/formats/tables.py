@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mobilenets.data.classes.columns import GROUP_COLUMNS, IMAGE_COLUMNS, SPLIT_COLUMNS
-from mobilenets.data.files import read_text
+from mobilenets.data.files import read_table
 from mobilenets.data.listing import Part, count, few, one_line, part_named
 from mobilenets.errors import DataError
 from mobilenets.runtime.images import SUFFIXES
@@ -78,12 +78,7 @@ def list_marks(root: Path, files: Mapping[Path, Part]) -> Marked:
 
 def _open(path: Path, part: Part) -> _MarkTable:
     try:
-        text = read_text(path)
-        header = text.partition("\n")[0]
-        delimiter = max(",;\t", key=header.count)
-        reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restval="")
-        heads = [head for head in reader.fieldnames or [] if head is not None]
-        rows = [(reader.line_num, {head: row[head] or "" for head in heads}) for row in reader]
+        heads, rows = read_table(path)
     except csv.Error as error:
         raise DataError(f"{path}: not a CSV file ({error})") from error
     if not rows:
