@@ -261,6 +261,7 @@ DEFAULTS_OF = {
     "mobilenets.tasks.attributes.demo": {"attributes_mobilenet_v2"},
     "mobilenets.tasks.detect.check": {"ssdlite_mobilenet_v2"},
     "mobilenets.tasks.detect.demo": {"ssdlite_mobilenet_v2"},
+    "mobilenets.tasks.geolocate.demo": {"planet_mobilenet_v2"},
     "mobilenets.tasks.segment.demo": {"deeplabv3_mobilenet_v2"},
 }
 """The network that a use takes where nobody names one."""
@@ -396,7 +397,7 @@ def test_third_parties_are_declared():
         project = tomllib.load(file)["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["train"], *extras["heic"]]
-    wanted += [*extras["metric"], *extras["parquet"]]
+    wanted += [*extras["geo"], *extras["metric"], *extras["parquet"]]
     declared = {re.split("[^a-z0-9-]", line.lower())[0] for line in wanted}
     owners = packages_distributions()
     for module, names in IMPORTS.items():

@@ -21,6 +21,8 @@ from mobilenets.demo.commands import train_command
 from mobilenets.errors import TrainingError
 from mobilenets.tasks.classify.read import Prediction
 from mobilenets.tasks.detect.formats.objects import Objects
+from mobilenets.tasks.geolocate.formats import globe
+from mobilenets.tasks.geolocate.read import Whereabouts
 from mobilenets.tasks.registry import tasks, with_part
 from mobilenets.tasks.segment.read import Segmented
 from mobilenets.training.run import Plan
@@ -42,6 +44,7 @@ def outcome(tmp_path_factory):
         few = {"train": 32, "val": 16, "test": 16}
         patch.setattr(shapes, "LENGTHS", few)
         patch.setattr(shapes, "SCENES", few)
+        patch.setattr(globe, "LENGTHS", few)
         for task in with_part("demo"):
             use = task.demo.DEMO
             settings = {**use.settings, "epochs": 1, "learning_rate": 1e-6}
@@ -64,7 +67,13 @@ def outcome(tmp_path_factory):
 @pytest.mark.every
 def test_networks_that_learned_nothing_do_not_pass(outcome):
     found, _ = outcome
-    assert [one.task for one in found.measured] == ["classify", "detect", "segment", "attributes"]
+    assert [one.task for one in found.measured] == [
+        "classify",
+        "detect",
+        "segment",
+        "attributes",
+        "geolocate",
+    ]
     assert not any(one.passed for one in found.measured)
     assert not found.passed
 
@@ -191,6 +200,7 @@ NOTHING = {
     "detect": lambda target: [],
     "segment": lambda target: Segmented(np.zeros_like(target), [], ()),
     "attributes": lambda target: [],
+    "geolocate": lambda target: Whereabouts(0.0, 0.0, ()),
 }
 """An answer that sees none of what is there."""
 
@@ -199,7 +209,7 @@ NOTHING = {
 def test_the_truth_is_right_and_what_is_wrong_comes_last(name, monkeypatch):
     """The first four pictures; the answer to the second is the truth of the third."""
     task = tasks()[name]
-    data = task.data.open_data("shapes", "test")
+    data = task.data.open_data(task.demo.DEMO.data, "test")
     targets = [data.target(i) for i in range(4)]
     judge = task.demo.judge
     unseen = [judge(NOTHING[name](target), target, data.classes) for target in targets]
@@ -247,6 +257,7 @@ def test_each_object_is_to_be_found_once(change, right, said):
             (0.3, 0.1, 0.9),
             ["Classification: top1 must reach 0.92", "Detection: ap50 must reach 0.77"],
         ),
+        ((0.99, 0.9, 0.9, 1.0, 5000.0), ["Geolocation: median_km must reach 3500"]),
         ((0.99, 0.9, 0.9), []),
     ],
 )

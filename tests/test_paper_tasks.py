@@ -255,3 +255,28 @@ def test_released_mobile_deeplabs_counted_as_they_ran(knobs, madds):
     passes = 12 if "multi_scale" in knobs else 1
     found = split_madds(profile("deeplabv3_mobilenet_v2", **knobs))
     assert 0.005 < (madds - found) / passes < 0.015
+
+
+def planet_prints(cells: int, body: float, head: float, madds: float) -> None:
+    """Parameters of body and head in millions, and all multiply-adds, with the papers' digits."""
+    cost = profile("planet_mobilenet_v1", classes=cells)
+    assert round((cost.parameters - cost.head) / 1e6) == body
+    assert round(cost.head / 1e6) == head
+    assert cost.madds == pytest.approx(madds, rel=0.01)
+
+
+def test_table_11_body_and_head_of_paper_1():
+    """Section 4.3: 3 million in the body, 10 million in the head, 13 in all."""
+    planet_prints(9765, 3, 10, 0.58e9)
+    assert profile("planet_mobilenet_v1").parameters / 1e6 == pytest.approx(13, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("cells", "body", "head", "madds"),
+    [
+        misprint(9765, 3, 10, 0.58e6, reason="0.58 million multiply-adds: a billion is meant"),
+        misprint(26263, 3, 10, 0.58e9, reason="PlaNet's own map would make a head of 27 million"),
+    ],
+)
+def test_table_11_misprints(cells, body, head, madds):
+    planet_prints(cells, body, head, madds)

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
         embedding_mobilenet_v1,
         embedding_mobilenet_v2,
     )
+    from mobilenets.tasks.geolocate.architecture.planet import (
+        planet_mobilenet_v1,
+        planet_mobilenet_v2,
+    )
     from mobilenets.tasks.registry import task_of
     from mobilenets.tasks.segment.architecture.deeplab import (
         deeplabv3_mobilenet_v1,
@@ -69,6 +73,8 @@ _HOMES = {
     "mobilenet_v2": "tasks.classify.architecture.classifier",
     "open": "opened",
     "open_session": "inference",
+    "planet_mobilenet_v1": "tasks.geolocate.architecture.planet",
+    "planet_mobilenet_v2": "tasks.geolocate.architecture.planet",
     "profile": "cost",
     "save": "weights.sources.own",
     "ssd_mobilenet_v1": "tasks.detect.architecture.ssd",
@@ -100,6 +106,8 @@ __all__ = [
     "mobilenet_v2",
     "open",
     "open_session",
+    "planet_mobilenet_v1",
+    "planet_mobilenet_v2",
     "profile",
     "save",
     "ssd_mobilenet_v1",

@@ -4,6 +4,7 @@ A picture says in itself which command wrote it, so that it may write over its o
 it writes over anything else.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from mobilenets.files import replace_file
 
+_GENERATOR = re.compile(r'"generator": "([^"]*)"')
 _COMMENT, _SOFTWARE = "comment", "Software"
 """Where a JPEG file and a PNG file say what wrote them."""
 
@@ -67,9 +69,16 @@ def _is_there(path: Path) -> bool:
 
 
 def _writer(path: Path) -> str:
-    """What a picture says that wrote it; '' for all else, and for a link: it is no file of ours."""
+    """What a file says that wrote it; '' for all else, and for a link: it is no file of ours.
+
+    Pictures say it, and GeoJSON in its first 200 bytes.
+    """
     if path.is_symlink() or not path.is_file():
         return ""
+    if path.suffix == ".geojson":
+        with path.open("rb") as text:
+            found = _GENERATOR.search(text.read(200).decode("utf-8", "replace"))
+        return found[1] if found else ""
     try:
         with Image.open(path, formats=["JPEG", "PNG"]) as picture:
             said = picture.info.get(_COMMENT, picture.info.get(_SOFTWARE, ""))

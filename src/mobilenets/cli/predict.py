@@ -88,6 +88,7 @@ def run(
     names = Counter(path.name for path in files)
     targets = targets_of(files, save_dir, task, force=force, json=json)
     broken = 0
+    whole: list[tuple[str, Any]] = []
     hidden: list[float] = []
     answers = JsonList() if json else None
     rows = None if json else Tables() if out.is_terminal else TabLines()
@@ -110,12 +111,15 @@ def run(
                 say(f"left out: {one.error}")
             elif save_dir is not None:
                 saved = save_picture(one.draw(), target, WRITER, one.mask_image())
+                whole += [(str(path), one.decoded)] if hasattr(task.show, "together") else []
             if one.hidden is not None:
                 hidden.append(one.hidden)
             if answers is not None:
                 answers.add({**answer(path, one, saved), **where})
             elif rows is not None and not one.error:
                 rows.add(path.name if names[path.name] == 1 else str(path), one.rows)
+    if whole and save_dir is not None:
+        say(f"all of them: {save_together(whole, save_dir, task)}")
     if answers is not None:
         answers.end()
     if rows is not None:
@@ -138,9 +142,21 @@ def targets_of(
     if folder is None:
         return iter(files)  # and none is written
     targets = names_in(folder, files)
-    masks = [mask_of(one) for one in targets] if getattr(task.show, "MASKS", False) else []
-    check_pictures([*targets, *masks], WRITER, force=force, json=json)
+    more = [mask_of(one) for one in targets] if getattr(task.show, "MASKS", False) else []
+    more += [folder / task.show.TOGETHER] if hasattr(task.show, "TOGETHER") else []
+    check_pictures([*targets, *more], WRITER, force=force, json=json)
     return iter(targets)
+
+
+def save_together(seen: Sequence[tuple[str, Any]], folder: Path, task: "Task") -> Path:
+    """Write the file for all images, of their names and what is seen in each."""
+    from mobilenets.files import replace_file
+
+    show: Any = task.show
+    path = folder / str(show.TOGETHER)
+    text = show.together(seen, WRITER)
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return path
 
 
 def answer(path: Path, one: "Answer", saved: Sequence[Path]) -> dict[str, Any]:

@@ -122,6 +122,13 @@ class Cost:
         return sum(layer.norm for layer in self.layers)
 
     @property
+    def head(self) -> int:
+        """Of the parameters those of layers behind the body; 0 of a file, which names no body."""
+        behind = [x for x in self.layers if not x.name.startswith("backbone.")]
+        found = sum(x.parameters + x.norm for x in behind)
+        return found if len(behind) < len(self.layers) else 0
+
+    @property
     def file_bytes(self) -> dict[str, int]:
         """About what a deployed file's numbers take, by the form that they are stored in.
 
@@ -204,7 +211,12 @@ class Cost:
             "name": self.name,
             "arguments": self.arguments,
             "resolution": list(self.resolution),
-            "parameters": {"total": self.parameters, "conv_fc": self.conv_fc, "norm": self.norm},
+            "parameters": {
+                "total": self.parameters,
+                "conv_fc": self.conv_fc,
+                "norm": self.norm,
+                "head": self.head,
+            },
             "madds": self.madds,
             "file_bytes": self.file_bytes,
             "activation_bytes": {

@@ -58,9 +58,9 @@ def softmax_regression(
 ) -> Linear:
     """The layer with the least `strength * sum of cross entropies + |weight|^2 / 2`.
 
-    Of (N, channels) features with (N,) classes. It is the objective of scikit-learn's
-    `LogisticRegression(C=strength)`; the bias is free. `tolerance` is that of the gradient,
-    divided by `strength * N`; `start` a layer to begin with.
+    Of (N, channels) features with (N,) classes, or (N, classes) shares of them that sum to 1. It is
+    the objective of scikit-learn's `LogisticRegression(C=strength)`; the bias is free.
+    `tolerance` is that of the gradient, divided by `strength * N`; `start` a layer to begin with.
     """
     x = x.double()
     start = start or Linear(x.new_zeros(classes, x.shape[1]), x.new_zeros(classes))
@@ -105,7 +105,7 @@ def fit_classes(x: Tensor, y: Tensor, classes: int, together: Tensor | None = No
     gets a small score. The same rows give the same layer. Raises ValueError for features that are
     not finite.
     """
-    x, back = _settled(x)
+    x, back = settled(x)
     seen, places = torch.unique(y, return_inverse=True)
     strength, right = _choose(x, places, len(seen), together)
     weight, bias = back(softmax_regression(x, places, len(seen), strength))
@@ -115,7 +115,7 @@ def fit_classes(x: Tensor, y: Tensor, classes: int, together: Tensor | None = No
     return Fitted(whole, strength, right)
 
 
-def _settled(x: Tensor) -> tuple[Tensor, Callable[[Linear], Linear]]:
+def settled(x: Tensor) -> tuple[Tensor, Callable[[Linear], Linear]]:
     """Features with a mean of 0 and a mean squared length of 1, in float64, of few dimensions.
 
     And what makes of a layer on these one on the features as they came. ValueError where these are
@@ -173,7 +173,7 @@ def fit_marks(x: Tensor, marks: Tensor) -> Fitted:
     ValueError for features that are not finite.
     """
     channels = x.shape[1]
-    x, back = _settled(x)
+    x, back = settled(x)
     yes, no = (marks == 1).sum(0), (marks == 0).sum(0)
     able = torch.nonzero((yes > 0) & (no > 0)).flatten()
     shares = torch.log((yes.double() + 0.5) / (no.double() + 0.5))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mobilenets.models.network import Network
 
 GROUP = "mobilenets.tasks"
-_OURS = ("classify", "detect", "segment", "attributes", "embed")
+_OURS = ("classify", "detect", "segment", "attributes", "embed", "geolocate")
 """Folders beside this file, in the order in which uses are listed and asked."""
 
 

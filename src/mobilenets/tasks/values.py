@@ -102,8 +102,8 @@ class Demo:
     metric: str
     """The name of the result that counts."""
     threshold: float
-    """What `metric` must reach on images never trained on: below every seed that was tried, and
-    far above what a broken build gives."""
+    """What `metric` must reach on images never trained on: worse than with every seed that was
+    tried, and far better than what a broken build gives."""
     guessing: str
     """What one gets without learning, in words."""
     weights: str | None = "mobilenet_v2_0.35_64.shapes"
@@ -116,6 +116,8 @@ class Demo:
     """Largest difference of `metric` between the checkpoint and its export."""
     knobs: dict[str, Any] = field(default_factory=dict)
     """Arguments of the network's constructor."""
+    data: str = "shapes"
+    """The built-in data set."""
 
 
 class Judged(NamedTuple):
@@ -152,7 +154,9 @@ class Confused(NamedTuple):
     """Something that was taken for something else."""
 
     truth: str
+    """What it is, in words."""
     answer: str
+    """What it was taken for."""
     times: int
     """How often, in the evaluator's `UNIT`."""
     share: float

@@ -138,6 +138,7 @@ def show(cost: "Cost") -> None:
     totals = [
         ("parameters", millions(cost.parameters), "with norms' gamma and beta"),
         ("  convolutions and FC", millions(cost.conv_fc), "weights and biases"),
+        *([("  behind the body", millions(cost.head), "the head's own")] if cost.head else ()),
         *(
             (f"  a file as {form}", megabytes(size), "weights, norms folded")
             for form, size in stored

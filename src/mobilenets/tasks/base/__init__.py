@@ -237,7 +237,8 @@ class Showing(Protocol):
         """What is seen in each pixel, for programs to read; None where JSON has all.
 
         A use that gives one for each image says so: `MASKS = True`. It may also have
-        `together(seen)`: (name, text) of one file for all images, of pairs (image, decoded).
+        `TOGETHER`, the name of one file for all images, and `together(seen, writer)`: its text,
+        with the word `writer` in it, from pairs (image, decoded).
         """
         ...
 

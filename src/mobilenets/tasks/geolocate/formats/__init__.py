@@ -1,0 +1,1 @@
+"""How positions of photographs lie on disk: lists, GeoJSON, names, EXIF."""
