@@ -262,6 +262,21 @@ def test_attributes_keep_their_teachers_thresholds(folder, call, no_curves, tmp_
     assert (found.labels, found.kept) == (names, kept)
 
 
+def test_vectors_are_learned_too(folder, call, no_curves, tmp_path):
+    task = tasks()["embed"]
+    torch.manual_seed(0)
+    model = shake_norms(task.network.build("embedding_mobilenet_v2", (), {"width": 0.25}))
+    model.card = card_of(model).replace(preprocessing=Preprocessing((64, 64)))
+    path = tmp_path / "teacher.safetensors"
+    save(model, path)
+    asked = list(words(folder, path, tmp_path / "run"))
+    asked[1] = "embedding_mobilenet_v1"
+    asked[asked.index("finetune")] = task.recipes.FINETUNE
+    ran = call(*asked)
+    assert ran.status == 0, ran.err
+    assert 0 <= json.loads(ran.out)["agreement"] <= 1
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -45,16 +45,24 @@ class TaughtLearning:
     def mixer(self, augmentation: Any, classes: int) -> None:
         """None: what has no label cannot be mixed with what has."""
 
+    def sampler(self, dataset: Dataset, batch: int, objective: Any) -> None:
+        """None: what has no label cannot be drawn by it."""
+
     def weight(self, targets: Tensor) -> Tensor:
         """The number of images."""
         return targets.new_ones(len(targets), dtype=torch.float32).sum()
 
     def criterion(self, card: ModelCard, objective: Any) -> Callable[[Any, Tensor], Tensor]:
-        """The use's loss of the images that have a label, as the mean over these."""
-        plain = self.learn.criterion(card, objective)
+        """The use's loss of the images that have a label, as the mean over these.
+
+        Where none has a label it is not asked for: ValueError.
+        """
+        plain = self.learn.criterion(card, objective) if self.labelled else None
         picked = getattr(self.learn, "picked", None) or (lambda outputs, known: outputs[known])
 
         def loss(outputs: Any, targets: Tensor) -> Tensor:
+            if plain is None:
+                raise ValueError("teacher_weight must be 1 where no image has a label")
             differs = targets != self.nothing.to(targets.device)
             known = differs.reshape(len(targets), -1).any(1)
             if not bool(known.any()):
