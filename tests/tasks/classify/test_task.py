@@ -31,7 +31,7 @@ def counted(logits, targets, *card) -> Accuracy:
 
 
 def test_accuracy_is_what_scikit_learn_measures(outputs):
-    from sklearn.metrics import log_loss, top_k_accuracy_score
+    from sklearn.metrics import balanced_accuracy_score, log_loss, top_k_accuracy_score
 
     logits, targets = outputs
     found = dict(counted(logits, targets).results())
@@ -41,6 +41,7 @@ def test_accuracy_is_what_scikit_learn_measures(outputs):
     shares = torch.from_numpy(logits).softmax(1).double().numpy()
     shares /= shares.sum(1, keepdims=True)
     assert found["loss"] == pytest.approx(log_loss(targets, shares, labels=range(9)), rel=1e-5)
+    assert found["mean_class"] == pytest.approx(balanced_accuracy_score(targets, logits.argmax(1)))
     assert found["images"] == 200
 
 
@@ -189,3 +190,21 @@ def test_mixing_gives_shares_that_sum_to_one():
     assert shares.shape == (8, 5)
     torch.testing.assert_close(shares.sum(1), torch.ones(8))
     assert TASK.learn.mixer(ClassificationAugmentation(), 5) is None
+
+
+def test_the_interval_of_the_mean_over_classes_holds_what_resamples_give(outputs):
+    from sklearn.metrics import recall_score
+
+    from mobilenets.tasks.intervals import interval, resamples
+
+    logits, targets = outputs
+    found = counted(logits, targets)
+    drawn = resamples(200)[:40]
+    expected = [
+        recall_score(targets, logits.argmax(1), sample_weight=row, average="macro") for row in drawn
+    ]
+    np.testing.assert_allclose(found._mean_class(drawn), expected)
+    mean = dict(found.results())["mean_class"]
+    whole = interval(mean, found._mean_class(resamples(200)), 200)
+    assert found.intervals().results["mean_class"] == whole
+    assert whole.low < mean < whole.high

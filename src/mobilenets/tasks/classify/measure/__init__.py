@@ -144,11 +144,17 @@ class Accuracy:
         self.images.merge(other.images)
 
     def results(self) -> Iterator[tuple[str, float]]:
-        """`top1` and `top5` as shares, the mean cross entropy, and the number of images."""
+        """`top1` and `top5` as shares, the mean cross entropy, and the number of images.
+
+        `mean_class` is the mean over the classes that have images of each one's `top1`: what is
+        told of sets with many alike classes (Caltech-101, Aircraft, Flowers-102, Pets).
+        """
         by_class, right = self.counts.by_class()
         images = int(by_class.sum())
+        there = by_class > 0
         yield "top1", float(right.sum()) / max(images, 1)
         yield "top5", self.top5 / max(images, 1)
+        yield "mean_class", float((right[there] / by_class[there]).mean()) if images else 0.0
         yield "loss", self.loss / max(images, 1)
         yield "images", images
 
@@ -162,23 +168,38 @@ class Accuracy:
         }
 
     def intervals(self) -> Intervals:
-        """Wilson's for shares of images, of each class too; resamples for the loss."""
+        """Wilson's for shares of images, of each class too; resamples for the other figures."""
         images, right = (counts.tolist() for counts in self.counts.by_class())
         total = sum(images)
         if not 0 < total < MOST:
             return NO_INTERVALS
         found = {"top1": wilson(sum(right), total), "top5": wilson(self.top5, total)}
-        losses = self.images.table()["loss"]
-        loss = interval(float(losses.mean()), resamples(total) @ losses / total, total, share=False)
+        table, drawn = self.images.table(), resamples(total)
+        losses = table["loss"]
+        loss = interval(float(losses.mean()), drawn @ losses / total, total, share=False)
+        means = self._mean_class(drawn)
+        mean = interval(dict(self.results())["mean_class"], means, total)
         by_class = {
             name: {"top1": wilson(right[k], images[k])}
             for k, name in enumerate(self.classes)
             if images[k]
         }
         how = "Wilson's for top1 and top5"
-        if loss is None:
+        if loss is None or mean is None:
             return Intervals(found, by_class, how)
-        return Intervals({**found, "loss": loss}, by_class, f"{how}; of the loss {RESAMPLED}")
+        found |= {"mean_class": mean, "loss": loss}
+        return Intervals(found, by_class, f"{how}; else {RESAMPLED}")
+
+    def _mean_class(self, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(resamples,) means over classes, of images drawn as often as (resamples, images) says."""
+        table, classes = self.images.table(), len(self.classes)
+        right = self.outputs_of[table["target"]] == table["seen"]
+        found = np.zeros(len(drawn))
+        for i, often in enumerate(drawn):
+            there = np.bincount(table["target"], often, classes)
+            hits = np.bincount(table["target"], often * right, classes)
+            found[i] = (hits[there > 0] / there[there > 0]).mean()
+        return found
 
     def judge(self, image: int, threshold: float) -> Verdict:
         """Right where the likeliest class is the true one; the worst have the highest loss."""
