@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.outputs import only
 from tests.quick import quick_export
 
@@ -17,6 +18,7 @@ from mobilenets.export.source import settle
 from mobilenets.inference import TorchSession, open_session
 from mobilenets.tasks.embed.read import VECTORS
 from mobilenets.tasks.registry import tasks
+from mobilenets.training.loop import Trainer
 from mobilenets.weights.sources.own import save
 
 TASK = tasks()["embed"]
@@ -112,6 +114,29 @@ def test_training_on_half_of_the_shapes(call, tmp_path, monkeypatch, no_curves):
     wrong = call(*words, "--output", tmp_path / "w", "--set", "per_class=3")
     assert wrong.status == 2
     assert "batch_size must be a multiple of per_class, 3" in wrong.err
+
+
+def test_a_run_of_classes_in_turn_resumes_to_the_same_bits(call, tmp_path, monkeypatch, no_curves):
+    from mobilenets.data import shapes
+
+    monkeypatch.setattr(shapes, "LENGTHS", {"train": 64, "val": 16, "test": 16})
+    words = ("train", "embedding_mobilenet_v2", "--data", "shapes", "--epochs", 2, "--workers", 0)
+    words += ("--width", 0.35, "--resolution", 32, "--set", "per_class=4", "--set", "batch_size=8")
+    assert call(*words, "--output", tmp_path / "whole").status == 0
+    real = Trainer.train_step
+
+    def stopped(self, *batch):
+        if self.step == 6:  # in the second epoch, of four steps each
+            self.stop = True
+        return real(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", stopped)
+        assert call(*words, "--output", tmp_path / "parts").status == 1
+    assert call(*words, "--output", tmp_path / "parts", "--resume").status == 0
+    one, other = (load_file(tmp_path / run / "last.safetensors") for run in ("whole", "parts"))
+    for name, values in one.items():
+        assert torch.equal(values, other[name]), name
 
 
 def test_a_student_learns_from_vectors_alone(call, tmp_path, monkeypatch, no_curves):
