@@ -128,7 +128,7 @@ class EmbeddingNet(Carded):
 def embedding_mobilenet_v1(**knobs: Any) -> EmbeddingNet:
     """MobileNetV1 for embeddings, as paper 1, Table 14, has it for faces.
 
-    Knobs, all keyword arguments: `dimensions` (128), `pooling` ("gem", a generalised mean, or
+    Knobs, all keyword arguments: `dimensions` (256), `pooling` ("gem", a generalised mean, or
     "average"; "depthwise" for a kernel of `kernel` x `kernel` (7) places, the last map's side),
     `classes` (None; of the cosine classifier in training), `last` (without a meaning for V1); of
     the body `width` (1.0), `output_stride` (32, 16 or 8), `padding` ("same", "symmetric" or
@@ -142,7 +142,7 @@ def embedding_mobilenet_v1(**knobs: Any) -> EmbeddingNet:
 def embedding_mobilenet_v2(**knobs: Any) -> EmbeddingNet:
     """MobileNetV2 for embeddings.
 
-    Knobs, all keyword arguments: `dimensions` (128), `pooling` ("gem", a generalised mean, or
+    Knobs, all keyword arguments: `dimensions` (256), `pooling` ("gem", a generalised mean, or
     "average"; "depthwise" for a kernel of `kernel` x `kernel` (7) places, the last map's side),
     `last` (whether V2's last layer, of 1280 channels, is there), `classes` (None; of the cosine
     classifier in training); of the body `width` (1.0), `output_stride` (32, 16 or 8), `padding`

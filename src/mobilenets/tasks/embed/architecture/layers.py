@@ -9,7 +9,7 @@ from mobilenets.models.listing import Layers
 from mobilenets.tasks.checks import check_choice
 
 Pooling = Literal["average", "gem", "depthwise"]
-DIMENSIONS = 128
+DIMENSIONS = 256
 KERNEL = 7
 """Side of the last map at 224 pixels."""
 
