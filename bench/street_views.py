@@ -1,6 +1,6 @@
 """Where street views were taken: ours, the nearest neighbour's place, PlaNet's own reading.
 
-    python bench/street_views.py ../shared/assets/streetviews WEIGHTS [--folds 5] [--epochs N]
+    python bench/street_views.py ASSETS/streetviews WEIGHTS [--folds 5] [--epochs N]
 
 Whole places are left out in turn. For each fold a network is trained on the other places with the
 defaults (`mobilenets train planet_mobilenet_v2 --from WEIGHTS`; a fifth of these places picks the
