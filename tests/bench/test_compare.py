@@ -1,10 +1,12 @@
 import sys
 from functools import partial
 
+import numpy as np
 import pytest
 
 from mobilenets.bench import processes
 from mobilenets.bench.compare import BenchPlan, compare
+from mobilenets.bench.convert import IMAGE
 from mobilenets.bench.sides import PEERS, SIDES, find
 from tests.bench.stand_ins import name
 
@@ -54,6 +56,7 @@ def test_without_ours_the_peers_are_still_measured(pool):
 
 def test_silence_is_not_waited_for_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE", 1)
+    np.save(tmp_path / IMAGE, np.zeros((1, 3, 8, 8), np.float32))
     with (
         processes.Process("run", name("SILENT"), tmp_path, [1]) as silent,
         pytest.raises(processes.SideError, match=r"^no answer in 1 seconds$"),

@@ -111,7 +111,7 @@ def test_a_run_leaves_the_best_epoch_with_all_that_it_takes_to_use_it(data, tmp_
 def test_the_log_has_a_row_per_epoch(data, tmp_path):
     result = trainer(tiny_network(), data, plain(), tmp_path).run()
     lines = (tmp_path / "log.csv").read_text().splitlines()
-    assert lines[0] == "epoch,step,learning_rate,loss,val_loss,top1,top5,images"
+    assert lines[0] == "epoch,step,learning_rate,loss,val_loss,top1,top5,mean_class,images"
     assert [line.split(",")[:2] for line in lines[1:]] == [["1", "3"], ["2", "6"]]
     assert [float(line.split(",")[3]) for line in lines[1:]] == [r["loss"] for r in result.history]
 
