@@ -34,6 +34,7 @@ def test_sides_take_turns_and_are_measured_at_every_number_of_threads(pool):
     assert result.machine["cores"] >= 1
 
 
+@pytest.mark.every
 def test_what_is_missing_dies_refuses_or_fails_is_named_and_the_others_go_on(pool):
     sides = ("ABSENT", "DYING", "REFUSING", "FROM_WEIGHTS", "FAILING", "SLOW")
     result = compare(str(pool), QUICK(threads=(2,), against=tuple(map(name, sides))))

@@ -22,6 +22,7 @@ def quick(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
+@pytest.mark.every
 @pytest.mark.usefixtures("quick")
 def test_the_command_prints_json_alone(call, pool):
     peers = f"{name('SLOW')},{name('ABSENT')}"

@@ -148,6 +148,7 @@ def test_outlines_have_the_area_that_geometry_says(name, area):
     assert shoelace[0] - sum(shoelace[1:]) == pytest.approx(area, rel=0.01)
 
 
+@pytest.mark.every
 def test_colour_alone_does_not_tell():
     """A least-squares guess from the colours of ground and object stays near chance, 1 in 8."""
 

@@ -27,6 +27,7 @@ from .test_resume import digest, stop_after, trainer
 pytestmark = pytest.mark.usefixtures("no_curves")
 
 
+@pytest.mark.every
 def test_a_run_is_extended_at_a_rate_that_falls_again(data, tmp_path, monkeypatch):
     """And stopped in between, it ends in the same bytes."""
     for name in ("whole", "parts"):

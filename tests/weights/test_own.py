@@ -93,6 +93,7 @@ def test_a_loaded_network_can_be_trained(tmp_path):
     assert model.backbone.stem.norm.num_batches_tracked == 1
 
 
+@pytest.mark.every
 def test_equal_networks_give_equal_bytes_in_every_process(tmp_path):
     path = tmp_path / "m.safetensors"
     save(network(CARDS[0]), path)

@@ -88,6 +88,7 @@ def test_float_outputs_are_those_of_keras(name, alpha, size, padding, tmp_path):
     assert ours.card.preprocessing.mean == ours.card.preprocessing.std == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.every
 def test_float16_weights_give_what_litert_gives(tmp_path):
     import tensorflow as tf
 
@@ -249,6 +250,7 @@ def own_v2(size, padding, shortcut=True, stem_stride=2):
     return keras_nets.randomise(keras.Model(inputs, k.Dense(5)(x)))
 
 
+@pytest.mark.every
 @pytest.mark.parametrize(
     ("size", "padding", "options", "expected"),
     some(

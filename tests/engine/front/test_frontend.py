@@ -327,6 +327,7 @@ def beginning(network: str) -> torch.nn.Module:
     return torch.nn.Sequential(*layers, *end)
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("network", some(["torchvision v3", "timm, same padding"]))
 def test_files_of_torchs_second_exporter(network):
     torch.manual_seed(0)

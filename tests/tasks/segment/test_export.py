@@ -15,6 +15,8 @@ from mobilenets.tasks.segment.read import CLASSES, LOGITS
 from tests.outputs import only
 from tests.quick import quick_export
 
+pytestmark = pytest.mark.every
+
 SIZE = (49, 65)
 NAMES = ("ground", "cat", "dog")
 NAME = "deeplabv3_mobilenet_v2"

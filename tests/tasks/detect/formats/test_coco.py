@@ -218,6 +218,7 @@ def test_no_image_on_the_disk_is_an_error_that_says_so(pets):
         open_detection(pets, "all")
 
 
+@pytest.mark.every
 def test_very_many_annotations_leave_little_behind(pets):
     """A twentieth of a million here; none of them is kept as a Python object."""
     rows = [(1 + i % 3, 1 + i % 2, i % 50 + i / 1e6, 1, 5, 5) for i in range(50_000)]

@@ -135,6 +135,7 @@ def test_boxes_are_those_of_the_files_own_post_processing(factors, tmp_path):
     np.testing.assert_allclose(boxes[best], expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.every
 def test_other_anchors_are_refused_and_the_first_is_named(tmp_path):
     path = tmp_path / "net.tflite"
     ours = anchors_of(LITE[0], SIZE)[:, ssd_nets.YXHW].copy()
