@@ -12,7 +12,13 @@ from mobilenets.tasks.values import Demo, Judged
 DEMO = Demo(
     "Attributes",
     "attributes_mobilenet_v2",
-    {"epochs": 8, "learning_rate": 0.002, "crop_scale": 0.9, "groups": "red,green,blue"},
+    {
+        "epochs": 4,
+        "learning_rate": 0.003,
+        "norm": "frozen",
+        "crop_scale": 0.9,
+        "groups": "red,green,blue",
+    },
     metric="mean_ap",
     threshold=0.65,
     guessing="guessing gives 0.27",
