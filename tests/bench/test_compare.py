@@ -48,6 +48,7 @@ def test_what_is_missing_dies_refuses_or_fails_is_named_and_the_others_go_on(poo
     assert result.ratio_to_best_peer(2) is not None
 
 
+@pytest.mark.every
 def test_without_ours_the_peers_are_still_measured(pool):
     plan = BenchPlan((1,), (name("SLOW"),), rounds=1, turn=0.002, ours=name("REFUSING"))
     result = compare(str(pool), plan)

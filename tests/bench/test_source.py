@@ -96,6 +96,7 @@ def test_converters_get_the_network_that_the_onnx_file_has(tmp_path, name, shape
         assert network(torch.zeros(2, 3, 64, 64)).shape == shape
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("argmax", [False, True])
 def test_a_segmentation_networks_maps_or_the_best_classes_of_them(tmp_path, argmax):
     knobs = {"width": 0.25, "classes": 3}

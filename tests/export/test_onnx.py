@@ -123,6 +123,7 @@ def test_odd_sizes_a_fixed_batch_and_probabilities(tmp_path, name, size, argumen
     assert only(open_session(path)(np.zeros((3, 3, *size), np.float32))).shape == (3, 7)
 
 
+@pytest.mark.every
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
     path = tmp_path / "m.onnx"
     path.write_bytes(b"before")

@@ -104,6 +104,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
 
 
+@pytest.mark.every
 def test_a_run_that_finds_nothing_better_keeps_its_probe(data, tmp_path, capsys):
     data = (data[0], data[0])  # what it knows by heart
     model = tiny_network()

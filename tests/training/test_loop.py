@@ -247,6 +247,7 @@ def test_an_unreadable_image_is_named_once_and_training_goes_on(tmp_path, capsys
     assert capsys.readouterr().err.count("left out: shapes/train/5: broken") == 1
 
 
+@pytest.mark.every
 def test_a_student_learns_from_its_teacher_alone(data, tmp_path):
     taught = tiny_network()
     torch.manual_seed(3)

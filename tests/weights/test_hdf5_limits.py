@@ -44,6 +44,7 @@ def changed(whole, tmp_path, name, change):
     return path
 
 
+@pytest.mark.every
 def test_links_in_a_circle_are_walked_once(whole, tmp_path):
     def circle(file):
         file["layers"]["again"] = file["layers"]  # a hard link to its own group

@@ -134,6 +134,7 @@ def test_arithmetic_on_channels_that_come_last(tmp_path, case):
     answers(write(tmp_path / "m.onnx", nodes, last=True), largest, last=True)
 
 
+@pytest.mark.every
 @pytest.mark.parametrize("dynamo", [False, True])
 def test_a_torch_network_with_its_normalisation_inside(tmp_path, dynamo):
     class Inside(torch.nn.Module):

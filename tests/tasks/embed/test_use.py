@@ -92,6 +92,7 @@ def test_the_same_bits_alone_in_a_batch_and_on_two_threads(tmp_path):
                 np.testing.assert_array_equal(alone, whole[i : i + 1])
 
 
+@pytest.mark.every
 def test_training_on_half_of_the_shapes(call, tmp_path, monkeypatch, no_curves):
     from mobilenets.data import shapes
 

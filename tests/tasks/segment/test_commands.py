@@ -78,6 +78,7 @@ def test_finer_maps_and_many_sizes_from_the_same_weights(call, weights, exported
     assert "output_stride is to segment, mobilenet_v1 is to classify" in ran.err
 
 
+@pytest.mark.every
 def test_shares_are_told_and_masks_are_drawn(call, weights, exported, assets, tmp_path):
     data = open_segmentation(assets / "coco128", "all")
     names = [data.name(i) for i in range(len(data))]

@@ -71,6 +71,7 @@ def check(root: Path) -> None:
     st.lists(ANNOTATION | ODD, max_size=4),
     st.lists(CATEGORY | ODD, max_size=3),
 )
+@pytest.mark.every
 def test_coco_of_anything(tmp_path, images, annotations, categories):
     put(tmp_path, "a.jpg")
     whole = {"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}

@@ -172,6 +172,7 @@ def test_what_is_not_ours_is_refused_by_name(change, message, tmp_path, monkeypa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.every
 def test_other_rates_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "net.tflite"
     path.write_bytes(made(*V1, order=ORDER))
