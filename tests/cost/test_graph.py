@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from mobilenets.card import KEY, ModelCard, Preprocessing
 from mobilenets.cost import Cost, profile
 from mobilenets.cost.graph import profile_onnx
+from mobilenets.cost.numbers import fold_numbers
 from mobilenets.errors import WeightsError
 from mobilenets.tasks.registry import build
 from tests.some import some
@@ -113,6 +115,25 @@ def test_paddings_worked_out_in_the_graph_are_known(tmp_path, dims):
     counted = [[x for x in cost.layers if x.madds] for cost in (found, expected)]
     layers = [[(x.kind, x.output, x.stride, x.madds) for x in one] for one in counted]
     assert layers[0] == layers[1]
+
+
+@pytest.mark.parametrize("op", ["ConstantOfShape", "Expand"])
+def test_a_huge_result_is_not_worked_out(tmp_path, op):
+    """A few bytes that ask for 400 MB, in a graph with a shape that cannot be known."""
+    weights = {"huge": np.array([10**4, 10**4], np.int64), "w": (4, 3, 3, 3), "one": (1, 1)}
+    inputs = ["huge"] if op == "ConstantOfShape" else ["one", "huge"]
+    nodes = [
+        helper.make_node(op, inputs, ["zeros"]),
+        helper.make_node("Mystery", ["x"], ["a"], domain="somebody"),
+        helper.make_node("Conv", ["a", "w"], ["y"]),
+    ]
+    model = onnx.load(save(tmp_path / "huge.onnx", nodes, weights=weights))
+    tracemalloc.start()
+    assert not fold_numbers(model, {})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    assert [node.op_type for node in model.graph.node] == [op, "Mystery", "Conv"]
 
 
 @pytest.mark.every

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
 MOST = 64
 """Elements of such a tensor: a few for each dimension. Weights have more."""
+WORKED_OUT = {
+    *("Abs", "Add", "Cast", "Ceil", "Concat", "Constant", "ConstantOfShape", "Div", "Equal"),
+    *("Floor", "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg", "Not"),
+    *("Reshape", "Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"),
+}
+"""Operators whose results are about as small as their inputs. Others (Expand, Range, Tile) can make
+gigabytes of a few numbers, which a damaged file may ask for."""
 
 
 def fold_numbers(model: onnx.ModelProto, shapes: dict[str, Shape]) -> bool:
@@ -33,13 +41,11 @@ def fold_numbers(model: onnx.ModelProto, shapes: dict[str, Shape]) -> bool:
     }
     left, found = [], []
     for node in graph.node:
-        of_known = all(name in known for name in node.input if name)
-        whole = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
         values: list[NDArray[np.generic]] = []
-        if node.op_type == "Shape" and node.input[0] in shapes:
+        if node.op_type == "Shape" and node.input and node.input[0] in shapes:
             start, end = (_attribute(node, name) for name in ("start", "end"))
             values = [np.array(shapes[node.input[0]][start or 0 : end], np.int64)]
-        elif of_known and not whole and not node.op_type.startswith("Random"):
+        elif _can_be_worked_out(node, known):
             feed = {name: known[name] for name in node.input if name}
             try:
                 results: Any = ReferenceEvaluator(node, opsets=opsets).run(None, feed)
@@ -60,8 +66,16 @@ def fold_numbers(model: onnx.ModelProto, shapes: dict[str, Shape]) -> bool:
     return True
 
 
+def _can_be_worked_out(node: onnx.NodeProto, known: dict[str, NDArray[np.generic]]) -> bool:
+    if node.domain or node.op_type not in WORKED_OUT:
+        return False
+    if not all(name in known for name in node.input if name):
+        return False
+    return node.op_type != "ConstantOfShape" or all(_size(known[n]) <= MOST for n in node.input)
+
+
 def _size(dims: object) -> int:
-    return int(np.prod(np.array(dims, np.int64)))
+    return math.prod(np.array(dims, np.int64).ravel().tolist())
 
 
 def _attribute(node: onnx.NodeProto, name: str) -> int | None:
