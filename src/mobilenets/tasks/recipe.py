@@ -130,6 +130,56 @@ class Recipe:
             check_choice(name, getattr(self, name), get_args(allowed))
 
 
+def on_features(name: str, augmentation: object, objective: object, **settings: Any) -> Recipe:
+    """A recipe that goes on from features which are good already: ten epochs of SGD.
+
+    The rate leaves the features be, the weights are averaged, and norms that learn follow within
+    few steps (momentum 0.1: the papers' 0.003 would take thousands). `settings` are any others.
+    """
+    made = Recipe(
+        name,
+        epochs=10,
+        batch_size=32,
+        learning_rate=0.002,
+        weight_decay=1e-4,
+        warmup_epochs=1.0,
+        ema_decay=0.99,
+        augmentation=augmentation,
+        objective=objective,
+        norm_momentum=0.1,
+    )
+    return replace(made, **settings)
+
+
+def adamw_from_scratch(
+    name: str,
+    epochs: int,
+    batch_size: int,
+    augmentation: object,
+    objective: object,
+    **settings: Any,
+) -> Recipe:
+    """A recipe from random weights: AdamW with warm-up, short gradients, an average of the weights.
+
+    `settings` are any others, or others than these.
+    """
+    made = Recipe(
+        name,
+        epochs,
+        batch_size,
+        learning_rate=0.002,
+        optimizer="adamw",
+        weight_decay=0.05,
+        warmup_epochs=5.0,
+        ema_decay=0.999,
+        augmentation=augmentation,
+        objective=objective,
+        norm_momentum=0.03,
+        clip_norm=10.0,
+    )
+    return replace(made, **settings)
+
+
 def for_few_images(made: Recipe, name: str, epochs: int, steps: int) -> Recipe:
     """A recipe from scratch, made to start from good weights on a small set of images.
 

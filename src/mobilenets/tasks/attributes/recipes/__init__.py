@@ -6,7 +6,7 @@ from mobilenets.tasks.attributes.recipes.settings import (
     AttributesAugmentation,
     AttributesObjective,
 )
-from mobilenets.tasks.recipe import Recipe, by_name
+from mobilenets.tasks.recipe import Recipe, adamw_from_scratch, by_name
 
 
 def modern_attributes() -> Recipe:
@@ -14,19 +14,12 @@ def modern_attributes() -> Recipe:
 
     For data sets of some thousand images and more. Not run on a large one here.
     """
-    return Recipe(
+    return adamw_from_scratch(
         "modern_attributes",
         epochs=100,
         batch_size=128,
-        learning_rate=0.002,
-        optimizer="adamw",
-        weight_decay=0.05,
-        warmup_epochs=5.0,
-        ema_decay=0.999,
         augmentation=AttributesAugmentation("flip"),
         objective=AttributesObjective(),
-        norm_momentum=0.03,
-        clip_norm=10.0,
         initialization="he",
     )
 

@@ -1,10 +1,12 @@
 """Recipes to classify, each saying what it is known to give."""
 
+from dataclasses import replace
+
 from mobilenets.tasks.classify.recipes.settings import (
     ClassificationAugmentation,
     ClassificationObjective,
 )
-from mobilenets.tasks.recipe import Recipe, by_name
+from mobilenets.tasks.recipe import Recipe, by_name, on_features
 
 
 def paper_v1() -> Recipe:
@@ -36,18 +38,15 @@ def paper_v2() -> Recipe:
     Inception's preprocessing. Known to give 72.0 % for V2 1.0 at 224 (paper 2, Table 4; 71.8
     released), with 16 asynchronous workers; not re-run here.
     """
-    return Recipe(
-        "paper_v2",
+    return replace(
+        paper_v1(),
+        name="paper_v2",
         epochs=300,
         batch_size=96,
-        learning_rate=0.045,
-        optimizer="rmsprop_tf",
-        schedule="staircase",
         decay_rate=0.98,
         decay_epochs=1.0,
-        objective=ClassificationObjective(label_smoothing=0.1),
-        ema_decay=0.9999,
         augmentation=ClassificationAugmentation("inception", crop_scale=0.08),
+        objective=ClassificationObjective(label_smoothing=0.1),
     )
 
 
@@ -86,17 +85,10 @@ def finetune() -> Recipe:
     they are too few for the batch, norms keep their statistics. docs/reproduction.md has what it
     gives on few images, with the command.
     """
-    return Recipe(
+    return on_features(
         "finetune",
-        epochs=10,
-        batch_size=32,
-        learning_rate=0.002,
-        weight_decay=1e-4,
-        warmup_epochs=1.0,
-        objective=ClassificationObjective(label_smoothing=0.1),
-        ema_decay=0.99,
-        augmentation=ClassificationAugmentation("flip", crop_scale=0.35),
-        norm_momentum=0.1,
+        ClassificationAugmentation("flip", crop_scale=0.35),
+        ClassificationObjective(label_smoothing=0.1),
         enough_images=1000,
         gentle={
             "learning_rate": 0.0,

@@ -1,7 +1,7 @@
 """Recipes to detect, each saying what it is known to give."""
 
 from mobilenets.tasks.detect.recipes.settings import DetectionAugmentation, DetectionObjective
-from mobilenets.tasks.recipe import Recipe, by_name, for_few_images
+from mobilenets.tasks.recipe import Recipe, adamw_from_scratch, by_name, for_few_images
 
 
 def paper_ssd() -> Recipe:
@@ -33,20 +33,14 @@ def modern_ssd() -> Recipe:
     For data sets of some thousand images and more. Not run on COCO here; docs/reproduction.md has
     what `finetune_ssd`, the same but for its length, gives from scratch beside torchvision's.
     """
-    return Recipe(
+    return adamw_from_scratch(
         "modern_ssd",
         epochs=300,
         batch_size=64,
         learning_rate=0.004,
-        optimizer="adamw",
-        weight_decay=0.05,
-        warmup_epochs=5.0,
-        ema_decay=0.999,
         augmentation=DetectionAugmentation("ssd"),
-        norm_momentum=0.03,
-        clip_norm=10.0,
-        network={"scores": "softmax"},
         objective=DetectionObjective(),
+        network={"scores": "softmax"},
     )
 
 

@@ -1,7 +1,7 @@
 """Recipes for embeddings, each saying what it is known to give."""
 
 from mobilenets.tasks.embed.recipes.settings import EmbeddingAugmentation, EmbeddingObjective
-from mobilenets.tasks.recipe import Recipe, by_name
+from mobilenets.tasks.recipe import Recipe, by_name, on_features
 
 
 def embedding() -> Recipe:
@@ -31,18 +31,12 @@ def embedding_finetune() -> Recipe:
     the features less: the rate falls in proportion. docs/embeddings.md has what it gives on birds
     of 100 species, measured on 50 others, with the command.
     """
-    return Recipe(
+    return on_features(
         "embedding_finetune",
-        epochs=10,
-        batch_size=32,
+        EmbeddingAugmentation("flip", crop_scale=0.5),
+        EmbeddingObjective(),
         learning_rate=0.005,
-        weight_decay=1e-4,
-        warmup_epochs=1.0,
-        objective=EmbeddingObjective(),
-        ema_decay=0.99,
-        augmentation=EmbeddingAugmentation("flip", crop_scale=0.5),
         norm="frozen",
-        norm_momentum=0.1,
         enough_images=5000,
         gentle={"learning_rate": 0.0},
     )

@@ -1,7 +1,7 @@
 """Recipes to locate photographs, each saying what it is known to give."""
 
 from mobilenets.tasks.geolocate.recipes.settings import PlaceAugmentation, PlaceObjective
-from mobilenets.tasks.recipe import Recipe, by_name
+from mobilenets.tasks.recipe import Recipe, by_name, on_features
 
 
 def modern_planet() -> Recipe:
@@ -30,17 +30,10 @@ def finetune_planet() -> Recipe:
     photographs change the features less, as when classifying. docs/geolocation.md has what it
     gives on street views, with the command.
     """
-    return Recipe(
+    return on_features(
         "finetune_planet",
-        epochs=10,
-        batch_size=32,
-        learning_rate=0.002,
-        weight_decay=1e-4,
-        warmup_epochs=1.0,
-        ema_decay=0.99,
-        augmentation=PlaceAugmentation("crop", 0.35),
-        objective=PlaceObjective(),
-        norm_momentum=0.1,
+        PlaceAugmentation("crop", 0.35),
+        PlaceObjective(),
         enough_images=1000,
         gentle={"learning_rate": 0.0, "crop_scale": 1.0, "norm": "frozen"},
     )

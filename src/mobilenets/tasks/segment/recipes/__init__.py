@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mobilenets.tasks.recipe import Recipe, by_name, for_few_images
+from mobilenets.tasks.recipe import Recipe, adamw_from_scratch, by_name, for_few_images
 from mobilenets.tasks.segment.recipes.settings import (
     SegmentationAugmentation,
     SegmentationObjective,
@@ -53,21 +53,14 @@ def modern_deeplab() -> Recipe:
     Rare classes weigh more, by the root of their share: the mean over classes is what counts.
     For data sets of some thousand images and more. Not run on a large one here.
     """
-    return Recipe(
+    return adamw_from_scratch(
         "modern_deeplab",
         epochs=300,
         batch_size=32,
-        learning_rate=0.002,
-        optimizer="adamw",
-        weight_decay=0.05,
         schedule="poly",
-        warmup_epochs=5.0,
-        ema_decay=0.999,
         augmentation=SegmentationAugmentation("deeplab_colours", scale_step=0.0),
         objective=SegmentationObjective(class_weights="root"),
         norm="auto",
-        norm_momentum=0.03,
-        clip_norm=10.0,
         initialization="he",
     )
 
