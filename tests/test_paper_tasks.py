@@ -128,6 +128,51 @@ def test_paper_1_table_12_misprints(width, resolution, madds):
     assert printed(cost.madds, madds, 1e6, 0)
 
 
+# Paper 1, Table 14: width, resolution, M multiply-adds, M parameters. FaceNet's vectors have 128
+# numbers. Both parameters and the rest of the multiply-adds are not what the layers give.
+TABLE_14_MISPRINTS = {
+    "1.0-160, madds": (1.0, 160, 286, None, "290 by the definition, as in Table 7 without scores"),
+    "1.0-128, madds": (1.0, 128, 185, None, "185.5 with 128 numbers: cut, or 185.4 without them"),
+    "0.75-128, madds": (0.75, 128, 108, None, "106 by the definition"),
+    "1.0-160, parameters": (1.0, 160, None, 4.9, "3.3; and one network has as many at any size"),
+    "1.0-128, parameters": (1.0, 128, None, 5.5, "3.3; more at the smaller size is no rounding"),
+    "0.75-160, parameters": (0.75, 160, None, 3.4, "1.9 by the definition"),
+    "0.75-128, parameters": (0.75, 128, None, 3.8, "1.9 by the definition"),
+}
+
+
+def test_paper_1_table_14_face_embeddings():
+    cost = profile("embedding_mobilenet_v1", width=0.75, resolution=160, dimensions=128)
+    assert printed(cost.madds, 166, 1e6, 0)
+
+
+@pytest.mark.parametrize(
+    ("width", "resolution", "madds", "parameters"),
+    [misprint(*row, reason=reason) for *row, reason in TABLE_14_MISPRINTS.values()],
+    ids=TABLE_14_MISPRINTS,
+)
+def test_paper_1_table_14_misprints(width, resolution, madds, parameters):
+    cost = profile("embedding_mobilenet_v1", width=width, resolution=resolution, dimensions=128)
+    assert madds is None or printed(cost.madds, madds, 1e6, 0)
+    assert parameters is None or printed(cost.parameters, parameters, 1e6, 1)
+
+
+@pytest.mark.parametrize(
+    ("width", "resolution", "madds", "parameters"),
+    [
+        (1.0, 160, 289.78, 3.34),
+        (1.0, 128, 185.51, 3.34),
+        (0.75, 160, 165.73, 1.92),
+        (0.75, 128, 106.10, 1.92),
+    ],
+)
+def test_face_embeddings_of_table_14_as_the_layers_are(width, resolution, madds, parameters):
+    """The classifier's figures (FACTS: 290.7, 186.4, 166.4 and 106.8), without its 1001 scores."""
+    cost = profile("embedding_mobilenet_v1", width=width, resolution=resolution, dimensions=128)
+    assert printed(cost.madds, madds, 1e6, 2)
+    assert printed(cost.parameters, parameters, 1e6, 2)
+
+
 # Paper 2, Table 7 at 513: network, knobs, B multiply-adds, M parameters. `V2*` has the head on
 # its map of 320 channels; all but two have ASPP; at output stride 8 with MF.
 AT_8 = {"output_stride": 8, "multi_scale": True}
