@@ -11,12 +11,14 @@ from PIL import Image
 
 from mobilenets.data.dataset import Dataset, OnDisk
 from mobilenets.evaluation import Evaluation, MeasuredPart, input_of
-from mobilenets.review.judged import Review
+from mobilenets.review.judged import Review, ReviewedImage
 from mobilenets.review.page import FOLDER, MARK, TABLE, page_of
 from mobilenets.review.pictures import beside, save
 from mobilenets.review.table import write_table, write_text
+from mobilenets.runtime.draw import readable
 from mobilenets.runtime.session import Session
 from mobilenets.saved import check_apart
+from mobilenets.tasks.base import Drawing
 from mobilenets.tasks.task import Task
 
 PAGE = "index.html"
@@ -56,20 +58,28 @@ def write_review(
         path.unlink()
     most = min(drawn, len(review.order))
     for one in islice(review.images(most), most):
-        save(_draw(review, session, task, one.number, exact=exact), pictures / one.picture)
+        save(_draw(review, session, task, one, exact=exact), pictures / one.picture)
         progress(1)
     write_table(folder / TABLE, review.images(most), review.found.failures, review.measured)
     write_text(folder / PAGE, page_of(review, most))
     return most
 
 
-def _draw(review: Review, session: Session, task: Task, number: int, *, exact: bool) -> Image.Image:
+def _draw(
+    review: Review, session: Session, task: Task, one: ReviewedImage, *, exact: bool
+) -> Image.Image:
+    """The image with what is there beside it with what is seen, or beside its answer."""
     card, data = session.card, review.dataset
-    values, size = input_of(data, number, card.preprocessing, exact=exact)
+    image, target = data.image(one.number), data.target(one.number)
+    if not isinstance(review.evaluator, Drawing):
+        if one.answer is None:
+            return beside(("not looked for", readable(image)))
+        return beside(("query", readable(image)), ("nearest", readable(data.image(one.answer))))
+    values, size = input_of(data, one.number, card.preprocessing, exact=exact)
     outputs, top = session(values[None]), task.defaults.top
     (seen,) = task.read.decode(outputs, card, [size], top=top, threshold=review.threshold)
-    image, truth = data.image(number), review.evaluator.truth(data.target(number))
-    return beside(task.show.draw(image, truth), task.show.draw(image, seen))
+    draw, truth = task.show.draw, review.evaluator.truth(target)
+    return beside(("truth", draw(image, truth)), ("answer", draw(image, seen)))
 
 
 def check_folder(folder: Path, dataset: Dataset, images: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from mobilenets.data.dataset import Dataset
 from mobilenets.data.listing import count
 from mobilenets.evaluation import Evaluation, MeasuredPart
 from mobilenets.review.pictures import file_name
-from mobilenets.tasks.base import Examining
+from mobilenets.tasks.base import Examining, Searching
 from mobilenets.tasks.values import Verdict
 
 
@@ -26,6 +26,8 @@ class ReviewedImage(NamedTuple):
     verdict: Verdict
     picture: str
     """The name of its picture; '' where it has none."""
+    answer: int | None
+    """The image of the data set that is the answer to it, where answers are images."""
 
 
 class Review:
@@ -62,7 +64,12 @@ class Review:
             number = self.found.images[place]
             name = self.dataset.name(number)
             picture = file_name(rank, digits, name) if rank <= drawn else ""
-            yield ReviewedImage(rank, number, name, self._judge(place), picture)
+            answer = self._answer(place)
+            yield ReviewedImage(rank, number, name, self._judge(place), picture, answer)
+
+    def _answer(self, place: int) -> int | None:
+        other = self.evaluator.found(place) if isinstance(self.evaluator, Searching) else None
+        return None if other is None else self.found.images[other]
 
     def _judge(self, place: int) -> Verdict:
         return self.evaluator.judge(place, self.threshold)

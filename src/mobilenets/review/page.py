@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from html import escape
 from itertools import islice
@@ -80,6 +81,7 @@ def figure_of(one: ReviewedImage) -> str:
     said = ", ".join(
         f"{name.replace('_', ' ')} {value:.4g}"
         for name, value in {**score, **verdict.figures}.items()
+        if not math.isnan(value)
     )
     return (
         f"<figure class={result}><img loading=lazy src='{FOLDER}/{quote(one.picture)}' "

@@ -1,4 +1,4 @@
-"""A picture twice, the truth beside the answer, as a file whose name begins with its rank."""
+"""Truth and answer side by side, as a file whose name begins with the image's rank."""
 
 import re
 from functools import partial
@@ -13,19 +13,20 @@ GAP = 8
 """Pixels around and between the two."""
 LONGEST = 100
 """Letters of an image's name in that of its picture."""
-TITLES = ("truth", "answer")
 
 
-def beside(truth: Image.Image, answer: Image.Image) -> Image.Image:
-    """Both under their titles, the truth on the left."""
-    high = max(14, round(max(truth.width, answer.width) / 28))
+def beside(*pictures: tuple[str, Image.Image]) -> Image.Image:
+    """Pictures in a row, each under its title."""
+    widest = max(picture.width for _, picture in pictures)
+    high = max(14, round(widest / 28))
     font = ImageFont.load_default(high)
     top = round(high * 1.6)
-    width = truth.width + answer.width + 3 * GAP
-    canvas = Image.new("RGB", (width, top + max(truth.height, answer.height) + GAP), GROUND)
+    width = sum(picture.width + GAP for _, picture in pictures) + GAP
+    tallest = max(picture.height for _, picture in pictures)
+    canvas = Image.new("RGB", (width, top + tallest + GAP), GROUND)
     pen = ImageDraw.Draw(canvas)
     left = GAP
-    for title, picture in zip(TITLES, (truth, answer), strict=True):
+    for title, picture in pictures:
         pen.text((left, top / 2), title, TEXT, font, anchor="lm")
         canvas.paste(picture, (left, top))
         left += picture.width + GAP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ def _row(one: ReviewedImage) -> dict[str, Any]:
 
 
 def cell(value: Any) -> str:
-    """A value as text: figures with six digits, names without breaks."""
+    """A value as text: figures with six digits, '' for NaN, names without breaks."""
+    if isinstance(value, float) and math.isnan(value):
+        return ""
     return f"{value:.6g}" if isinstance(value, float) else one_line(str(value))
 
 

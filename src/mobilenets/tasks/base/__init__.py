@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mobilenets.card import ModelCard
+from mobilenets.tasks.base.evaluators import Drawing as Drawing
 from mobilenets.tasks.base.evaluators import Evaluator as Evaluator
 from mobilenets.tasks.base.evaluators import Examining as Examining
+from mobilenets.tasks.base.evaluators import Searching as Searching
 from mobilenets.tasks.values import (
     Addition,
     Arrays,

@@ -65,10 +65,24 @@ class Examining(Protocol):
         """What is there in an image, what is seen from the score `threshold` on, how good it is."""
         ...
 
+    def confusions(self, threshold: float) -> list[Confused]:
+        """What is taken for what, the most frequent first; [] where there are no classes."""
+        ...
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """What an `Examining` evaluator has whose answers are drawn on the image itself."""
+
     def truth(self, target: Any) -> Any:
         """A target of the data as `decode` would give it if the model were right, to draw it."""
         ...
 
-    def confusions(self, threshold: float) -> list[Confused]:
-        """What is taken for what, the most frequent first; [] where there are no classes."""
+
+@runtime_checkable
+class Searching(Protocol):
+    """What an `Examining` evaluator has whose answers are other images of the data."""
+
+    def found(self, image: int) -> int | None:
+        """The image that is the answer to one, numbered as it is; None for one without answer."""
         ...

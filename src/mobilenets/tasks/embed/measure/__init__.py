@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +14,20 @@ from mobilenets.data.dataset import Dataset
 from mobilenets.data.listing import count
 from mobilenets.errors import DataError
 from mobilenets.tasks.embed.formats.targets import Sought, label_of
+from mobilenets.tasks.embed.measure.found import (
+    Found,
+    answers,
+    of_classes,
+    of_truths,
+    sureness,
+)
 from mobilenets.tasks.embed.measure.neighbours import CELLS, Integers, ranked
 from mobilenets.tasks.embed.measure.pairs import RATES, Histogram, accepted, accuracy
 from mobilenets.tasks.embed.measure.retrieval import CMC, RECALLS, SameSet, same_set, search
 from mobilenets.tasks.embed.measure.revisited import revisited
 from mobilenets.tasks.embed.read import vectors_of
-from mobilenets.tasks.values import Arrays, Metric, Size
+from mobilenets.tasks.intervals import MOST, NO_INTERVALS, Intervals, gathered, wilson
+from mobilenets.tasks.values import Arrays, Confused, Metric, Size, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +36,8 @@ METRIC = Metric("recall@1")
 PICTURE = "cosines"
 PAIRED = 4096
 """Images of which all pairs are counted, for thresholds; of more, so many spread over them."""
+_UNITS = (("class", "classes"), ("query", "queries"))
+"""What intervals are resampled from: without and with a truth."""
 
 
 def evaluator(card: ModelCard, dataset: Dataset, objective: Any = None) -> Retrieval:
@@ -40,6 +52,8 @@ class Retrieval:
     among each other. The vectors are kept: 512 bytes an image at 128 dimensions.
     """
 
+    UNIT = "queries"
+
     def __init__(self, card: ModelCard, dataset: Dataset) -> None:
         self.card = card
         self.classes = tuple(dataset.classes)
@@ -48,6 +62,7 @@ class Retrieval:
         self._vectors: list[Any] = []
         self._targets: list[Sought] = []
         self._found: SameSet | None = None
+        self._answers: dict[int, Found] | None = None
         self.notes: list[str] = []
 
     def _alone(self) -> list[str]:
@@ -61,7 +76,7 @@ class Retrieval:
 
     def update(self, outputs: Arrays, targets: Sequence[Any], sizes: Sequence[Size] = ()) -> None:
         """Keep a batch's vectors with what is known of each."""
-        self._found = None
+        self._found = self._answers = None
         self._vectors.append(vectors_of(outputs, self.card).astype(np.float32))
         for target in targets:
             known = isinstance(target, Sought)
@@ -69,7 +84,7 @@ class Retrieval:
 
     def merge(self, other: Retrieval) -> None:
         """Add another process's vectors, behind."""
-        self._found = None
+        self._found = self._answers = None
         self._vectors += other._vectors
         self._targets += other._targets
 
@@ -96,55 +111,66 @@ class Retrieval:
     def results(self) -> Iterator[tuple[str, float]]:
         """Recall@1, 2, 4 and 8, R-precision and MAP@R; of queries CMC and mAP@100; of pairs too.
 
-        Recall@1 is there in any case: of queries and a gallery it is CMC@1.
+        Recall@1 is there in any case: of queries and a gallery it is CMC@1. Figures of queries are
+        means over those with something to find; `queries` is their number.
         """
-        images = len(self._targets)
         self.notes[:] = self._alone()
-        if self.truths:
-            yield from self._revisited()
-        elif self._roles().any():
-            yield from self._searched()
-        else:
-            found = self.same_set()
-            measured = ~np.isnan(found.r_precision)
-            if images > 1 and not measured.any():
-                raise DataError("every class has one image alone: nothing can be found again")
-            for k, column in zip(RECALLS, found.recall.T, strict=True):
-                yield f"recall@{k}", _mean(column)
-            yield "r_precision", _mean(found.r_precision)
-            yield "map@r", _mean(found.precision)
-            yield "queries", int(measured.sum())
+        figures, bundles = self._figures()
+        for name, values in figures.items():
+            yield name, _mean(values)
+        known = ~np.isnan(figures["recall@1"])
+        yield "queries", len(bundles) if self.truths else int(known.sum())
         yield from self._paired()
-        yield "images", images
+        yield "images", len(self._targets)
 
-    def _searched(self) -> Iterator[tuple[str, float]]:
-        vectors, labels, roles = self._matrix(), self._labels(), self._roles()
+    def _figures(self) -> tuple[dict[str, Any], Integers]:
+        """(queries,) of each figure, and which queries are right and wrong together.
+
+        Queries of one class are, as resamples for intervals have it.
+        """
+        if self.truths:
+            return self._revisited(), np.arange(len(self.truths))
+        if self._roles().any():
+            return self._searched()
+        found = self.same_set()
+        if len(self._targets) > 1 and np.isnan(found.r_precision).all():
+            raise DataError("every class has one image alone: nothing can be found again")
+        figures = {f"recall@{k}": row for k, row in zip(RECALLS, found.recall.T, strict=True)}
+        figures |= {"r_precision": found.r_precision, "map@r": found.precision}
+        return figures, self._labels()
+
+    def _sides(self) -> tuple[Integers, Integers, Integers]:
+        """Places of the queries and of the gallery, and each query's own place there, or -1."""
+        roles = self._roles()
         asked, there = np.flatnonzero(roles != 2), np.flatnonzero(roles != 1)
+        if self.truths:  # these say what is to be found by the number in the data
+            number = np.array([one.image for one in self._targets])
+            asked, there = (side[np.argsort(number[side])] for side in (asked, there))
+        place = np.full(len(roles), -1)
+        place[there] = np.arange(len(there))
+        return asked, there, place[asked]
+
+    def _searched(self) -> tuple[dict[str, Any], Integers]:
+        vectors, labels = self._matrix(), self._labels()
+        asked, there, own = self._sides()
         if not len(asked) or not len(there):
             raise DataError(f"there are {len(asked)} queries and {len(there)} images to be found")
-        place = np.full(len(labels), -1)
-        place[there] = np.arange(len(there))
-        own = place[asked]
         found = search(vectors[asked], labels[asked], vectors[there], labels[there], own)
         if np.isnan(found.precision).all():
             raise DataError("no query has an image of its class in the gallery")
-        yield "recall@1", _mean(found.hit[:, 0])
-        for k, column in zip(CMC, found.hit.T, strict=True):
-            yield f"cmc@{k}", _mean(column)
-        yield "map@100", _mean(found.precision)
-        yield "queries", int((~np.isnan(found.precision)).sum())
+        figures = {"recall@1": found.hit[:, 0]}
+        figures |= {f"cmc@{k}": row for k, row in zip(CMC, found.hit.T, strict=True)}
+        return {**figures, "map@100": found.precision}, labels[asked]
 
-    def _revisited(self) -> Iterator[tuple[str, float]]:
-        order = np.argsort([one.image for one in self._targets])
-        gallery = len(order) - len(self.truths)
-        if gallery < 1 or self._targets[int(order[-1])].image != len(order) - 1:
+    def _revisited(self) -> dict[str, Any]:
+        asked, there, _ = self._sides()
+        numbers = [self._targets[int(i)].image for i in (*there, *asked)]
+        if len(asked) != len(self.truths) or numbers != list(range(len(numbers))):
             raise DataError("all images of the truth must be read, and some could not be")
-        vectors = self._matrix()[order]
-        blocks = ranked(vectors[gallery:], vectors[:gallery], gallery)
+        vectors = self._matrix()
+        blocks = ranked(vectors[asked], vectors[there], len(there))
         found = dict(revisited(np.concatenate([b.order for b in blocks]), self.truths))
-        yield "recall@1", found["mp@1_medium"]
-        yield from found.items()
-        yield "queries", len(self.truths)
+        return {"recall@1": found["mp@1_medium"], **found}
 
     def _paired(self) -> Iterator[tuple[str, float]]:
         place = {one.image: i for i, one in enumerate(self._targets)}
@@ -201,6 +227,88 @@ class Retrieval:
             for k, name in enumerate(self.classes)
             if sizes[k] > 1
         }
+
+    def intervals(self) -> Intervals:
+        """By resamples of the classes: images of one are right and wrong together.
+
+        Of queries with a truth of their own by resamples of the queries; of each class Wilson's.
+        """
+        if not 0 < len(self._targets) < MOST:
+            return NO_INTERVALS
+        figures, bundles = self._figures()
+        by_class = {
+            name: {"recall@1": wilson(row["recall@1"] * row["images"], row["images"])}
+            for name, row in self.by_class().items()
+        }
+        made = gathered(sureness(figures, bundles), by_class)
+        what = count(len(np.unique(bundles)), *_UNITS[bool(self.truths)])
+        return made._replace(how=made.how.replace("the images", what))
+
+    def answers(self) -> Mapping[int, Found]:
+        """What each query finds, by its place among the images; found once."""
+        if self._answers is None:
+            asked, there, own = self._sides()
+            vectors, labels = self._matrix(), self._labels()
+            relation = of_classes(labels[asked], labels[there], own)
+            if self.truths:
+                relation = of_truths(self.truths, len(there))
+            self._answers = {
+                place: one._replace(image=int(there[one.image]) if one.image >= 0 else -1)
+                for place, one in zip(
+                    asked.tolist(), answers(vectors[asked], vectors[there], relation), strict=True
+                )
+            }
+        return self._answers
+
+    def found(self, image: int) -> int | None:
+        """The image that is nearest to this one; None where it is no query, or nothing is there."""
+        one = self.answers().get(image)
+        return one.image if one is not None and one.image >= 0 else None
+
+    def judge(self, image: int, threshold: float) -> Verdict:
+        """Right where the nearest is of its class; the worst have another one nearer by most.
+
+        What is no query, and what has nothing to find, is not wrong: it stands behind, without
+        figures.
+        """
+        one = self.answers().get(image)
+        if one is None or not one.rank:
+            why = "is looked for by nobody" if one is None else "has nothing to find"
+            blank = dict.fromkeys(("rank_of_right", "cosine_of_right"), math.nan)
+            return Verdict(self._name(image), why, True, None, math.inf, blank)
+        right = one.rank == 1
+        answer = self._name(one.image)
+        if self.truths:
+            answer = "one that is to be found" if right else "another one"
+        figures = {"rank_of_right": float(one.rank), "cosine_of_right": one.right}
+        return Verdict(self._name(image), answer, right, one.cosine, one.margin, figures)
+
+    def _name(self, image: int) -> str:
+        """The class of an image; of a truth, how many images a query is to find."""
+        if not self.truths:
+            return self.classes[self._targets[image].label]
+        query = self._targets[image].image - (len(self._targets) - len(self.truths))
+        if query < 0:
+            return "of the gallery"
+        truth = self.truths[query]
+        return f"{len(truth.easy) + len(truth.hard)} to be found"
+
+    def confusions(self, threshold: float) -> list[Confused]:
+        """Classes whose images find those of another one first; [] of a truth of its own."""
+        if self.truths:
+            return []
+        found: Counter[tuple[int, int]] = Counter()
+        queries: Counter[int] = Counter()
+        for place, one in self.answers().items():
+            if one.rank:
+                label = self._targets[place].label
+                queries[label] += 1
+                if one.rank > 1:
+                    found[label, self._targets[one.image].label] += 1
+        return [
+            Confused(self.classes[true], self.classes[seen], times, times / queries[true])
+            for (true, seen), times in found.most_common()
+        ]
 
     def figure(self) -> Figure:
         """The cosines of pairs of one class, and of two."""

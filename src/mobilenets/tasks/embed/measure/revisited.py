@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+Figures = NDArray[np.float64]
 Integers = NDArray[np.int64]
 DEPTHS = (1, 5, 10)
 """Answers of which the precision is said too."""
@@ -40,23 +41,22 @@ PROTOCOLS = (
 )
 
 
-def revisited(order: Integers, truths: Sequence[QueryTruth]) -> Iterator[tuple[str, float]]:
-    """`map_easy` and so on, then `mp@1_easy`, `mp@5_easy`, `mp@10_easy` and so on.
+def revisited(order: Integers, truths: Sequence[QueryTruth]) -> Iterator[tuple[str, Figures]]:
+    """`map_easy` and so on, then `mp@1_easy`, `mp@5_easy`, `mp@10_easy` and so on, of each query.
 
-    `order` (queries, gallery) has the places of all images for each query, the nearest first. A
-    query with nothing to find is left out; where all are, a figure is 0.
+    `order` (queries, gallery) has the places of all images for each query, the nearest first.
+    Figures are (queries,), NaN for one with nothing to find.
     """
     for name, sought, passed in PROTOCOLS:
-        rows = []
-        for places, truth in zip(order, truths, strict=True):
+        rows = np.full((len(truths), 1 + len(DEPTHS)), np.nan)
+        for row, places, truth in zip(rows, order, truths, strict=True):
             wanted = [i for kind in sought for i in getattr(truth, kind)]
             ignored = [i for kind in passed for i in getattr(truth, kind)]
             if wanted:
-                rows.append(_figures(places, wanted, ignored))
-        means = np.mean(rows, axis=0) if rows else np.zeros(1 + len(DEPTHS))
-        yield f"map_{name}", float(means[0])
-        for depth, value in zip(DEPTHS, means[1:].tolist(), strict=True):
-            yield f"mp@{depth}_{name}", value
+                row[:] = _figures(places, wanted, ignored)
+        yield f"map_{name}", rows[:, 0]
+        for depth, column in zip(DEPTHS, rows[:, 1:].T, strict=True):
+            yield f"mp@{depth}_{name}", column
 
 
 def _figures(places: Integers, wanted: Sequence[int], ignored: Sequence[int]) -> list[float]:
