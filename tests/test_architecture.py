@@ -261,6 +261,7 @@ DEFAULTS_OF = {
     "mobilenets.tasks.attributes.demo": {"attributes_mobilenet_v2"},
     "mobilenets.tasks.detect.check": {"ssdlite_mobilenet_v2"},
     "mobilenets.tasks.detect.demo": {"ssdlite_mobilenet_v2"},
+    "mobilenets.tasks.embed.demo": {"embedding_mobilenet_v2"},
     "mobilenets.tasks.geolocate.demo": {"planet_mobilenet_v2"},
     "mobilenets.tasks.segment.demo": {"deeplabv3_mobilenet_v2"},
 }

@@ -90,8 +90,8 @@ def chapter_part(chapter: Chapter) -> str:
     )
     return (
         f"<h2>{chapter.title}: {chapter.model} at {pixels} pixels</h2>"
-        f"<p>Right in {shown.hits} of {shown.of} test pictures; the surest are shown. On the left "
-        f"the truth, on the right what the ONNX file sees.</p>"
+        f"<p>Right in {shown.hits} of {shown.of} test pictures; the surest are shown. "
+        f"{escape(shown.sides)}</p>"
         f"<div class=grid>{figures(shown.right)}</div>"
         f"{failures(shown)}"
         f"<h3>How it was made</h3><table>{did}</table>{images}"

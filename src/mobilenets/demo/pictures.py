@@ -1,15 +1,18 @@
-"""What a network sees in pictures, beside the truth: those that it gets right first."""
+"""What a network makes of pictures: those that it gets right first."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from PIL import Image
 
 from mobilenets.data.dataset import Dataset
+from mobilenets.evaluation import Evaluation
+from mobilenets.runtime.draw import readable
 from mobilenets.runtime.preprocess import preprocess
 from mobilenets.runtime.session import Session
+from mobilenets.tasks.base import Judging, Searching
 from mobilenets.tasks.task import Task
-from mobilenets.tasks.values import Judged
 
 LOOKED_AT = 96
 """Pictures of which some are shown: the first ones."""
@@ -18,7 +21,7 @@ RIGHT, WRONG = 8, 6
 
 
 class Pair(NamedTuple):
-    """A picture twice: the truth, and what the network sees."""
+    """The truth beside what the network sees, or a picture beside its answer."""
 
     truth: Image.Image
     seen: Image.Image
@@ -36,28 +39,60 @@ class Shown:
     hits: int
     """How many are right of all that were looked at."""
     of: int
+    sides: str
+    """What is on the left and on the right, in words."""
 
 
-def show(session: Session, task: Task, dataset: Dataset) -> Shown:
-    """The first pictures of a data set, judged and drawn."""
-    card, demo = session.card, task.demo
-    judged = []
-    for index in range(min(LOOKED_AT, len(dataset))):
-        image = dataset.image(index)
-        (seen,) = task.read.decode(
-            session(preprocess(image, card.preprocessing)[None]),
-            card,
-            [image.size],
-            top=demo.DEMO.top,
-            threshold=task.defaults.threshold,
-        )
-        judged.append((image, seen, demo.judge(seen, dataset.target(index), dataset.classes)))
-    judged.sort(key=lambda one: -one[2].order)
-    right = [one for one in judged if one[2].right]
-    wrong = [one for one in judged if not one[2].right]
+class _Judged(NamedTuple):
+    """A picture that was looked at."""
 
-    def pairs(chosen: list[tuple[Image.Image, Any, Judged]]) -> list[Pair]:
-        draw = task.show.draw
-        return [Pair(draw(i, j.truth), draw(i, seen), j.said) for i, seen, j in chosen]
+    order: float
+    right: bool
+    pair: Callable[[], Pair]
+    """Draws it."""
 
-    return Shown(pairs(right[:RIGHT]), pairs(wrong[:WRONG]), len(right), len(judged))
+
+def show(session: Session, task: Task, dataset: Dataset, found: Evaluation) -> Shown:
+    """The first pictures of a data set that was measured, judged and drawn."""
+    if isinstance(found.evaluator, Searching):
+        sides = "On the left a picture, on the right the nearest of all others."
+        judged = [_searched(dataset, found, i) for i in range(min(LOOKED_AT, len(found.images)))]
+    else:
+        sides = "On the left the truth, on the right what the ONNX file sees."
+        judged = [_seen(session, task, dataset, i) for i in range(min(LOOKED_AT, len(dataset)))]
+    judged.sort(key=lambda one: -one.order)
+    right = [one for one in judged if one.right]
+    wrong = [one for one in judged if not one.right]
+    best, nearly = ([one.pair() for one in some] for some in (right[:RIGHT], wrong[:WRONG]))
+    return Shown(best, nearly, len(right), len(judged), sides)
+
+
+def _seen(session: Session, task: Task, dataset: Dataset, index: int) -> _Judged:
+    """A picture with what is seen in it."""
+    card, use, draw = session.card, cast(Judging, task.demo), task.show.draw
+    image = dataset.image(index)
+    (seen,) = task.read.decode(
+        session(preprocess(image, card.preprocessing)[None]),
+        card,
+        [image.size],
+        top=use.DEMO.top,
+        threshold=task.defaults.threshold,
+    )
+    one = use.judge(seen, dataset.target(index), dataset.classes)
+    return _Judged(
+        one.order, one.right, lambda: Pair(draw(image, one.truth), draw(image, seen), one.said)
+    )
+
+
+def _searched(dataset: Dataset, found: Evaluation, place: int) -> _Judged:
+    """A picture with the one that is its answer."""
+    evaluator = cast(Any, found.evaluator)
+    verdict, other = evaluator.judge(place, 0.0), evaluator.found(place)
+    said = f"{verdict.truth}, found {verdict.answer}"
+
+    def pair() -> Pair:
+        answer = place if other is None else other
+        one, two = (readable(dataset.image(found.images[i])) for i in (place, answer))
+        return Pair(one, two, said)
+
+    return _Judged(verdict.order, verdict.right, pair)

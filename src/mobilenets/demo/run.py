@@ -129,12 +129,13 @@ def run_use(
 
     began = time.monotonic()
     session = open_model(file)
-    again = evaluate(session, test_set, task).results[metric]
+    measured = evaluate(session, test_set, task)
+    again = measured.results[metric]
     text = f"{metric} {again:.3f} from {file.name} on the engine, without torch"
     done("predict", began, text, eval_command(file, data, PART))
 
     card = session.card
-    shown = show(session, task, test_set)
+    shown = show(session, task, test_set, measured)
     cost = profile(use.model, resolution=card.preprocessing.size[0], **card.arguments)
     chapter = Chapter(use.title, use.model, steps, shown, run, task.measure.PICTURE, cost)
     return Reached(name, use, value, again, seconds), chapter

@@ -353,6 +353,10 @@ class Demonstration(Protocol):
 
     DEMO: Demo
 
+
+class Judging(Demonstration, Protocol):
+    """The same of a use whose answers are not other images: the evaluator judges those."""
+
     def judge(self, decoded: Any, target: Any, classes: Sequence[str]) -> Judged:
         """What is seen in a picture, an answer of `decode`, beside its `target` in the data."""
         ...
