@@ -43,7 +43,7 @@ class Shown:
     """What is on the left and on the right, in words."""
 
 
-class _Judged(NamedTuple):
+class _LookedAt(NamedTuple):
     """A picture that was looked at."""
 
     order: float
@@ -67,7 +67,7 @@ def show(session: Session, task: Task, dataset: Dataset, found: Evaluation) -> S
     return Shown(best, nearly, len(right), len(judged), sides)
 
 
-def _seen(session: Session, task: Task, dataset: Dataset, index: int) -> _Judged:
+def _seen(session: Session, task: Task, dataset: Dataset, index: int) -> _LookedAt:
     """A picture with what is seen in it."""
     card, use, draw = session.card, cast(Judging, task.demo), task.show.draw
     image = dataset.image(index)
@@ -79,12 +79,12 @@ def _seen(session: Session, task: Task, dataset: Dataset, index: int) -> _Judged
         threshold=task.defaults.threshold,
     )
     one = use.judge(seen, dataset.target(index), dataset.classes)
-    return _Judged(
+    return _LookedAt(
         one.order, one.right, lambda: Pair(draw(image, one.truth), draw(image, seen), one.said)
     )
 
 
-def _searched(dataset: Dataset, found: Evaluation, place: int) -> _Judged:
+def _searched(dataset: Dataset, found: Evaluation, place: int) -> _LookedAt:
     """A picture with the one that is its answer."""
     evaluator = cast(Any, found.evaluator)
     verdict, other = evaluator.judge(place, 0.0), evaluator.found(place)
@@ -95,4 +95,4 @@ def _searched(dataset: Dataset, found: Evaluation, place: int) -> _Judged:
         one, two = (readable(dataset.image(found.images[i])) for i in (place, answer))
         return Pair(one, two, said)
 
-    return _Judged(verdict.order, verdict.right, pair)
+    return _LookedAt(verdict.order, verdict.right, pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -10,8 +11,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 from PIL import Image
 
 from mobilenets.data.dataset import AnnotatedDataset
+from mobilenets.data.files import InFolder
 from mobilenets.data.listing import count
+from mobilenets.data.problems import Problems
 from mobilenets.data.splits import Split
+from mobilenets.errors import DataError
+from mobilenets.processors import processors
+from mobilenets.runtime.images import read_header
 
 P = TypeVar("P", bound=AnnotatedDataset)
 S = TypeVar("S")
@@ -65,6 +71,42 @@ def survey_parts(
         parts = open_parts(path) if split is None else {split: open_split(path, cast(Split, split))}
     with progress("counting", sum(map(len, parts.values()))) as advance:
         return parts, {name: survey(part, advance) for name, part in parts.items()}
+
+
+def files_of(parts: Mapping[str, AnnotatedDataset]) -> list[Path]:
+    """The images on disk of all parts; built-in data has none."""
+    return [
+        part.root / file
+        for part in parts.values()
+        if isinstance(part, InFolder)
+        for file in part.files
+    ]
+
+
+def opened(
+    root: Path, files: Sequence[str], progress: Progress, problems: Problems
+) -> dict[int, tuple[int, int]]:
+    """The places of the images that can be opened, each with its (width, height).
+
+    The others are `unreadable` problems, those of one pixel `narrow` ones.
+    """
+
+    def one(file: str) -> tuple[int, int] | None:
+        try:
+            return read_header(root / file).size
+        except DataError:
+            return None
+
+    found: dict[int, tuple[int, int]] = {}
+    with progress("opening", len(files)) as advance, ThreadPoolExecutor(processors()) as pool:
+        for place, size in enumerate(pool.map(one, files)):
+            advance(1)
+            if size is None:
+                problems.add("unreadable", [files[place]])
+                continue
+            found[place] = size
+            problems.add("narrow", [files[place]] if min(size) < 2 else [])
+    return found
 
 
 def class_table(titles: tuple[str, ...], rows: Mapping[str, tuple[Any, ...]]) -> list[Table | str]:

@@ -112,7 +112,8 @@ def kinds_of_labels(data: str, asked: str | None) -> tuple[list[Task], list[str]
     if asked is not None:
         return [task for task in able if task.name == asked], []
     there = [task for task in able if task.check.claims(data)]
-    there = [task for task in there if not task.check.LAST] or there
+    # Of those that look at folders, one listed later claims fewer: it has seen something more.
+    there = [task for task in there if not task.check.LAST] or there[::-1]
     if len(there) > 1 and is_built_in(data):
         return there[:1], []
     if not there and Path(data).is_dir():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +15,6 @@ from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.listing import count
 from mobilenets.data.problems import Kinds, Problems, shared
 from mobilenets.errors import DataError
-from mobilenets.runtime.images import read_header
 from mobilenets.tasks.attributes import data
 from mobilenets.tasks.attributes.formats.celeba import find_celeba
 from mobilenets.tasks.attributes.formats.marked import MarkedImages
@@ -25,7 +22,7 @@ from mobilenets.tasks.attributes.formats.shapes import ShapeAttributes
 from mobilenets.tasks.attributes.marks import NO, UNKNOWN, YES, Marks, constant, marks_of_all
 from mobilenets.tasks.attributes.read import HALF, SeenAttribute
 from mobilenets.tasks.attributes.show import draw as draw_attributes
-from mobilenets.tasks.report import Progress, Report, Table, class_table
+from mobilenets.tasks.report import Progress, Report, Table, class_table, files_of, opened
 
 THINGS = "attributes"
 NETWORK = "a network for attributes"
@@ -82,13 +79,13 @@ def claims(path: str) -> bool:
 def look(path: str, split: str | None, progress: Progress) -> Report:
     """What every part on disk holds, or one split as training would open it."""
     with progress("reading", 0):
-        opened: Mapping[str, Any] = (
+        chosen: Mapping[str, Any] = (
             data.open_parts(path) if split is None else {split: data.open_data(path, split)}
         )
     problems = Problems(KINDS)
     parts: Parts = {
         name: one if isinstance(one, ShapeAttributes) else _open(one, name, progress, problems)
-        for name, one in opened.items()
+        for name, one in chosen.items()
     }
     with progress("counting", sum(map(len, parts.values()))) as advance:
         counts = {}
@@ -106,13 +103,7 @@ def look(path: str, split: str | None, progress: Progress) -> Report:
         parts_table(parts),
         *class_table(titles, rows),
     ]
-    files = [
-        part.root / file
-        for part in parts.values()
-        if isinstance(part, AttributesOnDisk)
-        for file in part.files
-    ]
-    return Report(parts, to_json(parts, counts), content, draw, files)
+    return Report(parts, to_json(parts, counts), content, draw, files_of(parts))
 
 
 def counts_of(marks: Marks) -> list[tuple[int, int, int]]:
@@ -166,24 +157,8 @@ def _open(
     part: MarkedImages, name: str, progress: Progress, problems: Problems
 ) -> AttributesOnDisk:
     """A part whose images can be opened, with their sizes; the others are named."""
-
-    def one(i: int) -> tuple[int, int] | None:
-        try:
-            return read_header(part.path(i)).size
-        except DataError:
-            return None
-
-    sizes: list[tuple[int, int]] = []
-    kept: list[int] = []
-    with progress("opening", len(part)) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i, size in enumerate(pool.map(one, range(len(part)))):
-            advance(1)
-            if size is None:
-                problems.add("unreadable", [part.files[i]])
-                continue
-            problems.add("narrow", [part.files[i]] if min(size) < 2 else [])
-            kept.append(i)
-            sizes.append(size)
+    sizes = opened(part.root, part.files, progress, problems)
+    kept = list(sizes)
     if not kept:
         raise DataError(f"{part.root}: none of its images can be opened")
     marks = part.marks[kept]
@@ -201,7 +176,7 @@ def _open(
         part.classes,
         True,
         tuple(part.files[i] for i in kept),
-        np.array(sizes, np.int64).reshape(-1, 2),
+        np.array(list(sizes.values()), np.int64).reshape(-1, 2),
         [note for note in part.notes if "the same on all images" not in note],
         cast(Any, problems.list()),
         marks,

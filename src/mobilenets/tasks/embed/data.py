@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from mobilenets.data.built_in import is_built_in
 from mobilenets.data.classes.folders import list_folders
@@ -51,26 +51,64 @@ def open_data(path: str | Path, split: str, *, seed: int = 0) -> Dataset:
     if not part.entries:
         there = ", ".join(f"{len(of)} for {name or 'all'}" for name, of in listing.parts.items())
         raise DataError(f"{path}: no images for {split}; it has {there or 'none'}{part.origin}")
-    classes = sorted({entry.label for entry in part.entries})
-    if split == "train" and len(classes) < 2:
-        raise DataError(f"{path}: only one class to learn from, {classes[0]}; two are needed")
-    every = [entry for of in listing.parts.values() for entry in of]
-    images = frozenset(entry.path for entry in every)
-    lists = [*listing.lists, *([NAME] if listed else [])]
-    roles = tuple(entry.role for entry in part.entries)
-    found = SoughtImages(
-        listing.root,
-        tuple(classes),
-        tuple(entry.path for entry in part.entries),
-        numbered([entry.label for entry in part.entries], classes),
-        [*listing.notes, *notes, *part.notes],
-        part.origin,
-        Taken(listing.root, images, frozenset(lists), listing.left),
-        roles if any(roles) else (),
-    )
+    if split == "train" and len({entry.label for entry in part.entries}) < 2:
+        one = part.entries[0].label
+        raise DataError(f"{path}: only one class to learn from, {one}; two are needed")
+    notes = [*listing.notes, *notes, *part.notes]
+    found = _made(listing, part.entries, notes, part.origin, bool(listed))
     if listed and split != "train":
         found = _with_pairs(found, listed)
     return cast(Dataset, found)
+
+
+def open_parts(path: str | Path) -> dict[str, SoughtImages]:
+    """Every part that a folder or a list itself has, by name; `all` where it says of none.
+
+    Each has all pairs of whose images it has both. A truth of its own has no parts (`open_data`).
+    """
+    root = Path(path)
+    listing, notes = _listed(root, "")
+    listed = read_pairs(root / NAME) if (root / NAME).is_file() else []
+    every = sorted(listing.parts, key=["", "train", "val", "test"].index)
+    notes = [*listing.notes, *notes]
+    parts = {
+        part or "all": _made(listing, listing.parts[part], notes, "", bool(listed))
+        for part in every
+    }
+    return {name: _with_pairs(part, listed, tell=False) for name, part in parts.items()}
+
+
+def say_searches(path: str | Path) -> bool:
+    """Whether pairs, a truth, queries or a gallery lie there: no other use has these."""
+    root = Path(path)
+    if is_built_in(path) or (root / NAME).is_file() or find_truth(root) is not None:
+        return not is_built_in(path)
+    try:
+        listing, _ = _listed(root, "")
+    except DataError:
+        return False
+    return any(entry.role for part in listing.parts.values() for entry in part)
+
+
+def _made(
+    listing: Listing, entries: Sequence[Entry], notes: list[str], origin: str, pairs: bool
+) -> SoughtImages:
+    """Some of the images that lie there, with their classes and roles."""
+    classes = sorted({entry.label for entry in entries})
+    images = frozenset(entry.path for of in listing.parts.values() for entry in of)
+    lists = [*listing.lists, *([NAME] if pairs else [])]
+    roles = tuple(entry.role for entry in entries)
+    return SoughtImages(
+        listing.root,
+        tuple(classes),
+        tuple(entry.path for entry in entries),
+        numbered([entry.label for entry in entries], classes),
+        notes,
+        origin,
+        Taken(listing.root, images, frozenset(lists), listing.left),
+        roles if any(roles) else (),
+        groups=tuple(entry.group for entry in entries),
+    )
 
 
 def _listed(root: Path, split: str) -> tuple[Listing, list[str]]:
@@ -110,7 +148,9 @@ def _of(listing: Listing, role: Role) -> list[Entry]:
     return [entry for of in listing.parts.values() for entry in of if entry.role == role]
 
 
-def _with_pairs(found: SoughtImages, listed: Sequence[ListedPair]) -> Any:
+def _with_pairs(
+    found: SoughtImages, listed: Sequence[ListedPair], *, tell: bool = True
+) -> SoughtImages:
     """The data set with the pairs of which it has both images; the others are counted."""
     files: dict[str, list[str]] = {}
     for file, label in zip(found.files, found.labels, strict=True):
@@ -127,7 +167,7 @@ def _with_pairs(found: SoughtImages, listed: Sequence[ListedPair]) -> Any:
         else:
             missing.append(_told(pair.second if both[0] else pair.first))
     notes = list(found.notes)
-    if missing:
+    if missing and tell:
         what = count(len(missing), "pair is", "pairs are")
         notes.append(f"{what} left out, an image is not there: {few(missing)}")
     return replace(found, pairs=tuple(pairs), notes=notes)

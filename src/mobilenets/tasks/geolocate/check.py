@@ -24,7 +24,7 @@ from mobilenets.tasks.geolocate.formats.spots import KINDS
 from mobilenets.tasks.geolocate.read import Whereabouts
 from mobilenets.tasks.geolocate.show import draw as draw_located
 from mobilenets.tasks.geolocate.sphere import distances, in_words, length, middle
-from mobilenets.tasks.report import Progress, Report, Table, survey_parts
+from mobilenets.tasks.report import Progress, Report, Table, files_of, survey_parts
 
 THINGS = "positions"
 NETWORK = "a network that locates"
@@ -63,12 +63,6 @@ def look(path: str, split: str | None, progress: Progress) -> Report:
     """What every part on disk holds, or one split as training would open it."""
     parts, spans = survey_parts(path, split, progress, _parts, open_places, survey)
     parts = {name: _measured(part) for name, part in parts.items()}
-    files = [
-        part.root / file
-        for part in parts.values()
-        if isinstance(part, Places)
-        for file in part.files
-    ]
     first = next(iter(parts.values()))
     images = sum(span.images for span in spans.values())
     content: list[Table | str] = [
@@ -76,7 +70,7 @@ def look(path: str, split: str | None, progress: Progress) -> Report:
         _table(spans),
         *(f"{name}: {_box(span)}" for name, span in spans.items()),
     ]
-    return Report(parts, to_json(parts, spans), content, draw, files)
+    return Report(parts, to_json(parts, spans), content, draw, files_of(parts))
 
 
 def survey(part: Places | Globe, advance: Callable[[int], None]) -> Span:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -22,11 +20,10 @@ from mobilenets.data.problems import Problem, Problems
 from mobilenets.data.shapes import Shapes, shape_split
 from mobilenets.data.splits import Split, present
 from mobilenets.errors import DataError
-from mobilenets.runtime.images import read_header
 from mobilenets.tasks.classify.check.problems import KINDS
 from mobilenets.tasks.classify.read import Prediction
 from mobilenets.tasks.classify.show import annotate
-from mobilenets.tasks.report import REFUSED, Progress, Report, Table, class_table
+from mobilenets.tasks.report import REFUSED, Progress, Report, Table, class_table, files_of, opened
 
 THINGS = "classes"
 NETWORK = "a classifier"
@@ -100,13 +97,7 @@ def look(path: str, split: str | None, progress: Progress) -> Report:
         *class_table(("class", *parts), {name: tuple(row) for name, row in rows.items()}),
         *balance(rows),
     ]
-    files = [
-        part.root / file
-        for part in parts.values()
-        if isinstance(part, ClassifiedImages)
-        for file in part.files
-    ]
-    return Report(parts, to_json(parts, counts, rows), content, draw, files)
+    return Report(parts, to_json(parts, counts, rows), content, draw, files_of(parts))
 
 
 def draw(part: ClassifiedImages | ShapeClasses, image: Image.Image, i: int) -> Image.Image:
@@ -189,7 +180,13 @@ def _open_parts(path: Path, split: str | None, progress: Progress) -> Parts:
         listing.left,
     )
     kept = {
-        name: _open(listing.root, entries, progress, problems) for name, entries in chosen.items()
+        name: {
+            entries[i]: size
+            for i, size in opened(
+                listing.root, [entry.path for entry in entries], progress, problems
+            ).items()
+        }
+        for name, entries in chosen.items()
     }
     if not any(kept.values()):
         raise DataError(f"{path}: none of its images can be opened")
@@ -209,29 +206,6 @@ def _open_parts(path: Path, split: str | None, progress: Progress) -> Parts:
         for name, entries in kept.items()
         if entries
     }
-
-
-def _open(
-    root: Path, entries: Sequence[Entry], progress: Progress, problems: Problems
-) -> dict[Entry, tuple[int, int]]:
-    """The images that can be opened, with their sizes; the others are named."""
-
-    def one(entry: Entry) -> tuple[int, int] | None:
-        try:
-            return read_header(root / entry.path).size
-        except DataError:
-            return None
-
-    kept: dict[Entry, tuple[int, int]] = {}
-    with progress("opening", len(entries)) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for entry, size in zip(entries, pool.map(one, entries), strict=True):
-            advance(1)
-            if size is None:
-                problems.add("unreadable", [entry.path])
-            else:
-                kept[entry] = size
-                problems.add("narrow", [entry.path] if min(size) < 2 else [])
-    return kept
 
 
 def _tell(listing: Listing, path: Path, problems: Problems) -> None:

@@ -30,6 +30,10 @@ class TruthImages:
     """Left, top, right, bottom of what is looked for, of each query."""
     truths: tuple[QueryTruth, ...]
     notes: list[str]
+    root: Path
+    """The folder of the truth."""
+    listed: str
+    """The name of the truth's file."""
     classes: tuple[str, ...] = ()
     origin: str = "the queries and the gallery of its truth"
 
@@ -89,7 +93,7 @@ def open_truth(path: Path) -> TruthImages:
     known = tuple(file for file in files if file is not None)
     notes = [f"truth is that of {path.name}: {count(len(queries), 'query', 'queries')}"]
     boxes, truths = (tuple(part) for part in zip(*queries, strict=True))
-    return TruthImages(known, tuple(names), boxes, truths, notes)
+    return TruthImages(known, tuple(names), boxes, truths, notes, path.parent, path.name)
 
 
 def _query(said: Any, gallery: int) -> tuple[tuple[float, ...], QueryTruth]:

@@ -46,6 +46,8 @@ class SoughtImages(InFolder):
     """Of each image; () where all are both looked for and found."""
     pairs: tuple[ImagePair, ...] = ()
     """Of the list of pairs that lies there."""
+    groups: tuple[str, ...] = ()
+    """What each image has in common with others; '' where nothing is said."""
 
     def labels_digest(self) -> str:
         """A hash of every image's class and role, and of the pairs."""

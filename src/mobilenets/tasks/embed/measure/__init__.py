@@ -15,7 +15,7 @@ from mobilenets.data.listing import count
 from mobilenets.errors import DataError
 from mobilenets.tasks.embed.formats.targets import Sought, label_of
 from mobilenets.tasks.embed.measure.found import (
-    Found,
+    SearchAnswer,
     answers,
     of_classes,
     of_truths,
@@ -62,7 +62,7 @@ class Retrieval:
         self._vectors: list[Any] = []
         self._targets: list[Sought] = []
         self._found: SameSet | None = None
-        self._answers: dict[int, Found] | None = None
+        self._answers: dict[int, SearchAnswer] | None = None
         self.notes: list[str] = []
 
     def _alone(self) -> list[str]:
@@ -244,7 +244,7 @@ class Retrieval:
         what = count(len(np.unique(bundles)), *_UNITS[bool(self.truths)])
         return made._replace(how=made.how.replace("the images", what))
 
-    def answers(self) -> Mapping[int, Found]:
+    def answers(self) -> Mapping[int, SearchAnswer]:
         """What each query finds, by its place among the images; found once."""
         if self._answers is None:
             asked, there, own = self._sides()

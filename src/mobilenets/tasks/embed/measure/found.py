@@ -14,7 +14,7 @@ Relation = Callable[[slice], tuple[NDArray[np.bool_], NDArray[np.bool_]]]
 """Some queries -> (queries, gallery) what each is to find, and what counts neither way."""
 
 
-class Found(NamedTuple):
+class SearchAnswer(NamedTuple):
     """The answer to a query."""
 
     image: int
@@ -36,7 +36,7 @@ class Found(NamedTuple):
         return np.inf if np.isnan(self.wrong) else self.right - self.wrong
 
 
-def answers(queries: Floats, gallery: Floats, relation: Relation) -> Iterator[Found]:
+def answers(queries: Floats, gallery: Floats, relation: Relation) -> Iterator[SearchAnswer]:
     """The answer to each of (queries, dimensions), in blocks: memory stays flat."""
     step = max(CELLS // max(len(gallery), 1), 1)
     for first in range(0, len(queries), step):
@@ -51,7 +51,7 @@ def answers(queries: Floats, gallery: Floats, relation: Relation) -> Iterator[Fo
             before = row > good[best]
             before[:best] |= row[:best] == good[best]  # of equal ones the first is the nearer
             known = bool(np.isfinite(good[best]))
-            yield Found(
+            yield SearchAnswer(
                 nearest if np.isfinite(row[nearest]) else -1,
                 float(row[nearest]),
                 int(before.sum()) + 1 if known else 0,
