@@ -1,7 +1,6 @@
 """Files that are whole or not there at all, and what stands in place of one."""
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,7 +26,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     Whatever `write` raises (a full disk, say), `path` stays as it was and nothing is left over.
     """
     start = os.fsencode(path.name)[:LONGEST].decode("utf-8", "ignore")
-    temporary = path.with_name(f".{start}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{start}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         write(temporary)
         with temporary.open("rb+") as file:

@@ -91,11 +91,15 @@ UNUSED = {
     *HEAVY,
     "concurrent.futures",
     "mobilenets.data.drawing",
+    "mobilenets.data.inventory",
+    "mobilenets.data.listing",
     "mobilenets.engine.ir.graph",
     "mobilenets.models.bodies",
+    "mobilenets.saved",
     "numpy.random",
     "PIL.ImageDraw",
     "PIL.TiffImagePlugin",
+    "secrets",
     *BY_TYPER,
 } - ({"importlib.metadata", "tempfile"} if not BY_TYPER else set())
 """What `predict` of one image has no use for, the file's code being in the cache."""
@@ -108,6 +112,8 @@ def imported(*words: object) -> set[str]:
         "from mobilenets.cli import main\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n    assert not end.code, end\n"
+        "import gc\n"
+        "assert gc.isenabled(), 'garbage is not looked for'\n"
         "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(

@@ -13,6 +13,7 @@ from mobilenets.cli.console import JsonList, out, progress, say
 from mobilenets.cli.console.tables import Column, Grid, show_table, write_row
 from mobilenets.cli.options import DEFAULTS, AsJson, Force, Running, Weights, say_where
 from mobilenets.cli.overwriting import check_pictures
+from mobilenets.cli.starting import starting
 
 if TYPE_CHECKING:
     from mobilenets.tasks.answer import Answer
@@ -67,18 +68,21 @@ def run(
 
     Example: `mobilenets predict model.onnx holiday/*.jpg --top 3 --save-dir seen`
     """
-    from mobilenets.data.inventory import passed_over
-    from mobilenets.data.listing import count
-    from mobilenets.inference import predict
-    from mobilenets.runtime.images import find_images
-    from mobilenets.saved import check_apart, save_picture
-    from mobilenets.tasks.registry import task_of
+    with starting():
+        from mobilenets.inference import predict
+        from mobilenets.runtime.images import find_images
+        from mobilenets.tasks.registry import task_of
 
     files = find_images(images)
-    left = passed_over(images, files)
-    if left:
-        say(left)
+    if not all(Path(one).is_file() for one in images):  # a file's name leaves nothing out
+        from mobilenets.data.inventory import passed_over
+
+        left = passed_over(images, files)
+        if left:
+            say(left)
     if save_dir is not None:
+        from mobilenets.saved import check_apart, save_picture
+
         check_apart(files, save_dir)
     session = running.open(weights, many=len(files) > 1, **options)
     if session.note:
@@ -125,6 +129,8 @@ def run(
     if rows is not None:
         rows.end()
         if broken:
+            from mobilenets.data.listing import count
+
             say(f"{broken} of {count(len(files), 'image', 'images')} could not be read")
     if hidden:
         level = task.defaults.threshold if threshold is None else threshold
@@ -137,10 +143,10 @@ def targets_of(
     files: Sequence[Path], folder: Path | None, task: "Task", *, force: bool, json: bool
 ) -> Iterator[Path]:
     """Where the picture of each file goes, if any; asked before one is written over another's."""
-    from mobilenets.saved import mask_of, names_in
-
     if folder is None:
         return iter(files)  # and none is written
+    from mobilenets.saved import mask_of, names_in
+
     targets = names_in(folder, files)
     more = [mask_of(one) for one in targets] if getattr(task.show, "MASKS", False) else []
     more += [folder / task.show.TOGETHER] if hasattr(task.show, "TOGETHER") else []

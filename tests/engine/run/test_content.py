@@ -164,3 +164,15 @@ def test_processes_that_compile_at_once_share_one_entry(tmp_path, cache):
     ]
     assert [one.communicate()[0].strip() for one in ones] == ["6.0"] * 3
     assert [file.suffix for file in cache.iterdir()] == [".net"]
+
+
+def test_every_byte_of_a_large_file_counts():
+    """It is read in parts at once; their order and their ends are part of what is kept of it."""
+    whole = np.random.default_rng(0).bytes((1 << 20) + 3)
+    digests = {Source("a", whole).content, Source("a", whole[:-1]).content}
+    for place in (0, 1 << 18, (1 << 18) + 1, (1 << 19) + 7, len(whole) - 1):
+        other = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+        digests.add(Source("a", other).content)
+    digests.add(Source("a", whole[1 << 18 :] + whole[: 1 << 18]).content)
+    assert len(digests) == 8
+    assert Source("b", bytes(bytearray(whole))).content in digests

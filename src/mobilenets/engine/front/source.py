@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from functools import cached_property
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Source:
     @cached_property
     def content(self) -> bytes:
         """A digest of the file itself: what lies beside it is not in it."""
-        return hashlib.blake2b(self.data).digest()
+        return _digest(self.data)
 
     def digest(self) -> str:
         """Of the file, and of all that has been read beside it up to now, in that order."""
@@ -61,3 +62,28 @@ class Source:
         for (_, offset, size), content in self._beside.items():
             digest.update(offset.to_bytes(8, "little") + size.to_bytes(8, "little") + content)
         return digest.hexdigest()
+
+
+_PARTS, _LARGE = 4, 1 << 20
+
+
+def _digest(data: bytes) -> bytes:
+    """A digest of bytes; of a megabyte or more, that of four parts' digests.
+
+    The parts are read at once: one thread takes 20 ms for the weights of a MobileNet, as long as
+    the network itself.
+    """
+    if len(data) < _LARGE:
+        return hashlib.blake2b(data).digest()
+    size = -(-len(data) // _PARTS)
+    found = [hashlib.blake2b() for _ in range(_PARTS)]
+    whole = memoryview(data)
+    readers = [
+        threading.Thread(target=one.update, args=(whole[size * i : size * (i + 1)],))
+        for i, one in enumerate(found)
+    ]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    return hashlib.blake2b(b"".join(one.digest() for one in found), person=b"parts").digest()
