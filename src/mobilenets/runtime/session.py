@@ -106,7 +106,7 @@ class OnnxSession:
         """Everything but the card."""
         self._name, self._layout = known.name, known.layout
         self._type = np.dtype(known.kind)
-        self._sides = known.dims[2:] if self._layout == "NCHW" else known.dims[1:3]
+        self._sides = _sides(known)
         self.source, self._how = source, (known.dims, threads, runtime, many)
         self._backend, self.note = _open_backend(source, *self._how)
         self.runs_on = self._backend.name
@@ -172,8 +172,13 @@ def examine(source: Source, guess: Guess) -> tuple[onnx.ModelProto, Recalled]:
 
 def sides_of(known: Recalled) -> tuple[int, int]:
     """(height, width) of a graph's input; what the file leaves open is 224."""
-    height, width = known.dims[2:] if known.layout == "NCHW" else known.dims[1:3]
+    height, width = _sides(known)
     return height or _DEFAULT_SIDE, width or _DEFAULT_SIDE
+
+
+def _sides(known: Recalled) -> tuple[int | None, ...]:
+    """(height, width) of a graph's input; None for what the file leaves open."""
+    return known.dims[2:] if known.layout == "NCHW" else known.dims[1:3]
 
 
 def make_card(
@@ -194,6 +199,7 @@ def make_card(
     from mobilenets.runtime.foreign.endings import last_operator
     from mobilenets.runtime.foreign.feeding import feeding
     from mobilenets.runtime.foreign.names import class_names, names_beside
+    from mobilenets.runtime.foreign.prepared import prepared_for
 
     size = sides_of(known)
     shapes = [_dims(value) for value in model.graph.output]
@@ -206,8 +212,9 @@ def make_card(
     card = guess(shapes, last)
     if card is None:
         raise _no_scores(path, model.graph, shapes[0], last)
+    beside, strange = prepared_for(path, _sides(known))
     prepared, words = feeding(
-        model, known.name, size,
+        model, known.name, size, beside=beside,
         channels_last=known.layout == "NHWC", whole=known.kind == "uint8",
     )  # fmt: skip
     told = {entry.key: entry.value for entry in model.metadata_props}
@@ -218,7 +225,7 @@ def make_card(
     return card.replace(
         labels=names or card.labels,
         preprocessing=prepared,
-        source="; ".join(filter(None, (words, wrong))),
+        source="; ".join(filter(None, (words, strange, wrong))),
     )
 
 

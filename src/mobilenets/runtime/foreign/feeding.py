@@ -9,6 +9,7 @@ import onnx
 
 from mobilenets.card import INCEPTION, TORCHVISION, ColourOrder, Preprocessing
 from mobilenets.runtime.foreign.beginning import Factors, beginning
+from mobilenets.runtime.foreign.prepared import PREPARED
 
 
 class Scale(NamedTuple):
@@ -51,11 +52,18 @@ _TORCHS = ("pytorch",)
 
 
 def feeding(
-    model: onnx.ModelProto, name: str, size: tuple[int, int], *, channels_last: bool, whole: bool
+    model: onnx.ModelProto,
+    name: str,
+    size: tuple[int, int],
+    *,
+    channels_last: bool,
+    whole: bool,
+    beside: Preprocessing | None = None,
 ) -> tuple[Preprocessing, str]:
     """The preparation of input `name` at `size`, and how that is known, in words.
 
-    `channels_last` is the input's layout, `whole` that it takes whole numbers (uint8).
+    `channels_last` is the input's layout, `whole` that it takes whole numbers (uint8). `beside` is
+    what a file of transformers says: that is taken where the graph and its metadata are silent.
     """
     told = {entry.key.lower(): entry.value.lower() for entry in model.metadata_props}
     base, maker = _base(model, channels_last)
@@ -77,6 +85,10 @@ def feeding(
         why = f"{scale.words}, as its metadata says"
     order = pixels or order
     strange = _strange(told)
+    if beside is not None:
+        if why == maker and order == "RGB" and not strange:
+            return beside, f"an ONNX file whose input is taken as {PREPARED} beside it says"
+        strange += f"; {PREPARED} beside it left aside"
     mean, std = scale.mean, scale.std
     if order == "BGR":
         why, mean, std = f"{why}; blue first", mean[::-1], std[::-1]

@@ -12,31 +12,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mobilenets.card import (
-    INCEPTION,
-    MAX_SIDE,
-    Interpolation,
-    ModelCard,
-    Preprocessing,
-    ResizeRule,
-)
+from mobilenets.card import ModelCard, Preprocessing
 from mobilenets.errors import WeightsError
 from mobilenets.models.geometry import BN_EPS
+from mobilenets.runtime.foreign.beside import read_json
+from mobilenets.runtime.foreign.prepared import prepared_beside
 from mobilenets.runtime.labels import imagenet_labels
 from mobilenets.weights.containers.arrays import Arrays, gather
-from mobilenets.weights.containers.beside import JsonSection, is_side, read_json
 from mobilenets.weights.containers.ends import classified
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.infer import infer
 from mobilenets.weights.uses import readers
 
-RESAMPLE: dict[int, Interpolation] = {
-    0: "nearest",
-    1: "lanczos",
-    2: "bilinear",
-    3: "bicubic",
-}
-"""Pillow's numbers, as preprocessor_config.json gives them."""
 LAST = "mobilenet_v2.conv_1x1."
 """V2's last convolution, stored but not used by some."""
 SCORES = {
@@ -44,8 +31,6 @@ SCORES = {
     "multi_label_classification": "sigmoid",
 }
 """What a problem_type in config.json makes of the outputs."""
-PREPARED = "preprocessor_config.json"
-"""The file that says how images are prepared."""
 MARGIN = 32
 """Google's conversions scale the short side to the crop plus this many pixels."""
 
@@ -208,58 +193,17 @@ def _labels(
 
 
 def _preprocessing(config: Mapping[str, Any], folder: Path) -> Preprocessing:
-    given = JsonSection(read_json(folder / PREPARED), f"{PREPARED}: ")
     image = config.get("image_size", 224)
     sides = [image, image] if isinstance(image, int) else image
     if not (isinstance(sides, list) and len(sides) == 2 and all(isinstance(s, int) for s in sides)):
         raise _wrong("image_size", "pixels, or [height, width]", image)
     height, width = sides
+    said = prepared_beside(folder, (height, width))
+    if said is not None:
+        return said
+    side = min(height, width)
+    fraction = side / (side + MARGIN)
     try:
-        if not given.content:
-            side = min(height, width)
-            fraction = side / (side + MARGIN)
-            return Preprocessing(size=(height, width), crop_fraction=fraction)
-        return _given_preprocessing(given, (height, width))
+        return Preprocessing(size=(height, width), crop_fraction=fraction)
     except ValueError as error:
-        raise WeightsError(f"{PREPARED}: {error}") from error
-
-
-def _given_preprocessing(given: JsonSection, image: tuple[int, int]) -> Preprocessing:
-    size, crop = (
-        _sides(given, "size", "shortest_edge"),
-        _sides(given, "crop_size", "height", "width"),
-    )
-    cropped = given.content.get("do_center_crop", True) and bool(crop.content)
-    resize: ResizeRule = "crop"
-    fraction = 1.0
-    if cropped and "shortest_edge" in size.content:
-        out = (crop.side("height"), crop.side("width"))
-        fraction = min(1.0, min(out) / size.side("shortest_edge"))
-    elif "height" in size.content:
-        out = (size.side("height"), size.side("width"))
-        resize, fraction = "squash", INCEPTION.crop_fraction
-    else:
-        out = image
-    for key in ("do_rescale", "do_normalize"):
-        if not given.content.get(key, True):
-            raise given.wrong(key, "true")
-    if abs(given.number("rescale_factor", 1 / 255) * 255 - 1) >= 1e-3:
-        raise given.wrong("rescale_factor", "1 / 255")
-    return Preprocessing(
-        size=out,
-        resize=resize,
-        crop_fraction=fraction,
-        interpolation=given.choice("resample", RESAMPLE, 2),
-        mean=given.colours("image_mean", INCEPTION.mean),
-        std=given.colours("image_std", INCEPTION.std, divide=True),
-    )
-
-
-def _sides(given: JsonSection, key: str, *names: str) -> JsonSection:
-    """An object of sides in pixels; one number stands for all of `names`."""
-    value = given.content.get(key)
-    if type(value) is not int:
-        return given.section(key)
-    if not is_side(value):
-        raise given.wrong(key, f"pixels from 1 to {MAX_SIDE}")
-    return JsonSection(dict.fromkeys(names, value), given.where)
+        raise WeightsError(f"config.json: image_size: {error}") from error

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from mobilenets.card import TORCHVISION, Preprocessing, ResizeRule
 from mobilenets.errors import WeightsError
 from mobilenets.models.bodies import V1
+from mobilenets.runtime.foreign.beside import JsonSection, is_side, read_json
 from mobilenets.runtime.labels import imagenet_labels
 from mobilenets.weights.containers.arrays import Arrays, shape_of
-from mobilenets.weights.containers.beside import JsonSection, is_side, read_json
 from mobilenets.weights.containers.ends import classified
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.infer import infer

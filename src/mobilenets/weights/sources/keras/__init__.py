@@ -15,8 +15,8 @@ from typing import Any
 
 from mobilenets.card import Preprocessing
 from mobilenets.errors import WeightsError
+from mobilenets.runtime.foreign.beside import read_json
 from mobilenets.weights.containers import tfjs
-from mobilenets.weights.containers.beside import read_json
 from mobilenets.weights.containers.foreign import Foreign
 from mobilenets.weights.containers.hdf5 import DAMAGE, Variables, read_variables
 from mobilenets.weights.containers.stored import foreign, is_v1, module_names

@@ -10,12 +10,16 @@ from mobilenets.card import MAX_SIDE
 from mobilenets.errors import WeightsError
 
 Word = TypeVar("Word")
+MAX_JSON = 16 << 20
+"""Bytes of such a file; one with the names of ImageNet's 21,841 classes takes two million."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, {} where there is no such file; WeightsError if damaged."""
     if not path.is_file():
         return {}
+    if path.stat().st_size > MAX_JSON:
+        raise WeightsError(f"{path}: larger than {MAX_JSON >> 20} MB")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
