@@ -96,9 +96,10 @@ def unknown_labels(listing: Listing, parts: Sequence[Part]) -> None:
     """Raise a DataError when one of `parts` has a class that train does not have."""
     known = set(listing.classes)
     for part in parts:
-        strange = sorted({e.label for e in listing.parts.get(part, [])} - known)
-        if strange:
+        found = [e.label for e in listing.parts.get(part, []) if e.label not in known]
+        if found:
             raise DataError(
-                f"{listing.root}: {part} has classes that train does not have: {few(strange)}; "
-                f"train has {few(listing.classes)}"
+                f"{listing.root}: {part} has classes that train does not have: "
+                f"{few(sorted(set(found)))} ({count(len(found), 'image', 'images')}); train has "
+                f"{few(listing.classes)}: put some of them there, or take them out of {part}"
             )
