@@ -91,12 +91,28 @@ def test_links_and_numbers_outside_are_named_and_never_opened(whole, tmp_path, n
     refused(changed(whole, tmp_path, name, virtual), "are in another file, which is not read")
 
 
-def test_a_dataset_that_claims_more_than_a_network_weighs(whole, tmp_path):
+@pytest.mark.parametrize(("count", "kind"), [(1 << 27, "f4"), (1 << 27, "i1"), (1 << 27, "f2")])
+def test_a_dataset_that_claims_more_than_a_network_weighs(whole, tmp_path, count, kind):
+    """By what it takes in memory, as floats: bytes on disk are four times as many there."""
+
     def huge(file):
-        file.create_dataset("layers/conv2d/vars/9", (1 << 30,), "f4", chunks=(64,))
+        file.create_dataset("layers/conv2d/vars/9", (count,), kind, chunks=(64,))
 
     path = changed(whole, tmp_path, "m.weights.h5", huge)
-    refused(path, "claim more than 268435456 bytes")
+    refused(path, "take 53. MB, and no MobileNet's take more than 268")
+
+
+def test_a_larger_network_is_not_called_damaged(tmp_path):
+    """VGG-16 has 553 MB: none of it is read to say that it is too much."""
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        names = [f"block{i}_conv1" for i in range(4)]
+        for name in names:
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}/kernel:0"]
+            group.create_dataset(f"{name}/kernel:0", (3, 3, 2048, 2048), chunks=(3, 3, 8, 8))
+        file.attrs["layer_names"] = names
+    refused(path, "m.h5: its weights take 604 MB, and no MobileNet's take more than 268")
 
 
 def test_a_keras_archive_that_inflates(tmp_path):
@@ -116,4 +132,4 @@ def test_a_keras_archive_that_inflates(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", "{}")
         archive.writestr("model.weights.h5", held.getvalue())
-    refused(path, "claim more than")
+    refused(path, "take 537 MB, and no")

@@ -2,7 +2,9 @@
 
 import io
 import json
+import math
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,17 +83,14 @@ def _hdf5(path: Path) -> tuple[Variables, Any]:
 
 def _named(path: Path, root: Any) -> Variables:
     """A file with `layer_names` and, in every layer, `weight_names`: Keras 1 and 2, 3's `.h5`."""
-    variables: Variables = {}
-    budget = MAX_BYTES
+    found: dict[str, Any] = {}
     for layer in map(_text, root.attrs["layer_names"]):
         group = _follow(path, root, layer)
         for weight in map(_text, group.attrs["weight_names"]):
-            dataset = _follow(path, group, weight)
-            budget -= dataset.nbytes
             # Some versions leave the layer out of the variable's name.
             name = weight if "/" in weight else f"{layer}/{weight}"
-            variables[name] = _values(path, dataset, budget)
-    return variables
+            found[name] = _follow(path, group, weight)
+    return _values(path, found)
 
 
 def _numbered(path: Path, root: Any) -> Variables:
@@ -99,9 +98,8 @@ def _numbered(path: Path, root: Any) -> Variables:
 
     A group is read once, however many links lead to it.
     """
-    variables: Variables = {}
+    found: dict[str, Any] = {}
     pending, seen = [("", root)], {_place(root)}
-    budget = MAX_BYTES
     while pending:
         prefix, node = pending.pop()
         for name in node:
@@ -111,11 +109,10 @@ def _numbered(path: Path, root: Any) -> Variables:
                     seen.add(_place(child))
                     pending.append((f"{prefix}{name}/", child))
             elif prefix.endswith("vars/"):
-                budget -= child.nbytes
-                variables[prefix + name] = _values(path, child, budget)
-    if not variables:
+                found[prefix + name] = child
+    if not found:
         raise ValueError("there are no weights of layers in it")
-    return variables
+    return _values(path, found)
 
 
 def _place(node: Any) -> int:
@@ -143,15 +140,26 @@ def _follow(path: Path, node: Any, name: str, hops: int = HOPS) -> Any:
     return node
 
 
-def _values(path: Path, dataset: Any, budget: int) -> FloatArray:
-    if budget < 0:
-        raise ValueError(f"its weights claim more than {MAX_BYTES} bytes")
-    if dataset.external or dataset.is_virtual:
+def _values(path: Path, found: Mapping[str, Any]) -> Variables:
+    """The numbers of all datasets, none of which is read where together they are too many."""
+    for dataset in found.values():
+        if dataset.external or dataset.is_virtual:
+            where = f"{path}: the numbers of {dataset.name!r:.80}"
+            raise WeightsError(f"{where} are in another file, which is not read")
+    size = 4 * sum(math.prod(dataset.shape) for dataset in found.values())
+    if size > MAX_BYTES:
         raise WeightsError(
-            f"{path}: the numbers of {dataset.name!r:.80} are in another file, which is not read"
+            f"{path}: its weights take {size / 1e6:,.0f} MB, and no MobileNet's take more than "
+            f"{MAX_BYTES / 1e6:.0f}"
         )
     with np.errstate(over="ignore"):  # an infinity is refused with the finished tensor
-        return np.asarray(dataset[()], dtype=np.float32)
+        return {name: _floats(dataset) for name, dataset in found.items()}
+
+
+def _floats(dataset: Any) -> FloatArray:
+    if dataset.dtype.kind == "f":  # converted piece by piece: doubles never stand there whole
+        dataset = dataset.astype(np.float32)
+    return np.asarray(dataset[()], np.float32)
 
 
 def _text(name: str | bytes) -> str:
