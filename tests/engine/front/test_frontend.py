@@ -210,6 +210,26 @@ def test_constants_are_worked_out_as_onnx_runtime_does():
     assert kinds(check(model(nodes, (1, 2, 4), weights))) == ["Binary"] * 8
 
 
+@pytest.mark.parametrize(
+    "one",
+    [
+        node("Mod", "a b", "c", fmod=1),
+        node("Mod", "i j", "c"),
+        node("Max", "a b zero", "c"),
+        node("Min", "a b zero", "c"),
+        node("Pow", "i half", "c"),
+        node("ReduceMax", "a", "c", noop_with_empty_axes=1),
+        node("ReduceMax", "a", "c", keepdims=0),
+    ],
+)
+def test_what_operators_on_constants_say(one):
+    """The graph adds the constant to its input: as in ONNX Runtime, whatever the attributes."""
+    nodes = [one, node("Cast", "c", "float", to=TensorProto.FLOAT), node("Add", "x float", "y")]
+    weights = {"a": np.float32([-5, 3, 7]), "b": np.float32([3, -2, 4]), "zero": np.float32([0])}
+    weights |= {"i": ints(-5, 3, 7), "j": ints(3, -2, 4), "half": np.float32([2, 1.5, 1])}
+    assert kinds(check(model(nodes, (1, 2, 3), weights, opset=20))) == ["Binary"]
+
+
 def test_a_fixed_batch_becomes_one():
     nodes = [node("Conv", "x w", "c"), node("Reshape", "c s", "f"), node("MatMul", "f m", "y")]
     weights = {"w": array(2, 3, 1, 1), "s": ints(4, -1), "m": array(40, 3)}

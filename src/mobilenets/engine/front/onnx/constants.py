@@ -5,6 +5,7 @@ What a result will take is accounted for before it is made.
 
 import math
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ def _divide(a: Constant, b: Constant) -> Constant:
     return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)), a.dtype)
 
 
+def _power(a: Constant, b: Constant) -> Constant:
+    """ONNX's: the result has the type of what is raised."""
+    return np.asarray(np.power(a, b), a.dtype)
+
+
 _UFUNCS: Mapping[str, Callable[..., Any]] = {
     "Abs": np.abs,
     "Add": np.add,
@@ -52,7 +58,7 @@ _UFUNCS: Mapping[str, Callable[..., Any]] = {
     "Neg": np.negative,
     "Not": np.logical_not,
     "Or": np.logical_or,
-    "Pow": np.power,
+    "Pow": _power,
     "Reciprocal": np.reciprocal,
     "Round": np.rint,
     "Sqrt": np.sqrt,
@@ -67,8 +73,13 @@ def _elementwise(call: OpCall) -> Operand:
     for part in parts:
         shape = broadcast(shape, part.shape)
     call.builder.spend(shape, 8)
+    function = _UFUNCS[call.op.kind]
+    if call.op.kind == "Mod" and call.integer("fmod", 0):
+        function = np.fmod
     with np.errstate(all="ignore"):
-        return np.asarray(_UFUNCS[call.op.kind](*parts))
+        if call.op.kind in ("Max", "Min"):  # of any number of inputs
+            return np.asarray(reduce(function, parts))
+        return np.asarray(function(*parts))
 
 
 def _arrays(call: OpCall) -> list[Constant]:
@@ -165,16 +176,18 @@ def _range(call: OpCall) -> Operand:
 
 
 def _reduced(function: Callable[..., Any], since: int) -> Callable[[OpCall], Operand]:
-    def reduce(call: OpCall) -> Operand:
+    def reduced(call: OpCall) -> Operand:
         value = call.constant(0, "input")
         listed = call.listed("axes", 1, since)
+        if not listed and call.integer("noop_with_empty_axes", 0):
+            return value
         axes = call.axes(listed or range(value.ndim), value.ndim)
         keep = call.integer("keepdims", 1) != 0
         call.builder.spend(value.shape, value.itemsize)
         with np.errstate(all="ignore"):
             return np.asarray(function(value, axis=axes, keepdims=keep), value.dtype)
 
-    return reduce
+    return reduced
 
 
 def _split(call: OpCall) -> list[Operand]:
