@@ -201,6 +201,10 @@ def check_pool(graph: TfliteGraph, operator: TfliteOperator, source: int) -> Non
         axes = np.sort(graph.constant(operator.inputs[1]).ravel() % 4)
         if axes.tolist() != [1, 2]:
             raise WeightsError(f"a mean over axes {axes.tolist()}, must be height and width")
+    elif operator.activation != "NONE":
+        raise WeightsError(f"a pool with an activation {operator.activation}, must have none")
+    elif operator.padding == "SAME" and operator.stride != operator.window:
+        raise WeightsError(f"a pool with a stride of {operator.stride} and padding")
     elif operator.window != graph.tensors[source].shape[1:3]:
         raise WeightsError(
             f"a pool of {operator.window} on a map of {graph.tensors[source].shape[1:3]}"

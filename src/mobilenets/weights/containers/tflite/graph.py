@@ -140,6 +140,8 @@ def parse(path: Path) -> TfliteGraph:
         if model.SubgraphsLength() < 1:
             raise ValueError("there is no graph in it")
         return _graph(model, model.Subgraphs(0))
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
     except DAMAGE as error:
         raise WeightsError(f"{path}: a damaged TFLite file ({error})") from error
 
@@ -219,6 +221,7 @@ def _operator(model: Any, operator: Any) -> TfliteOperator:
         "LEAKY_RELU": tflite.LeakyReluOptions,
         "CONCATENATION": tflite.ConcatenationOptions,
         "RESIZE_BILINEAR": tflite.ResizeBilinearOptions,
+        "SOFTMAX": tflite.SoftmaxOptions,
     }.get(kind)
     table = operator.BuiltinOptions()
     if reader is None or table is None:
@@ -227,6 +230,12 @@ def _operator(model: Any, operator: Any) -> TfliteOperator:
     options.Init(table.Bytes, table.Pos)
     if kind == "LEAKY_RELU":
         return TfliteOperator(kind, inputs, outputs, slope=float(options.Alpha()))
+    if kind == "SOFTMAX":
+        if options.Beta() != 1:
+            raise WeightsError(f"its softmax has a beta of {options.Beta():g}, must be 1")
+        return TfliteOperator(kind, inputs, outputs)
+    if kind == "FULLY_CONNECTED" and options.WeightsFormat():
+        raise WeightsError("the weights of its FULLY_CONNECTED are shuffled, which is not read")
     if kind == "RESIZE_BILINEAR":
         corners = options.AlignCorners() and not options.HalfPixelCenters()
         return TfliteOperator(kind, inputs, outputs, corners=corners)
