@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from mobilenets.data.built_in import is_built_in
 from mobilenets.data.dataset import Dataset
@@ -14,15 +15,16 @@ from mobilenets.tasks.registry import with_part
 from mobilenets.tasks.task import Task
 
 
-def open_data(task: Task, path: str | Path, split: str) -> Dataset:
-    """A use's data, as its own `open_data` gives it.
+def open_data(task: Task, path: str | Path, split: str, objective: Any = None) -> Dataset:
+    """A use's data, as its own `open_data` gives it; with an `objective`, as that wants to learn.
 
     DataError where the labels that lie there are another use's, with that use's networks and what
     to give instead. Folders of images and of labels are not taken for classes. Where the use can
     learn which classes an image shows (`of_classes`), another use's labels say that too.
     """
     try:
-        data = task.data.open_data(path, split)
+        learning = None if objective is None else getattr(task.data, "open_learning", None)
+        data = learning(path, split, objective) if learning else task.data.open_data(path, split)
     except DataError as error:
         found = classes_shown(task, path, split)
         if found is None:

@@ -14,7 +14,7 @@ from mobilenets.evaluation import Evaluation, MeasuredPart, input_of
 from mobilenets.review.judged import Review, ReviewedImage
 from mobilenets.review.page import FOLDER, MARK, TABLE, page_of
 from mobilenets.review.pictures import beside, save
-from mobilenets.review.table import write_table, write_text
+from mobilenets.review.table import write_bytes, write_table, write_text
 from mobilenets.runtime.draw import readable
 from mobilenets.runtime.session import Session
 from mobilenets.saved import check_apart
@@ -22,6 +22,7 @@ from mobilenets.tasks.base import Drawing
 from mobilenets.tasks.task import Task
 
 PAGE = "index.html"
+NOT_OURS = "save_dir must be a new folder or one that eval wrote, {} has files of its own"
 
 
 def judge(
@@ -52,6 +53,10 @@ def write_review(
     they were measured.
     """
     check_folder(folder, review.dataset, review.found.images)
+    gathered, ours = review.files(), os.path.lexists(folder / PAGE)
+    for name in gathered:
+        if not ours and os.path.lexists(folder / name):
+            raise ValueError(NOT_OURS.format(folder))
     pictures = folder / FOLDER
     pictures.mkdir(parents=True, exist_ok=True)
     for path in pictures.glob("[0-9]*-*.jpg"):  # of an evaluation before
@@ -61,7 +66,9 @@ def write_review(
         save(_draw(review, session, task, one, exact=exact), pictures / one.picture)
         progress(1)
     write_table(folder / TABLE, review.images(most), review.found.failures, review.measured)
-    write_text(folder / PAGE, page_of(review, most))
+    for name, content in gathered.items():
+        write_bytes(folder / name, content)
+    write_text(folder / PAGE, page_of(review, most, list(gathered)))
     return most
 
 
@@ -99,6 +106,4 @@ def check_folder(folder: Path, dataset: Dataset, images: Sequence[int]) -> None:
         filled = any(pictures.iterdir()) if pictures.is_dir() else os.path.lexists(pictures)
         ours = not (filled or os.path.lexists(folder / TABLE))
     if not ours:
-        raise ValueError(
-            f"save_dir must be a new folder or one that eval wrote, {folder} has files of its own"
-        )
+        raise ValueError(NOT_OURS.format(folder))

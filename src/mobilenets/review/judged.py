@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +11,10 @@ from mobilenets.data.dataset import Dataset
 from mobilenets.data.listing import count
 from mobilenets.evaluation import Evaluation, MeasuredPart
 from mobilenets.review.pictures import file_name
-from mobilenets.tasks.base import Examining, Searching
+from mobilenets.tasks.base import Examining, Gathering, Searching
 from mobilenets.tasks.values import Verdict
+
+WRITER = "mobilenets eval"
 
 
 class ReviewedImage(NamedTuple):
@@ -70,6 +72,13 @@ class Review:
     def _answer(self, place: int) -> int | None:
         other = self.evaluator.found(place) if isinstance(self.evaluator, Searching) else None
         return None if other is None else self.found.images[other]
+
+    def files(self) -> Mapping[str, bytes]:
+        """Files of all images at once, by their names; {} where the use has none."""
+        if not isinstance(self.evaluator, Gathering):
+            return {}
+        names = [self.dataset.name(number) for number in self.found.images]
+        return self.evaluator.gathered(names, WRITER)
 
     def _judge(self, place: int) -> Verdict:
         return self.evaluator.judge(place, self.threshold)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import islice
 from typing import Any
@@ -25,13 +25,14 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto
 table { border-collapse: collapse; }
 td, th { padding: .15rem 1.2rem .15rem 0; text-align: left; vertical-align: top; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
-figure { margin: 2.5rem 0; } figure img { max-width: 100%; max-height: 90vh; }
+p img { max-width: 100%; } figure { margin: 2.5rem 0; }
+figure img { max-width: 100%; max-height: 90vh; }
 .wrong b { color: #d33; } .right b { color: #393; }
 """
 
 
-def page_of(review: Review, drawn: int) -> str:
-    """The page as HTML; its pictures lie in the folder beside it."""
+def page_of(review: Review, drawn: int, files: Sequence[str] = ()) -> str:
+    """The page as HTML; its pictures lie in the folder beside it, and `files` of all images too."""
     found, images = review.found, len(review.order)
     intervals = review.evaluator.intervals()
     figures = "".join(
@@ -51,8 +52,16 @@ def page_of(review: Review, drawn: int) -> str:
         f"<p>{escape(one_line(review.measured.line))}.{unread} "
         f"<a href={TABLE}>All images in a table</a>.</p>"
         f"<table>{figures}</table>{brackets if intervals.results else ''}"
-        f"{confusions_of(review)}<h2>{what}</h2>{shown}</body></html>\n"
+        f"{''.join(map(file_part, files))}{confusions_of(review)}"
+        f"<h2>{what}</h2>{shown}</body></html>\n"
     )
+
+
+def file_part(name: str) -> str:
+    """A picture of all images, or a link to what else there is of them."""
+    if name.endswith(".png"):
+        return f"<p><img src='{quote(name)}' alt='all images'></p>"
+    return f"<p><a href='{quote(name)}'>{escape(name)}</a></p>"
 
 
 def confusions_of(review: Review) -> str:

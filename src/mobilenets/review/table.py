@@ -72,4 +72,9 @@ def cell(value: Any) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """A file of text, whole or not at all."""
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Any file, whole or not at all."""
+    replace_file(path, lambda temporary: temporary.write_bytes(content))

@@ -20,7 +20,7 @@ from mobilenets.labelled import open_data
 from mobilenets.models.geometry import SMALLEST_SIDE
 from mobilenets.models.modules.layers import initialise_he
 from mobilenets.models.modules.norms import folded_norms
-from mobilenets.tasks.recipe import Initialization
+from mobilenets.tasks.recipe import Initialization, Recipe
 from mobilenets.tasks.registry import network_of, task_for, with_part
 from mobilenets.tasks.task import Task
 from mobilenets.training.fitting import (
@@ -181,7 +181,7 @@ def _train(
     teacher = open_teacher(plan.teacher) if plan.teacher else None
     parts = None
     if given is not None:
-        parts = part_of(task, given, "train"), part_of(task, given, "val")
+        parts = part_of(task, given, "train", made), part_of(task, given, "val", made)
     if int(os.environ.get("RANK", "0")):  # one process speaks for all
         say = quiet
     taught = None
@@ -300,11 +300,11 @@ def quiet(line: str) -> None:
     """Say nothing: where another process speaks for all."""
 
 
-def part_of(task: Task, data: str | Path | OwnParts, split: str) -> Dataset:
+def part_of(task: Task, data: str | Path | OwnParts, split: str, made: Recipe) -> Dataset:
     """The images of a part, whoever reads them."""
     if isinstance(data, OwnParts):
         return data.parts[split]
-    return open_data(task, str(data), split)
+    return open_data(task, str(data), split, made.objective)
 
 
 def start(

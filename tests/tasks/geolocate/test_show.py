@@ -8,6 +8,7 @@ from mobilenets.tasks.geolocate import show
 from mobilenets.tasks.geolocate.cells import Cell
 from mobilenets.tasks.geolocate.read import CellShare, Circle, Whereabouts
 from mobilenets.tasks.geolocate.show import maps
+from mobilenets.tasks.geolocate.show.answers import answers_json, draw_answers, window_of
 from mobilenets.tasks.geolocate.show.outline import outline
 from mobilenets.tasks.geolocate.sphere import distances
 from tests.tasks.geolocate.places import atlas
@@ -115,3 +116,43 @@ def test_geojson_has_the_longitude_first():
     assert feature["geometry"] == {"type": "Point", "coordinates": [16.0, 45.8]}
     assert feature["properties"]["image"] == "a.jpg"
     assert found["generator"] == "mobilenets predict"
+
+
+def near(picture, window, lat, lon, kind):
+    """Whether a position that is on the map has that colour."""
+    ((x, y),) = window.pixels(np.array([lon]), np.array([lat]))
+    inside = 0 <= x < window.size[0] and 0 <= y < window.size[1]
+    return inside and picture.getpixel((round(x), round(y))) == kind
+
+
+@pytest.mark.parametrize("lon", [15.0, 179.0], ids=["Croatia", "across the date line"])
+def test_one_map_has_all_answers_and_all_truths(lon):
+    truths = np.array([[45.0, lon], [43.0, lon + 2], [46.0, lon - 2]])
+    found = truths + np.array([[0.5, 1.0], [-0.5, 0.5], [0.3, -0.8]])
+    for side in (truths, found):
+        side[:, 1] = (side[:, 1] + 180) % 360 - 180
+    window = window_of(np.concatenate([truths, found]))
+    picture = draw_answers(truths, found)
+    assert window.height < 8
+    for positions, kind in ((truths, maps.BOX), (found, maps.POINT)):
+        for lat, at in positions:
+            assert any(near(picture, window, lat, at + turn, kind) for turn in (-360, 0, 360))
+
+
+def test_a_map_of_nothing_or_of_all_is_the_earth():
+    assert window_of(np.zeros((0, 2))).height == 180
+    assert window_of(np.array([[70.0, 0.0], [-70.0, 180.0]])).height == 180
+    assert window_of(np.array([[45.0, 16.0]])).height < 0.01
+
+
+def test_answers_as_geojson_say_how_far_off_they_are():
+    truths, found = np.array([[45.0, 16.0]]), np.array([[45.0, 17.0]])
+    (one,) = json.loads(answers_json(["a.jpg"], truths, found, np.array([[5.0, 90.0]]), "w"))[
+        "features"
+    ]
+    assert one["geometry"]["coordinates"] == [17.0, 45.0]
+    said = one["properties"]
+    assert said["image"] == "a.jpg"
+    assert (said["true_lat"], said["true_lon"]) == (45.0, 16.0)
+    assert said["km"] == pytest.approx(78.6, abs=0.1)  # a degree at 45 north
+    assert (said["radius_50_km"], said["radius_90_km"]) == (5.0, 90.0)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mobilenets
 from mobilenets.card import card_of
@@ -175,3 +176,57 @@ def test_decoding_needs_no_torch_and_no_s2(run, monkeypatch):
     logits = np.zeros((1, len(card.labels)), np.float32)
     (found,) = decode({"logits": logits}, card, [(1, 1)], top=3, threshold=0)
     assert len(found.cells) == 3
+
+
+def test_cells_are_of_as_many_photographs_as_the_command_says(photographs):
+    from mobilenets.labelled import open_data
+    from mobilenets.tasks.registry import tasks
+    from mobilenets.training.recipes import recipe
+
+    task = tasks()["geolocate"]
+
+    def cells(**settings):
+        made = recipe("finetune_planet", **settings)
+        return open_data(task, photographs, "train", made.objective)
+
+    usual, fine = cells(), cells(cell_most=2)
+    assert len(fine.classes) > len(usual.classes)
+    assert "of 1 to 2 photographs" in " ".join(fine.notes)
+    coarse = cells(cell_most=20, cell_least=4)
+    sizes = [cell.photographs for cell in atlas_of(card_of_kept(coarse)).cells]
+    assert min(sizes) >= 4
+    assert max(sizes) > 8
+    with pytest.raises(ValueError, match="cell_least must be cell_most, 3, at most, got 4"):
+        cells(cell_most=3, cell_least=4)
+    with pytest.raises(ValueError, match="globe has cells of its own"):
+        open_data(task, "globe", "train", recipe("finetune_planet", cell_most=9).objective)
+
+
+def card_of_kept(data):
+    return mobilenets.ModelCard("", labels=data.classes, kept=data.kept)
+
+
+def test_an_evaluation_draws_all_answers_on_one_map(run, photographs, call, tmp_path):
+    result, _ = run
+    words = ("eval", result.checkpoint, photographs, "--save-dir", tmp_path / "seen", "--worst", 2)
+    ran = call(*words, "--json")
+    assert ran.status == 0, ran.err
+    images = json.loads(ran.out)["images"]
+    seen = json.loads((tmp_path / "seen" / "seen.geojson").read_text("utf-8"))
+    assert seen["generator"] == "mobilenets eval"
+    assert len(seen["features"]) == images
+    median = np.median([one["properties"]["km"] for one in seen["features"]])
+    assert median == pytest.approx(json.loads(ran.out)["median_km"])
+    with Image.open(tmp_path / "seen" / "map.png") as picture:
+        assert picture.size == (1280, 800)
+    page = (tmp_path / "seen" / "index.html").read_text("utf-8")
+    assert "src='map.png'" in page
+    assert "href='seen.geojson'" in page
+    assert call(*words).status == 0  # over what it wrote before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "map.png").write_bytes(b"mine")
+    refused = call(*words[:3], "--save-dir", other)
+    assert refused.status == 2
+    assert "has files of its own" in refused.err
+    assert (other / "map.png").read_bytes() == b"mine"

@@ -16,6 +16,7 @@ from mobilenets.card import ModelCard
 from mobilenets.tasks.base.evaluators import Drawing as Drawing
 from mobilenets.tasks.base.evaluators import Evaluator as Evaluator
 from mobilenets.tasks.base.evaluators import Examining as Examining
+from mobilenets.tasks.base.evaluators import Gathering as Gathering
 from mobilenets.tasks.base.evaluators import Searching as Searching
 from mobilenets.tasks.values import (
     Addition,
@@ -60,7 +61,8 @@ class Data(Protocol):
     A use whose labels show which classes an image has may have `classes_in(dataset, i)`: those that
     image i surely has, and those it may have. One that learns that may have
     `of_classes(dataset, found, things)`: its own data from another use's, whose labels are
-    `things`.
+    `things`. And `open_learning(path, split, objective)`, where training data follows the recipe's
+    objective: it is called in place of `open_data` then.
     """
 
     def open_data(self, path: str | Path, split: str, *, seed: int = 0) -> Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mobilenets.tasks.values import Arrays, Confused, Size, Verdict
@@ -85,4 +85,17 @@ class Searching(Protocol):
 
     def found(self, image: int) -> int | None:
         """The image that is the answer to one, numbered as it is; None for one without answer."""
+        ...
+
+
+@runtime_checkable
+class Gathering(Protocol):
+    """What an `Examining` evaluator has that shows all images at once."""
+
+    def gathered(self, names: Sequence[str], writer: str) -> Mapping[str, bytes]:
+        """Files of all images by their own names, such as `map.png`.
+
+        `names` are those of the images, in the order in which they were counted; `writer` is a
+        word that data files say made them.
+        """
         ...

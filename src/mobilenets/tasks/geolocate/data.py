@@ -20,12 +20,21 @@ from mobilenets.tasks.geolocate.formats.parts import choose_places
 from mobilenets.tasks.geolocate.formats.places import NO_SIZES, Places
 from mobilenets.tasks.geolocate.formats.spots import FoundPlaces
 from mobilenets.tasks.geolocate.partition import bounds, partition
+from mobilenets.tasks.geolocate.recipes.settings import PlaceObjective
 from mobilenets.tasks.geolocate.sphere import Floats
 
 
 def open_data(path: str | Path, split: str, *, seed: int = 0) -> AnnotatedDataset:
     """Photographs with EXIF positions, a list of positions, or `globe`."""
     return open_places(path, cast(Split, split), seed=seed)
+
+
+def open_learning(path: str | Path, split: str, objective: PlaceObjective) -> AnnotatedDataset:
+    """The same with cells as the objective wants them; ValueError for the globe with others."""
+    most, least = objective.cell_most or None, objective.cell_least or None
+    if is_globe(path) and (most or least):
+        raise ValueError("cell_most and cell_least are for photographs: globe has cells of its own")
+    return open_places(path, cast(Split, split), most=most, least=least)
 
 
 def open_places(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,6 +164,16 @@ class Errors:
     def confusions(self, threshold: float) -> list[Confused]:
         """[]: there are no classes."""
         return []
+
+    def gathered(self, names: Sequence[str], writer: str) -> Mapping[str, bytes]:
+        """`map.png` with all answers, and the same as `seen.geojson`."""
+        from mobilenets.tasks.geolocate.show import TOGETHER
+        from mobilenets.tasks.geolocate.show.answers import answers_json, draw_answers
+
+        (found, radii), picture = self.answers(), io.BytesIO()
+        draw_answers(self.truths, found).save(picture, "PNG")
+        text = answers_json(names, self.truths, found, radii, writer)
+        return {"map.png": picture.getvalue(), TOGETHER: text.encode()}
 
     def figure(self) -> Figure:
         """How errors are distributed, and where on the map they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PIL import Image
@@ -56,16 +56,21 @@ def mask(decoded: Whereabouts) -> None:
 
 def together(seen: Iterable[tuple[str, Whereabouts]], writer: str) -> str:
     """GeoJSON with a point for each photograph, its name and its radii among the properties."""
-    features = [
-        {
-            "type": "Feature",
-            "geometry": {"type": "Point", "coordinates": [decoded.lon, decoded.lat]},
-            "properties": {"image": name, **_radii(decoded)},
-        }
-        for name, decoded in seen
-    ]
-    made = {"type": "FeatureCollection", "generator": writer, "features": features}
-    return json.dumps(made, indent=1)
+    return json.dumps(features([feature(*one) for one in seen], writer), indent=1)
+
+
+def feature(name: str, decoded: Whereabouts) -> dict[str, Any]:
+    """A photograph's point in GeoJSON."""
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Point", "coordinates": [decoded.lon, decoded.lat]},
+        "properties": {"image": name, **_radii(decoded)},
+    }
+
+
+def features(made: Sequence[dict[str, Any]], writer: str) -> dict[str, Any]:
+    """Points in a collection that says what wrote it."""
+    return {"type": "FeatureCollection", "generator": writer, "features": list(made)}
 
 
 def _radii(decoded: Whereabouts) -> dict[str, float]:

@@ -78,35 +78,63 @@ def around(located: Whereabouts, size: tuple[int, int]) -> MapWindow:
     return MapWindow(min(max(located.lat, -room), room), located.lon, height, size)
 
 
-def draw_map(window: MapWindow, located: Whereabouts, box: MapWindow | None = None) -> Image.Image:
-    """A map of a window with an answer in it, and the frame of another window, `box`."""
-    from PIL import ImageDraw
+class ShiftedPen:
+    """Draws on a map in degrees, once for each turn of the earth with which a shape is seen."""
 
+    def __init__(self, picture: Image.Image, window: MapWindow) -> None:
+        from PIL import ImageDraw
+
+        self.pen: Pen = ImageDraw.Draw(picture, "RGBA")
+        self.window = window
+
+    def line(self, lons: Floats, lats: Floats, colour: tuple[int, ...], width: int = 1) -> None:
+        """Straight pieces from each position to the next."""
+        for shape in _shifted(self.window, lons, lats):
+            self.pen.line(shape, fill=colour, width=width)
+
+    def fill(
+        self, lons: Floats, lats: Floats, colour: tuple[int, ...], edge: tuple[int, ...] | None
+    ) -> None:
+        """The inside of a ring of positions; `edge` is the colour of its line, None for none."""
+        for shape in _shifted(self.window, lons, lats):
+            self.pen.polygon(shape, fill=colour, outline=edge)
+
+    def dot(self, lat: float, lon: float, colour: tuple[int, ...], reach: int = 3) -> None:
+        """A point, `reach` pixels from its middle to its edge."""
+        for ((x, y),) in _shifted(self.window, np.array([lon]), np.array([lat])):
+            self.pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=colour)
+
+
+def draw_land(window: MapWindow) -> tuple[Image.Image, ShiftedPen]:
+    """A map without anything on it, and what draws on it."""
     picture = Image.new("RGB", window.size, SEA)
-    pen: Pen = ImageDraw.Draw(picture, "RGBA")
+    pen = ShiftedPen(picture, window)
     if window.height >= NO_LAND:
         for rings, fill in ((outline().land, LAND), (outline().holes, SEA)):
             for ring in rings:
-                for shape in _shifted(window, ring[:, 0], ring[:, 1]):
-                    pen.polygon(shape, fill=fill, outline=COAST)
+                pen.fill(ring[:, 0], ring[:, 1], fill, COAST)
+    return picture, pen
+
+
+def draw_map(window: MapWindow, located: Whereabouts, box: MapWindow | None = None) -> Image.Image:
+    """A map of a window with an answer in it, and the frame of another window, `box`."""
+    picture, pen = draw_land(window)
     most = max((one.share for one in located.cells), default=0.0)
     for one in reversed(located.cells):
         alpha = round(200 * one.share / most) if most else 0
         if alpha:
-            for shape in _shifted(window, *edges_of(one.cell)):
-                pen.polygon(shape, fill=(*CELL, alpha))
+            pen.fill(*edges_of(one.cell), (*CELL, alpha), None)
     for circle in located.circles:
-        for shape in _shifted(window, *circle_of(located.lat, located.lon, circle.radius)):
-            pen.line([*shape, shape[0]], fill=CIRCLE, width=2)
+        lons, lats = circle_of(located.lat, located.lon, circle.radius)
+        pen.line(np.append(lons, lons[0]), np.append(lats, lats[0]), CIRCLE, 2)
     if box is not None:
-        corners = np.array([[-1, 1], [1, 1], [1, -1], [-1, -1]]) / 2
+        corners = np.array([[-1, 1], [1, 1], [1, -1], [-1, -1], [-1, 1]]) / 2
         lons, lats = box.lon + corners[:, 0] * box.across, box.lat + corners[:, 1] * box.height
-        for shape in _shifted(window, lons, lats):
-            pen.line([*shape, shape[0]], fill=BOX, width=2)
-    for ((x, y),) in _shifted(window, np.array([located.lon]), np.array([located.lat])):
-        pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=POINT, outline=CIRCLE)
+        pen.line(lons, lats, BOX, 2)
+    pen.dot(located.lat, located.lon, CIRCLE, 5)
+    pen.dot(located.lat, located.lon, POINT, 4)
     if box is None:
-        _scale(pen, window)
+        draw_scale(pen.pen, window)
     return picture
 
 
@@ -167,7 +195,7 @@ def _shifted(window: MapWindow, lons: Floats, lats: Floats) -> list[list[tuple[f
     return found
 
 
-def _scale(pen: Pen, window: MapWindow) -> None:
+def draw_scale(pen: Pen, window: MapWindow) -> None:
     """A bar of a round length, a quarter of the map wide at most, and how long it is."""
     width, height = window.size
     per_pixel = window.across * KILOMETRES * math.cos(math.radians(window.lat)) / width
