@@ -81,6 +81,8 @@ def test_search_finds_the_image_and_its_copy(call, index, photos, tmp_path):
     assert found["nearest"][0]["cosine"] == pytest.approx(1, abs=1e-5)
     assert "bad.jpg" in bad["error"]
     assert (tmp_path / "seen" / "2.jpg").is_file()
+    assert found["by"] == "numpy, exact, 7 vectors"
+    assert "searched by numpy" in call("search", index, photos / "2.png").err
     lines = call("search", index, photos / "2.png", "--top", 2).out.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["query", "2.png", "2.png"]
 

@@ -31,13 +31,23 @@ def search(index: Index, query: Vectors, top: int) -> list[NearImage]:
     for first in range(0, len(cosines), BLOCK):
         part = index.vectors[first : first + BLOCK].astype(np.float32, copy=False)
         np.matmul(part, query, out=cosines[first : first + len(part)])
+    return _first(np.arange(len(cosines)), cosines, top)
+
+
+def exact_of(index: Index, query: Vectors, images: NDArray[np.int64], top: int) -> list[NearImage]:
+    """The `top` nearest of some images alone, given by rising numbers."""
+    return _first(images, index.vectors[images].astype(np.float32) @ query, top)
+
+
+def _first(images: NDArray[np.int64], cosines: Vectors, top: int) -> list[NearImage]:
+    """Of (N,) images with rising numbers those with the largest of (N,) cosines."""
     top = min(top, len(cosines))
     chosen = np.arange(len(cosines))
     if top < len(cosines):
         least = np.partition(cosines, len(cosines) - top)[len(cosines) - top]
         chosen = np.flatnonzero(cosines >= least)
     order = chosen[np.argsort(-cosines[chosen], kind="stable")][:top]
-    return [NearImage(int(i), float(cosines[i])) for i in order]
+    return [NearImage(int(images[i]), float(cosines[i])) for i in order]
 
 
 class AlikeImages(NamedTuple):
