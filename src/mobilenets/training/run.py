@@ -224,7 +224,8 @@ def _train(
     set_card(model, card)
     alone = "WORLD_SIZE" not in os.environ
     if plan.resolution is None:
-        size = task.learn.input_size(train_set, card.preprocessing.size)
+        shown = (taught and taught.labelled) or train_set
+        size = task.learn.input_size(shown, card.preprocessing.size)
         card = card.replace(preprocessing=replace(card.preprocessing, size=size))
         set_card(model, card)
         check_side(min(size))

@@ -176,7 +176,6 @@ def test_the_papers_settings():
 @pytest.mark.parametrize(
     ("plan", "options", "message"),
     [
-        (Plan(NAME, teacher="x"), {}, "teacher is to classify"),
         (
             Plan(NAME),
             {"recipe_name": "modern"},

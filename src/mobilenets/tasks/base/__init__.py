@@ -168,7 +168,11 @@ class Probing(Protocol):
 
 
 class Teaching(Protocol):
-    """How a network learns from another one's outputs."""
+    """How a network learns from another one's outputs.
+
+    Where these are large it may also have `answer(outputs)`: what of the teacher's outputs for
+    images is kept for validation, which `agreement` gets in their place.
+    """
 
     def check_teacher(
         self, name: str, card: ModelCard | None, outputs: int, student: ModelCard

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
@@ -34,7 +35,8 @@ class TeachersAnswers:
     """Images without labels whose targets are what the teacher makes of them; a `Dataset`.
 
     The teacher sees each as it was made to, at its own size. Those that cannot be read are left
-    out, and named in `notes`. DataError where none can be.
+    out, and named in `notes`. DataError where none can be. `kept` is what of the teacher's outputs
+    is kept, None for all.
     """
 
     def __init__(
@@ -42,19 +44,20 @@ class TeachersAnswers:
         images: UnlabelledImages,
         teacher: OpenedTeacher,
         say: Callable[[str], None] = lambda line: None,
+        kept: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         say(f"the teacher looks at {count(len(images), 'image', 'images')} held out for validation")
         self.images, self.classes = images, images.classes
         self.places: list[int] = []
         self.notes: list[str] = []
-        answers: list[NDArray[np.float32]] = []
+        answers: list[NDArray[Any]] = []
         with torch.inference_mode():
             every = range(len(images))
             for batch in batches(images, every, teacher.preprocessing, CPU_PART):
                 self.notes += [f"left out: {why}" for _, why in batch.failures]
                 if len(batch.inputs):
-                    found = teacher.network.eval()(torch.from_numpy(batch.inputs))
-                    answers += list(found.float().numpy())
+                    found = teacher.network.eval()(torch.from_numpy(batch.inputs)).float()
+                    answers += list((found if kept is None else kept(found)).numpy())
                     self.places += batch.indices
         if not answers:
             raise DataError(f"{images.root}: none of the images without labels can be read")
@@ -86,9 +89,9 @@ class TeachersAnswers:
         """Nothing: a run knows its teacher by the weights."""
         return "the teacher's"
 
-    def target(self, i: int) -> NDArray[np.float32]:
-        """The teacher's outputs for picture i."""
-        row: NDArray[np.float32] = self.answers[i]
+    def target(self, i: int) -> NDArray[Any]:
+        """The teacher's outputs for picture i, or what is kept of them."""
+        row: NDArray[Any] = self.answers[i]
         return row
 
 

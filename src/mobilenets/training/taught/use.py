@@ -142,7 +142,8 @@ def prepare(
     what = count(len(learned), "image", "images")
     if parts is None:
         say(f"{what} without labels, learned by the outputs of {teacher.name} alone")
-        return Taught(learned, TeachersAnswers(held, teacher, say), None, 0.0, nothing)
+        kept = getattr(task.teach, "answer", None)
+        return Taught(learned, TeachersAnswers(held, teacher, say, kept), None, 0.0, nothing)
     train, val = parts
     both = BothKinds(train, learned)
     say(f"{what} without labels, learned by the outputs of {teacher.name}, and {len(train)} with")

@@ -35,8 +35,11 @@ SAME = 0.02
 def input_size(dataset: Dataset, size: tuple[int, int]) -> tuple[int, int]:
     """Of the images' shape, where all have one: half of a square would be padding.
 
-    The longer side stays; the shorter is a whole number of 16 pixels and one more.
+    The longer side stays; the shorter is a whole number of 16 pixels and one more. Images without
+    masks have the size that is given.
     """
+    if not hasattr(dataset, "image_size"):
+        return size
     masks = cast(MaskDataset, dataset)
     shapes = {masks.image_size(i) for i in range(len(masks))}
     ratios = [height / width for width, height in shapes]
