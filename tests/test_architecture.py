@@ -399,6 +399,7 @@ def test_third_parties_are_declared():
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["train"], *extras["heic"]]
     wanted += [*extras["geo"], *extras["metric"], *extras["parquet"]]
+    wanted += extras["usearch"]
     declared = {re.split("[^a-z0-9-]", line.lower())[0] for line in wanted}
     owners = packages_distributions()
     for module, names in IMPORTS.items():
