@@ -13,6 +13,7 @@ from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation, Conv, Graph, Node, Tensor
 from mobilenets.engine.ir.reference import run_graph
+from mobilenets.engine.ir.types import FLOAT32, INT64
 from mobilenets.engine.kernels.rows import ImageShape
 from mobilenets.engine.passes.fuse import FusedBlock, PooledConv, fuse
 from mobilenets.engine.plan.schedule import Choice, Schedule
@@ -34,9 +35,9 @@ QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandom
 
 def graph_of(nodes: list[tuple[Node, tuple[int, ...]]], shape: tuple[int, ...]) -> Graph:
     """Nodes with their outputs' shapes; what no node reads is an output."""
-    tensors = {"x": Tensor("x", shape)}
+    tensors = {"x": Tensor("x", shape, FLOAT32)}
     for node, made in nodes:
-        kind = "int64" if isinstance(node, g.ArgMax) else "float32"
+        kind = INT64 if isinstance(node, g.ArgMax) else FLOAT32
         tensors[node.output] = Tensor(node.output, made, kind)
     read = {name for node, _ in nodes for name in node.inputs}
     ends = tuple(node.output for node, _ in nodes if node.output not in read)
@@ -159,7 +160,7 @@ def test_indices_that_are_two_outputs_are_whole_in_both():
         (g.Reshape("j", ("i",), "j"), (1, 6, 5)),
     ]
     graph = graph_of(nodes, (1, 4, 6, 5))
-    tensors = {**graph.tensors, "j": Tensor("j", (1, 6, 5), "int64")}
+    tensors = {**graph.tensors, "j": Tensor("j", (1, 6, 5), INT64)}
     check(replace(graph, tensors=tensors, outputs=("i", "j")), 2, None)
 
 

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.graph import Activation, Conv, Pool, Slice
 from mobilenets.engine.ir.reference import run_graph
+from mobilenets.engine.ir.types import INT64
 from mobilenets.errors import WeightsError
 from mobilenets.tasks.registry import build
 from tests.engine.graphs import (
@@ -278,7 +279,7 @@ def test_what_no_output_needs_is_gone():
 def test_indices_may_be_cast():
     nodes = [node("ArgMax", "x", "a", axis=1), node("Cast", "a", "y_i", to=TensorProto.INT64)]
     graph = check(model(nodes, (1, 4, 3), outputs="y_i"))
-    assert graph.tensors["y_i"].dtype == "int64"
+    assert graph.tensors["y_i"].dtype == INT64
 
 
 def test_a_slice_says_where_it_starts():

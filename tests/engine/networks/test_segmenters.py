@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.reference import run_graph
+from mobilenets.engine.ir.types import FLOAT32, INT64
 from mobilenets.engine.passes.fuse import FusedBlock, ResizedBest, fuse
 from mobilenets.engine.plan.program import prepare, unfused_bytes
 from mobilenets.engine.plan.schedule import Schedule
@@ -66,8 +67,8 @@ def labelled(graph: g.Graph) -> g.Graph:
     """The best class of each pixel too, resized by itself."""
     (logits,) = graph.outputs
     shape = graph.tensors[logits].shape
-    tensors = {**graph.tensors, "again": g.Tensor("again", shape)}
-    tensors["best"] = g.Tensor("best", (1, *shape[2:]), "int64")
+    tensors = {**graph.tensors, "again": g.Tensor("again", shape, FLOAT32)}
+    tensors["best"] = g.Tensor("best", (1, *shape[2:]), INT64)
     again = replace(graph.nodes[-1], output="again")
     nodes = (*graph.nodes, again, g.ArgMax("best", ("again",), "best", 1, False))
     return replace(graph, nodes=nodes, tensors=tensors, outputs=(logits, "best"))
@@ -141,9 +142,9 @@ def test_rows_around_each_tile(target, vectors, more):
             g.Softmax("p", ("y",), "p", 1),
         )
         shape = (1, 7, 9, wide)
-        tensors = {"x": g.Tensor("x", (1, 7, 4, 3))}
-        tensors |= {name: g.Tensor(name, shape) for name in "ryp"}
-        tensors["b"] = g.Tensor("b", (1, 1, 9, wide), "int64")
+        tensors = {"x": g.Tensor("x", (1, 7, 4, 3), FLOAT32)}
+        tensors |= {name: g.Tensor(name, shape, FLOAT32) for name in "ryp"}
+        tensors["b"] = g.Tensor("b", (1, 1, 9, wide), INT64)
         graph = g.Graph(nodes, tensors, "x", ("b", "y", "p"))
         x = array(1, 7, 4, 3)
         with net_of(graph, 2, target=target) as net:

@@ -34,7 +34,7 @@ def _describe(program: Program, code: int) -> dict[str, Any]:
         "blocks": blocks,
     }
     outputs = [
-        {"shape": list(graph.tensors[name].shape), "dtype": graph.tensors[name].dtype}
+        {"shape": list(graph.tensors[name].shape), "dtype": str(graph.tensors[name].dtype)}
         for name in graph.outputs
     ]
     return {

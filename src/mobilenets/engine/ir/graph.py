@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.engine.ir.types import ElementType
+
 Array = NDArray[np.float32]
 Shape = tuple[int, ...]
 Pads = tuple[int, int, int, int]
@@ -58,13 +60,18 @@ class Tensor:
     """What the file calls it."""
     shape: tuple[int, ...]
     """With the batch in front; () for a scalar."""
-    dtype: Literal["float32", "int64"] = "float32"
+    dtype: ElementType
     """Of its elements, in a compiled network."""
 
     @property
     def size(self) -> int:
         """Number of elements, 1 for a scalar."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Its elements' bytes together."""
+        return self.size * self.dtype.size
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,13 +56,13 @@ class Rewriter:
         return self.maker(name, kind) if self._uses[name] == 1 else None
 
     def fresh(self, base: str, shape: Iterable[int]) -> str:
-        """A name for a new float32 value of this shape, made from `base`; nothing else has it."""
+        """A name for a new value of this shape, made from the value `base` and of its type."""
         name = base
         while name in self._taken:
             self._counts[base] += 1
             name = f"{base}/{self._counts[base]}"
         self._taken.add(name)
-        self.tensors[name] = Tensor(name, tuple(shape))
+        self.tensors[name] = Tensor(name, tuple(shape), self.tensors[base].dtype)
         return name
 
     def _add(self, node: Node) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mobilenets.engine.ir.graph import Graph, Tensor
+from mobilenets.engine.ir.types import FLOAT32, INT64
 from mobilenets.engine.kernels.nest import Nest, strides
 from mobilenets.engine.passes.fuse import Unit, inputs_of, multiply_adds
 from mobilenets.engine.steps.elementwise import CopyStep
@@ -91,7 +92,7 @@ class Layouts:
         buffer = f"{name}:{''.join(map(str, order))}{'+' * fresh}"
         if buffer not in self.sizes:
             nest = self.nest(shape, order, strides(shape, source.order))
-            if self.tensor(name).dtype == "int64":
+            if self.tensor(name).dtype == INT64:
                 nest = nest.doubled()
             step = CopyStep(
                 self.next_name(), (source.buffer,), buffer, self.threads, [(0, nest, 0, 0)]
@@ -121,7 +122,7 @@ class Layouts:
         source: tuple[int, ...], target: tuple[int, ...], schedule: str = "", madds: int = 0,
     ) -> None:  # fmt: skip
         """Append a step that makes a value; `names`: the file's nodes; the shapes: for reports."""
-        self.sizes[step.output] = result.size * (2 if result.dtype == "int64" else 1)
+        self.sizes[step.output] = result.nbytes // FLOAT32.size
         self.entries.append(LoweredStep(step, names, schedule, madds, source, target))
 
     def simple(

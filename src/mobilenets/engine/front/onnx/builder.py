@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from mobilenets.engine.front.limits import check_runtime, check_size, quote
 from mobilenets.engine.front.onnx.reader import OnnxModel, Op
 from mobilenets.engine.front.onnx.stored import Constant
 from mobilenets.engine.ir.graph import Array, Node, Shape, Tensor
+from mobilenets.engine.ir.types import FLOAT32, ElementType
 from mobilenets.errors import WeightsError
 
 Operand = Tensor | Constant
@@ -57,7 +58,7 @@ class Builder:
         self.ranks_vary: set[str] = set()
         """Values that lose the batch's axis in ONNX Runtime where there is one image; not here."""
         self.nodes: list[Node] = []
-        self.tensors = {model.input: Tensor(model.input, check_runtime(shape))}
+        self.tensors = {model.input: Tensor(model.input, check_runtime(shape), FLOAT32)}
         self.values: dict[str, Operand] = dict(model.constants)
         self.values[model.input] = self.tensors[model.input]
         self._counts: Counter[str] = Counter()
@@ -153,7 +154,7 @@ class OpCall:
     def tensor(self, index: int = 0, what: str = "input", rank: int | None = None) -> Tensor:
         """Input `index` as float32, known only when the network runs, with `rank` dimensions."""
         value = self.any_tensor(index, what)
-        if value.dtype != "float32":
+        if value.dtype != FLOAT32:
             raise self.fail(f"its {what} must be float32, got {value.dtype}")
         if rank is not None and len(value.shape) != rank:
             raise self.fail(f"its {what} must have {rank} dimensions, got shape {value.shape}")
@@ -270,14 +271,17 @@ class OpCall:
         kind: type[Node],
         inputs: Sequence[Tensor],
         shape: Sequence[int],
-        dtype: Literal["float32", "int64"] = "float32",
+        dtype: ElementType | None = None,
         /,
         **fields: Any,
     ) -> Tensor:
-        """Add a node of `kind` with these `fields` to the graph; its output, a new tensor."""
+        """Add a node of `kind` with these `fields` to the graph; its output, a new tensor.
+
+        dtype None: the first input's.
+        """
         base = next(name for name in self.op.outputs if name)
         output = self.builder.fresh(base)
-        tensor = Tensor(output, check_runtime(shape), dtype)
+        tensor = Tensor(output, check_runtime(shape), dtype or inputs[0].dtype)
         names = tuple(value.name for value in inputs)
         self.builder.nodes.append(kind(name=self.title, inputs=names, output=output, **fields))
         self.builder.tensors[output] = tensor

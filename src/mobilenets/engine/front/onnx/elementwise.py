@@ -9,8 +9,9 @@ from mobilenets.engine.front.limits import broadcast
 from mobilenets.engine.front.onnx.builder import OpCall, Operand
 from mobilenets.engine.ir.graph import Activate, Activation, Array, Binary, Tensor
 from mobilenets.engine.ir.reference import activate
+from mobilenets.engine.ir.types import FLOAT32, INT64
 
-_CAST_TO = {"float32": (1,), "int64": (6, 7)}
+_CAST_TO = {FLOAT32: (1,), INT64: (6, 7)}
 """Type of a running value -> ONNX's numbers of types it may be cast to: itself, or int32."""
 
 

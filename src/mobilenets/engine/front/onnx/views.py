@@ -19,6 +19,7 @@ from mobilenets.engine.ir.graph import (
     Tensor,
     Transpose,
 )
+from mobilenets.engine.ir.types import INT64
 
 _PICKED = 16
 """Elements along an axis that are taken one by one."""
@@ -204,7 +205,7 @@ def arg_max(call: OpCall) -> Operand:
     axis = call.axis(call.integer("axis", 0), len(x.shape))
     keep = call.integer("keepdims", 1) != 0
     shape = (*x.shape[:axis], *((1,) if keep else ()), *x.shape[axis + 1 :])
-    return call.emit(ArgMax, [x], shape, "int64", axis=axis, keep=keep)
+    return call.emit(ArgMax, [x], shape, INT64, axis=axis, keep=keep)
 
 
 def slice_(call: OpCall) -> Operand:
