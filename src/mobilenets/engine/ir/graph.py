@@ -6,14 +6,23 @@ the memory plan's business.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.engine.ir.integers import (
+    Quantization,
+    Requantize,
+    ScaledProduct,
+    TabledSoftmax,
+    WeightedSum,
+)
 from mobilenets.engine.ir.types import ElementType
 
 Array = NDArray[np.float32]
+Stored = NDArray[Any]
+"""Numbers of a file: float32, or int8, uint8 and int32 where a node computes with integers."""
 Shape = tuple[int, ...]
 Pads = tuple[int, int, int, int]
 """Top, left, bottom, right."""
@@ -62,6 +71,8 @@ class Tensor:
     """With the batch in front; () for a scalar."""
     dtype: ElementType
     """Of its elements, in a compiled network."""
+    quantization: Quantization | None = None
+    """What integers stand for; None for floats, and for integers that are only counted."""
 
     @property
     def size(self) -> int:
@@ -76,7 +87,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One operation; `name` is the ONNX node's, for messages."""
+    """One operation; `name` is that of the file's node, for messages."""
 
     name: str
     inputs: tuple[str, ...]
@@ -88,15 +99,20 @@ class Conv(Node):
     """Convolution of (1, C, H, W) with `weight` (O, C / groups, kh, kw) and `bias` (O,).
 
     A second input, (1, O, 1, 1) or as the output, is added before the activation: 1x1 only.
+    With `requantize`, x, weight and bias (int32) are integers: zero_point, which fills the pads, is
+    taken from each x, and weight_zero from each weight; there is no activation.
     """
 
-    weight: Array
-    bias: Array
+    weight: Stored
+    bias: Stored
     strides: tuple[int, int] = (1, 1)
     dilations: tuple[int, int] = (1, 1)
     pads: Pads = (0, 0, 0, 0)
     groups: int = 1
     activation: Activation = LINEAR
+    zero_point: int = 0
+    weight_zero: int = 0
+    requantize: Requantize | None = None
 
     @property
     def depthwise(self) -> bool:
@@ -112,11 +128,14 @@ class Conv(Node):
 
 @dataclass(frozen=True, eq=False)
 class Dense(Node):
-    """x (..., K) times `weight` (K, N) plus `bias` (N,)."""
+    """x (..., K) times `weight` (K, N) plus `bias` (N,); of integers as in a Conv."""
 
-    weight: Array
-    bias: Array
+    weight: Stored
+    bias: Stored
     activation: Activation = LINEAR
+    zero_point: int = 0
+    weight_zero: int = 0
+    requantize: Requantize | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,15 +147,22 @@ class Activate(Node):
 
 @dataclass(frozen=True, eq=False)
 class Binary(Node):
-    """Sum or product with numpy's broadcasting: of two values, or of one and `constant`."""
+    """Sum or product with numpy's broadcasting: of two values, or of one and `constant`.
+
+    Of integers: a WeightedSum or a ScaledProduct says how; None where they are floats.
+    """
 
     kind: Literal["add", "mul"]
-    constant: Array | None = None
+    constant: Stored | None = None
+    integers: WeightedSum | ScaledProduct | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Pool(Node):
-    """Average or maximum over windows of (1, C, H, W); `count_pads`: pads count in the average."""
+    """Average or maximum over windows of (1, C, H, W); `count_pads`: pads count in the average.
+
+    An average of integers is rounded to the nearest, halves away from 0.
+    """
 
     kind: Literal["average", "max"]
     kernel: tuple[int, int]
@@ -147,11 +173,16 @@ class Pool(Node):
 
 @dataclass(frozen=True, eq=False)
 class Reduce(Node):
-    """Mean, sum, or length (l2) over `axes` (none negative), kept as 1 or dropped."""
+    """Mean, sum, or length (l2) over `axes` (none negative), kept as 1 or dropped.
+
+    With `requantize`, a mean or sum of integers: the sum of (x - zero_point), requantized.
+    """
 
     kind: Literal["mean", "sum", "l2"]
     axes: tuple[int, ...]
     keep: bool
+    zero_point: int = 0
+    requantize: Requantize | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,17 +222,21 @@ class Pad(Node):
 class Resize(Node):
     """Of (1, C, H, W) to the output's height and width: bilinear, or each pixel repeated (nearest).
 
-    What is repeated is so a whole number of times.
+    What is repeated is so a whole number of times. Where `fraction` is above 0, integers are
+    blended by integers: the later pixel's share has so many bits, and the sum is rounded once,
+    halves up.
     """
 
     coordinates: Literal["half_pixel", "align_corners", "asymmetric", "nearest"]
+    fraction: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Softmax(Node):
-    """exp(x) / sum(exp(x)) along `axis`."""
+    """exp(x) / sum(exp(x)) along `axis`; of integers by a table."""
 
     axis: int
+    integers: TabledSoftmax | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +253,32 @@ class Slice(Node):
 
     starts: tuple[int, ...]
     steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup(Node):
+    """A function of a byte: `table` (256,) has its values, the one of the smallest byte first."""
+
+    table: Stored
+
+
+@dataclass(frozen=True, eq=False)
+class Quantize(Node):
+    """From float32 to integers: round(x / scale) + zero_point, halves to even, within the type.
+
+    `inverse`: x is multiplied by the float32 nearest to 1 / scale instead.
+    """
+
+    quantization: Quantization
+    dtype: ElementType
+    inverse: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Dequantize(Node):
+    """From integers to float32: (x - zero_point) scale, as the input's quantization has it."""
+
+    quantization: Quantization
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The slow, readable twin: what each node of the graph computes, in plain numpy.
 
-Sums are float64, results float32. Every fast kernel is tested against this.
+Sums are float64, results float32; of integers they are exact (`exact.py`). Every fast kernel is
+tested against this.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.engine.ir import exact
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.graph import Shape
-
-AnyArray = NDArray[Any]
-"""float32, or int64 for indices."""
+from mobilenets.engine.ir.windows import AnyArray, convolve, coordinates, padded, taps
 
 
 def run_graph(graph: g.Graph, x: g.Array, until: str | None = None) -> dict[str, AnyArray]:
@@ -24,7 +24,8 @@ def run_graph(graph: g.Graph, x: g.Array, until: str | None = None) -> dict[str,
     wanted = graph.tensors[graph.input].shape
     if x.shape != wanted:
         raise ValueError(f"x must have shape {wanted}, got {x.shape}")
-    values: dict[str, AnyArray] = {graph.input: np.asarray(x, np.float32)}
+    kind = graph.tensors[graph.input].dtype.numpy
+    values: dict[str, AnyArray] = {graph.input: np.asarray(x, kind)}
     for node in graph.nodes:
         if until in values:
             break
@@ -37,7 +38,8 @@ def run_node(node: g.Node, *inputs: AnyArray, shape: Shape) -> AnyArray:
     """What one node computes; `shape` is its output's."""
     with np.errstate(all="ignore"):
         out = _TWINS[type(node)](node, inputs, shape)
-        out = np.asarray(out, np.int64 if isinstance(node, g.ArgMax) else inputs[0].dtype)
+        if out.dtype.kind == "f" and not isinstance(node, g.Dequantize | g.Lookup):
+            out = np.asarray(out, inputs[0].dtype)
     if out.shape != shape:
         raise ValueError(f"{node.name}: shape must be {shape}, got {out.shape}")
     return out
@@ -72,37 +74,16 @@ def _activated(activation: g.Activation, x: NDArray[np.float64]) -> NDArray[np.f
     return np.sqrt(x) if kind == "sqrt" else x
 
 
-def _taps(padded: AnyArray, kernel: Shape, strides: Shape, dilations: Shape, size: Shape) -> Any:
-    """Row and column in the kernel, and the pixels (1, C, *size) that they meet."""
-    for row in range(kernel[0]):
-        for column in range(kernel[1]):
-            top, left = row * dilations[0], column * dilations[1]
-            bottom = top + (size[0] - 1) * strides[0] + 1
-            right = left + (size[1] - 1) * strides[1] + 1
-            yield row, column, padded[:, :, top : bottom : strides[0], left : right : strides[1]]
-
-
-def _padded(x: AnyArray, pads: Shape, value: float) -> NDArray[np.float64]:
-    top, left, bottom, right = pads
-    widths = ((0, 0), (0, 0), (top, bottom), (left, right))
-    return np.pad(x.astype(np.float64), widths, constant_values=value)
-
-
 def _conv(node: g.Conv, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
-    padded = _padded(inputs[0], node.pads, 0)
-    channels, inner, *kernel = node.weight.shape
-    weight = node.weight.astype(np.float64)
-    weight = weight.reshape(node.groups, channels // node.groups, inner, *kernel)
-    size = shape[2:]
-    out = np.zeros((node.groups, channels // node.groups, *size))
-    for row, column, seen in _taps(padded, tuple(kernel), node.strides, node.dilations, size):
-        pixels = seen.reshape(node.groups, inner, *size)
-        out += np.einsum("goi,gihw->gohw", weight[..., row, column], pixels)
-    out = out.reshape(1, channels, *size) + node.bias[:, None, None]
-    return _activated(node.activation, sum(inputs[1:], out))
+    if node.requantize is not None:
+        return exact.conv(node, inputs, shape)
+    out = convolve(node, inputs[0].astype(np.float64), node.weight.astype(np.float64), shape[2:])
+    return _activated(node.activation, sum(inputs[1:], out + node.bias[:, None, None]))
 
 
 def _dense(node: g.Dense, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+    if node.requantize is not None:
+        return exact.dense(node, inputs[0])
     out = inputs[0].astype(np.float64) @ node.weight.astype(np.float64) + node.bias
     return _activated(node.activation, out)
 
@@ -114,23 +95,29 @@ def _activate(node: g.Activate, inputs: tuple[AnyArray, ...], shape: Shape) -> A
 def _binary(node: g.Binary, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     first = inputs[0]
     second = inputs[1] if node.constant is None else node.constant
+    if node.integers is not None:
+        return exact.combine(node.integers, first, second)
     return first + second if node.kind == "add" else first * second
 
 
 def _pool(node: g.Pool, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     largest = node.kind == "max"
-    padded = _padded(inputs[0], node.pads, -np.inf if largest else 0)
-    inside = _padded(np.ones((1, 1, *inputs[0].shape[2:])), node.pads, node.count_pads)
+    around = padded(inputs[0].astype(np.float64), node.pads, -np.inf if largest else 0)
+    inside = padded(np.ones((1, 1, *inputs[0].shape[2:])), node.pads, node.count_pads)
     out = np.full(shape, -np.inf if largest else 0)
     count = np.zeros((1, 1, *shape[2:]))
-    for _, _, seen in _taps(padded, node.kernel, node.strides, (1, 1), shape[2:]):
+    for _, _, seen in taps(around, node.kernel, node.strides, (1, 1), shape[2:]):
         out = np.maximum(out, seen) if largest else out + seen
-    for _, _, seen in _taps(inside, node.kernel, node.strides, (1, 1), shape[2:]):
+    for _, _, seen in taps(inside, node.kernel, node.strides, (1, 1), shape[2:]):
         count += seen
-    return out if largest else out / count
+    if largest:
+        return out
+    return exact.rounded_away(out / count) if inputs[0].dtype.kind in "iu" else out / count
 
 
 def _reduce(node: g.Reduce, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+    if node.requantize is not None:
+        return exact.reduce(node, inputs[0])
     x = inputs[0].astype(np.float64)
     if node.kind == "l2":
         return np.asarray(np.sqrt((x * x).sum(node.axes, keepdims=node.keep)))
@@ -160,13 +147,15 @@ def _pad(node: g.Pad, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
 
 
 def _resize(node: g.Resize, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+    if node.fraction:
+        return exact.resize(node, inputs[0], shape)
     out = inputs[0].astype(np.float64)
     for axis in (2, 3):
         old, new = out.shape[axis], shape[axis]
         if node.coordinates == "nearest":
             out = out.repeat(new // old, axis)
             continue
-        at = _coordinates(node.coordinates, old, new)
+        at = coordinates(node.coordinates, old, new)
         low = np.floor(at).astype(np.int64)
         high = np.minimum(low + 1, old - 1)
         share = (at - low).reshape(-1, *(1,) * (3 - axis))
@@ -176,31 +165,33 @@ def _resize(node: g.Resize, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyAr
     return out
 
 
-def _coordinates(kind: str, old: int, new: int) -> NDArray[np.float64]:
-    """Where in the old row each new pixel is taken from."""
-    index = np.arange(new, dtype=np.float64)
-    if kind == "align_corners":
-        at = index * ((old - 1) / (new - 1)) if new > 1 else index * 0
-    elif kind == "half_pixel":
-        at = (index + 0.5) * (old / new) - 0.5
-    else:
-        at = index * (old / new)
-    return np.clip(at, 0, old - 1)
-
-
 def _softmax(node: g.Softmax, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+    if node.integers is not None:
+        return exact.softmax(node.integers, inputs[0], node.axis)
     x = inputs[0].astype(np.float64)
     powers = np.exp(x - x.max(node.axis, keepdims=True))
     return np.asarray(powers / powers.sum(node.axis, keepdims=True))
 
 
 def _arg_max(node: g.ArgMax, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
-    return np.asarray(inputs[0].argmax(node.axis, keepdims=node.keep))
+    return np.asarray(inputs[0].argmax(node.axis, keepdims=node.keep), np.int64)
 
 
 def _slice(node: g.Slice, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     parts = zip(node.starts, node.steps, shape, strict=True)
     return inputs[0][tuple(slice(at, at + step * (n - 1) + 1, step) for at, step, n in parts)]
+
+
+def _lookup(node: g.Lookup, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+    return exact.lookup(node.table, inputs[0])
+
+
+def _quantize(node: g.Quantize, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+    return exact.quantize(node, inputs[0])
+
+
+def _dequantize(node: g.Dequantize, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
+    return exact.dequantize(node.quantization, inputs[0])
 
 
 _TWINS: Mapping[type[g.Node], Callable[[Any, tuple[AnyArray, ...], Shape], AnyArray]] = {
@@ -210,9 +201,12 @@ _TWINS: Mapping[type[g.Node], Callable[[Any, tuple[AnyArray, ...], Shape], AnyAr
     g.Concat: _concat,
     g.Conv: _conv,
     g.Dense: _dense,
+    g.Dequantize: _dequantize,
     g.Expand: _expand,
+    g.Lookup: _lookup,
     g.Pad: _pad,
     g.Pool: _pool,
+    g.Quantize: _quantize,
     g.Reduce: _reduce,
     g.Reshape: _reshape,
     g.Resize: _resize,

@@ -11,8 +11,11 @@ class ElementType:
     """A kind of number: numpy's name of it, its size in bytes, and LLVM's name."""
 
     name: str
+    """numpy's."""
     size: int
+    """In bytes."""
     llvm: str
+    """LLVM's name of it, without a sign."""
 
     @property
     def numpy(self) -> np.dtype[Any]:

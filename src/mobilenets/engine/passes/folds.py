@@ -70,7 +70,7 @@ def no_change(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """What changes nothing goes: times 1, plus 0, and a clip without limits."""
     if isinstance(node, g.Activate):
         same = node.activation in (g.LINEAR, g.Activation("clip"))
-    elif isinstance(node, g.Binary) and node.constant is not None:
+    elif isinstance(node, g.Binary) and node.constant is not None and node.integers is None:
         same = bool(np.all(node.constant == (node.kind == "mul")))
     else:
         return None
@@ -112,7 +112,7 @@ def _joined(first: g.Activation, then: g.Activation) -> g.Activation | None:
 
 def scale_and_shift(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """A layer without activation takes in a product or a sum with a number per channel."""
-    if not isinstance(node, g.Binary) or node.constant is None:
+    if not isinstance(node, g.Binary) or node.constant is None or node.integers is not None:
         return None
     layer = _layer(graph, node.inputs[0])
     if layer is None or graph.shape(node.output) != graph.shape(layer.output):
@@ -149,21 +149,21 @@ def _per_channel(constant: g.Array, layer: g.Conv | g.Dense) -> g.Array | None:
 
 
 def pad(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
-    """A convolution or a pool takes in the zeros that a Pad puts around its input."""
+    """A convolution or a pool takes in what a Pad puts around its input: what stands for 0."""
     if not isinstance(node, g.Conv | g.Pool):
         return None
     made = graph.maker(node.inputs[0], g.Pad)
     if made is None or any(made.before[:2]) or any(made.after[:2]):
         return None
     around = (*made.before[2:], *made.after[2:])
-    if isinstance(node, g.Conv) and made.value == 0:
+    if isinstance(node, g.Conv) and made.value == node.zero_point:
         top, left, bottom, right = (a + b for a, b in zip(node.pads, around, strict=True))
         return [replace(node, inputs=made.inputs, pads=(top, left, bottom, right))]
     if isinstance(node, g.Conv) or any(node.pads):
         return None
     if any(size >= node.kernel[i % 2] for i, size in enumerate(around)):
         return None
-    if made.value != (-np.inf if node.kind == "max" else 0):
+    if made.value != (-np.inf if node.kind == "max" else 0) or not graph.floats(node.output):
         return None
     top, left, bottom, right = around
     pads, count = (top, left, bottom, right), node.kind == "average"
@@ -190,6 +190,8 @@ def side_by_side(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """
     if not isinstance(node, g.Conv) or not node.pointwise or len(node.inputs) > 1:
         return None
+    if node.requantize is not None:
+        return None  # its parts would be rounded one by one
     joint = graph.only(node.inputs[0], g.Concat)
     if joint is None or joint.axis != 1:
         return None

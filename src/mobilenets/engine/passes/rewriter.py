@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from mobilenets.engine.ir.graph import Graph, Node, Tensor
+from mobilenets.engine.ir.graph import Graph, Node
+from mobilenets.engine.ir.types import FLOAT32
 
 Rule = Callable[["Rewriter", Node], "list[Node] | None"]
 """Says what to put in a node's place: nodes, the last with the same output; or None to leave it.
@@ -46,6 +47,10 @@ class Rewriter:
         """The logical shape of the value `name`."""
         return self.tensors[name].shape
 
+    def floats(self, name: str) -> bool:
+        """Whether the value `name` is float32."""
+        return self.tensors[name].dtype == FLOAT32
+
     def maker(self, name: str, kind: type[N]) -> N | None:
         """The node that makes a value, if it is of that kind."""
         node = self._made.get(name)
@@ -62,7 +67,7 @@ class Rewriter:
             self._counts[base] += 1
             name = f"{base}/{self._counts[base]}"
         self._taken.add(name)
-        self.tensors[name] = Tensor(name, tuple(shape), self.tensors[base].dtype)
+        self.tensors[name] = replace(self.tensors[base], name=name, shape=tuple(shape))
         return name
 
     def _add(self, node: Node) -> None:

@@ -9,6 +9,12 @@ from mobilenets.engine.passes.rewriter import Rewriter
 
 Axes = tuple[int, ...]
 
+_MOVABLE = (
+    *(g.Activate, g.ArgMax, g.Binary, g.Concat, g.Dequantize, g.Lookup, g.Quantize),
+    *(g.Reduce, g.Softmax),
+)
+"""What can be done before a transpose instead of after it."""
+
 
 def two_transposes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """Two transposes in a row are one; a transpose that changes nothing goes."""
@@ -25,7 +31,7 @@ def two_transposes(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 def transpose_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """An operation on transposed values is done before the transpose, which so moves on."""
-    if not isinstance(node, g.Activate | g.Binary | g.Concat | g.Reduce | g.Softmax):
+    if not isinstance(node, _MOVABLE):
         return None
     sources = [graph.maker(name, g.Transpose) for name in node.inputs]
     first = sources[0]
@@ -40,6 +46,8 @@ def transpose_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     order = first.order
     if isinstance(node, g.Reduce) and not node.keep:
         order = _without(order, node.axes)
+    if isinstance(node, g.ArgMax) and not node.keep:
+        order = _without(order, (node.axis,))
     shape = graph.shape(node.output)
     original = tuple(shape[order.index(axis)] for axis in range(len(order)))
     between = graph.fresh(node.output, original)
@@ -63,7 +71,7 @@ def pad_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
 
 def expand_later(graph: Rewriter, node: g.Node) -> list[g.Node] | None:
     """Activations go before an Expand; sums and products need none, for they broadcast."""
-    if isinstance(node, g.Activate):
+    if isinstance(node, g.Activate | g.Lookup):
         made = graph.only(node.inputs[0], g.Expand)
         if made is None:
             return None
@@ -112,7 +120,7 @@ def _ends_layers(graph: Rewriter, name: str) -> bool:
 
 def _on_original(graph: Rewriter, node: g.Node, order: Axes) -> g.Node | None:
     """The node for values whose axes are not yet in `order`."""
-    if isinstance(node, g.Concat | g.Softmax):
+    if isinstance(node, g.ArgMax | g.Concat | g.Softmax):
         return replace(node, axis=order[node.axis])
     if isinstance(node, g.Reduce):
         return replace(node, axes=tuple(sorted(order[axis] for axis in node.axes)))
