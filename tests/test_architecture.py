@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "runtime": {"engine"},
     "models": set(),
     "data": {"runtime"},
-    "weights.containers": {"models", "runtime"},
+    "weights.containers": {"models", "runtime", "engine"},
     "tasks": {"models", "data", "runtime", "weights.containers"},
     **{f"tasks.{name}": SHARED for name in TASKS},
     "cost": {"weights", "tasks", "models"},

@@ -11,6 +11,8 @@ import pytest
 
 import mobilenets.engine
 from mobilenets.engine.front.onnx.operators import OPERATORS
+from mobilenets.engine.front.tflite import operators as tflite
+from mobilenets.engine.front.tflite.graph import POSTPROCESS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")
@@ -52,11 +54,21 @@ def test_the_worked_example_of_an_operator_applies_and_runs(tmp_path):
     assert f"`{said}`" in PAGE
 
 
-def test_the_page_lists_the_operators_that_are_supported():
-    section = PAGE.split("\n## Operators\n")[1].split("\n## ")[0]
+@pytest.mark.parametrize(
+    ("title", "operators"),
+    [
+        ("Operators", [*OPERATORS]),
+        (
+            "TFLite files",
+            [*tflite.OPERATORS, "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", POSTPROCESS],
+        ),
+    ],
+)
+def test_the_page_lists_the_operators_that_are_supported(title, operators):
+    section = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
     named = [name for row in rows[1:] for name in re.findall(r"\w+", row)]
-    assert sorted(named) == sorted(OPERATORS)
+    assert sorted(named) == sorted(operators)
 
 
 def test_the_page_says_what_every_module_is_for():

@@ -18,7 +18,9 @@ from mobilenets.data.listing import count
 def run(
     model: Annotated[
         str,
-        typer.Argument(metavar="ONNX|NAME|WEIGHTS", help="A file, model.onnx; a network; weights."),
+        typer.Argument(
+            metavar="FILE|NAME|WEIGHTS", help="model.onnx or .tflite; a network; weights."
+        ),
     ],
     threads: Annotated[
         int | None, typer.Option(min=1, help="To run on; all cores if not given.")
@@ -38,7 +40,7 @@ def run(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Compile an ONNX file and show its plan: blocks, schedules, multiply-adds and bytes.
+    """Compile an ONNX or TFLite file and show its plan: blocks, schedules, multiply-adds and bytes.
 
     A NAME, with random weights, and WEIGHTS are exported first, to a file that is not kept.
     The machine code is kept on disk, so that loading the file the next time takes no compiler.
@@ -67,11 +69,11 @@ def run(
 
 @contextmanager
 def onnx_of(model: str, resolution: int | None, arguments: dict[str, Any]) -> Iterator[Path]:
-    """The .onnx file that `model` is, or one that is made of it for as long as the context lasts.
+    """The file that `model` is, .onnx or .tflite, or one made of it while the context lasts.
 
     ValueError for a resolution or arguments that come with a file, which says all itself.
     """
-    if model.lower().endswith(".onnx"):
+    if model.lower().endswith((".onnx", ".tflite")):
         given = ["resolution"] * (resolution is not None) + list(arguments)
         if given:
             raise ValueError(f"{given[0]} is for a name or weights, {model} is a file of its own")

@@ -2,19 +2,22 @@
 
 import os
 
-from mobilenets.engine.front.onnx.graph import onnx_graph
 from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir.graph import Graph
 from mobilenets.engine.passes.simplify import simplify
 from mobilenets.errors import WeightsError
 
+IDENTIFIER = b"TFL3"
+"""What a TFLite file has from its fifth byte on."""
+
 
 def read_graph(
     source: str | os.PathLike[str] | bytes | Source, *, shape: tuple[int, ...] | None = None
 ) -> Graph:
-    """The network in an ONNX file (a path, its bytes, or what was read), for one image at a time.
+    """The network in an ONNX or TFLite file (a path, its bytes, or what was read), for one image.
 
-    `shape` is the input's as the file lays it out, (N, C, H, W) say; it takes the place of the
+    By its content it is known which. `shape` is the input's as the file lays it out, (N, C, H, W)
+    say; it takes the place of the
     file's own, and is needed where that leaves more than N open. N is 1 in the graph whatever
     either says. Weights in other files are read from the model's folder and from nowhere else.
 
@@ -29,6 +32,17 @@ def read_graph(
     elif not isinstance(source, Source):
         source = Source.open(source)
     try:
-        return simplify(onnx_graph(source, shape))
+        return simplify(_translated(source, shape))
     except WeightsError as error:
         raise WeightsError(f"{source.name}: {error}") from error.__cause__
+
+
+def _translated(source: Source, shape: tuple[int, ...] | None) -> Graph:
+    """The graph as its file has it; the library for the other kind of file is not loaded."""
+    if source.data[4:8] == IDENTIFIER:
+        from mobilenets.engine.front.tflite.graph import tflite_graph
+
+        return tflite_graph(source, shape)
+    from mobilenets.engine.front.onnx.graph import onnx_graph
+
+    return onnx_graph(source, shape)

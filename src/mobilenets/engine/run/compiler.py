@@ -1,4 +1,4 @@
-"""From an ONNX file to a network that runs: compiled once, then loaded from the cache."""
+"""From an ONNX or TFLite file to a network that runs: compiled once, then loaded from the cache."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run.cache import Cache, key_of
 from mobilenets.engine.run.identity import maker, processor
 from mobilenets.engine.run.session import Net
+from mobilenets.errors import WeightsError
 from mobilenets.processors import processors
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ def compile(  # noqa: A001
     shape: tuple[int, ...] | None = None,
     schedule: Schedule | None = None,
 ) -> Net:
-    """Compile an .onnx file for this processor, or load it from the cache if that was done before.
+    """Compile an .onnx or .tflite file for this processor, or load it from the cache.
 
     `threads` None: as many as this process may use. `shape`: the input's, as the file lays it out,
     where the file leaves it open or another is wanted. `schedule` overrides how blocks are run.
     Each file is read once: what is kept in the cache is what its key was made of.
-    WeightsError, in one line, for a file that is damaged or has operators that are not supported;
-    ValueError for other arguments.
+    WeightsError, in one line, for a file that is damaged, computes with integers or has operators
+    that are not supported; ValueError for other arguments.
 
     >>> net = mobilenets.compile("model.onnx", threads=2)
     >>> logits = net(images)  # (N, 3, 224, 224) float32 -> (N, 1000)
@@ -73,8 +74,16 @@ def compile(  # noqa: A001
 
 def _read(source: Source, shape: tuple[int, ...] | None) -> Graph:
     from mobilenets.engine.front.read import read_graph
+    from mobilenets.engine.ir.types import INT8, UINT8
 
-    return read_graph(source, shape=shape)
+    graph = read_graph(source, shape=shape)
+    kinds = [tensor.dtype for tensor in graph.tensors.values() if tensor.dtype in (INT8, UINT8)]
+    if kinds:
+        raise WeightsError(
+            f"{source.name}: it computes with integers ({kinds[0]}), which are not compiled yet: "
+            "mobilenets predict runs it as float"
+        )
+    return graph
 
 
 def available() -> int:

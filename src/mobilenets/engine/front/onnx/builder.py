@@ -1,22 +1,17 @@
 """What turns the file's operations, one after the other, into nodes whose shapes are known."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mobilenets.engine.front.limits import check_runtime, check_size, quote
+from mobilenets.engine.front.assembly import Assembly, Operand, Translation
+from mobilenets.engine.front.limits import check_runtime, quote
 from mobilenets.engine.front.onnx.reader import OnnxModel, Op
-from mobilenets.engine.front.onnx.stored import Constant
-from mobilenets.engine.ir.graph import Array, Node, Shape, Tensor
+from mobilenets.engine.ir.graph import Array, Shape, Tensor
 from mobilenets.engine.ir.types import FLOAT32, ElementType
 from mobilenets.errors import WeightsError
-
-Operand = Tensor | Constant
-"""What a name stands for: known only when the network runs, or now."""
 
 LARGEST_STEP = 2**20
 """Of strides, dilations and pads: far more than any network has, far less than overflows."""
@@ -36,49 +31,25 @@ _ANY_RANK = (
     *("MatMul", "Relu", "Sigmoid", "Swish"),
 )
 """What does the same to (C) as to (1, C), or refuses the former in ONNX Runtime."""
-_SPARE = 2**26
 _NO_DEFAULT: Any = object()
 
 
-class Builder:
-    """The graph as far as it is made, and what each of the file's names stands for.
-
-    Constants worked out on the way have a budget in bytes, which grows with the file: a small file
-    cannot ask for much memory.
-    """
+class Builder(Assembly):
+    """The graph as far as it is made, and what each of the file's names stands for."""
 
     def __init__(self, model: OnnxModel, shape: Shape, several: "Builder | None" = None) -> None:
+        names = {model.input, *model.constants, *(name for op in model.ops for name in op.outputs)}
+        super().__init__(shape[0], names, 4 * model.size)
         self.opset = model.opset
-        self.images = shape[0]
-        """How many are in a batch: 1, but where it is found out what several do to each other."""
         self.batch = (model.dims or (1,))[0] or 1 if self.images == 1 else 1
         """The batch that the file is made for, and that its shapes name where 1 is meant here."""
         self.several = several
         """The same file for several images at once, where it can have them."""
         self.ranks_vary: set[str] = set()
         """Values that lose the batch's axis in ONNX Runtime where there is one image; not here."""
-        self.nodes: list[Node] = []
         self.tensors = {model.input: Tensor(model.input, check_runtime(shape), FLOAT32)}
         self.values: dict[str, Operand] = dict(model.constants)
         self.values[model.input] = self.tensors[model.input]
-        self._counts: Counter[str] = Counter()
-        self._taken = {*self.values, *(name for op in model.ops for name in op.outputs)}
-        self._budget = _SPARE + 4 * model.size
-
-    def spend(self, shape: Sequence[int], itemsize: int) -> None:
-        """Account for a constant about to be made; WeightsError where that is too much."""
-        self._budget -= math.prod(check_size(shape, itemsize)) * itemsize
-        if self._budget < 0:
-            raise WeightsError("its constants grow to far more than the file holds")
-
-    def fresh(self, base: str) -> str:
-        """A name for a new value, made from `base`, that nothing in the file or graph has."""
-        name = base
-        while name in self._taken:
-            self._counts[base] += 1
-            name = f"{base}/{self._counts[base]}"
-        self._taken.add(name)
-        return name
 
     def apply(self, op: Op, handler: Callable[["OpCall"], Operand | list[Operand]]) -> None:
         """Add an operation's nodes; the last one's output gets the operation's own name."""
@@ -94,7 +65,7 @@ class Builder:
         values: Sequence[Operand] = made if isinstance(made, list) else [made]
         for name, value in zip(op.outputs, values, strict=False):
             if name:
-                self.values[name] = self._rename(start, value, name)
+                self.values[name] = self.renamed(start, value, name)
 
     def _check_rank(self, op: Op) -> None:
         """WeightsError where one axis less is another operation, and not only another shape."""
@@ -104,20 +75,8 @@ class Builder:
             raise op.fail("for one image its input has another number of axes than for several")
         self.ranks_vary.update(op.outputs)
 
-    def _rename(self, start: int, value: Operand, name: str) -> Operand:
-        """Give the node made since `start` that makes `value` the output `name`."""
-        made = self.nodes[start:]
-        if not isinstance(value, Tensor) or any(value.name in node.inputs for node in made):
-            return value
-        for index, node in enumerate(made, start):
-            if node.output == value.name:
-                del self.tensors[value.name]
-                self.nodes[index] = replace(node, output=name)
-                self.tensors[name] = value = replace(value, name=name)
-        return value
 
-
-class OpCall:
+class OpCall(Translation[Builder]):
     """One operation being translated: its inputs and attributes, checked as they are asked for."""
 
     def __init__(self, builder: Builder, op: Op) -> None:
@@ -144,20 +103,11 @@ class OpCall:
             raise self.fail(f"it has no {what}")
         return value
 
-    def any_tensor(self, index: int = 0, what: str = "input") -> Tensor:
-        """Input `index`, of any type, which must be known only when the network runs."""
-        value = self.value(index, what)
-        if not isinstance(value, Tensor):
-            raise self.fail(f"its {what} must not be a constant")
-        return value
-
     def tensor(self, index: int = 0, what: str = "input", rank: int | None = None) -> Tensor:
         """Input `index` as float32, known only when the network runs, with `rank` dimensions."""
-        value = self.any_tensor(index, what)
+        value = self.any_tensor(index, what, rank)
         if value.dtype != FLOAT32:
             raise self.fail(f"its {what} must be float32, got {value.dtype}")
-        if rank is not None and len(value.shape) != rank:
-            raise self.fail(f"its {what} must have {rank} dimensions, got shape {value.shape}")
         return value
 
     def image(self) -> Tensor:
@@ -167,13 +117,6 @@ class OpCall:
             raise self.fail(f"its input must be one image (1, C, H, W), got shape {x.shape}")
         return x
 
-    def constant(self, index: int, what: str) -> Constant:
-        """Input `index`, which must be a constant of the file or worked out from constants."""
-        value = self.value(index, what)
-        if isinstance(value, Tensor):
-            raise self.fail(f"its {what} must be a constant")
-        return value
-
     def floats(self, index: int, what: str) -> Array:
         """Constant input `index` as contiguous float32; an error for integers and booleans."""
         value = self.constant(index, what)
@@ -181,13 +124,6 @@ class OpCall:
             raise self.fail(f"its {what} must be float32, got {value.dtype}")
         with np.errstate(all="ignore"):
             return np.ascontiguousarray(value, np.float32).reshape(value.shape)
-
-    def indices(self, index: int, what: str) -> tuple[int, ...]:
-        """Constant input `index` as Python ints: a list of at most 64, or a single number."""
-        value = self.constant(index, what)
-        if value.dtype.kind not in "iu" or value.ndim > 1 or value.size > 64:
-            raise self.fail(f"its {what} must be a short list of integers, got {value.dtype}")
-        return tuple(int(number) for number in value.ravel())
 
     def ints(
         self, name: str, default: tuple[int, ...] | None, count: int | None = None
@@ -238,12 +174,6 @@ class OpCall:
             if self.op.attributes.get(name, value) != value:
                 raise self.fail(f"{name} must be {value}")
 
-    def axis(self, axis: int, rank: int) -> int:
-        """An axis, negative where counted from the end, as its index from the front."""
-        if not -rank <= axis < rank:
-            raise self.fail(f"its axis must be {-rank} to {rank - 1}, got {axis}")
-        return axis % rank
-
     def axes(self, listed: Sequence[int], rank: int) -> tuple[int, ...]:
         """Several axes, counted from the front and sorted; an error where one is named twice."""
         axes = tuple(sorted(self.axis(axis, rank) for axis in listed))
@@ -266,23 +196,6 @@ class OpCall:
             return self.ints(name, None)
         return self.indices(index, name) if self.has(index) else None
 
-    def emit(
-        self,
-        kind: type[Node],
-        inputs: Sequence[Tensor],
-        shape: Sequence[int],
-        dtype: ElementType | None = None,
-        /,
-        **fields: Any,
-    ) -> Tensor:
-        """Add a node of `kind` with these `fields` to the graph; its output, a new tensor.
-
-        dtype None: the first input's.
-        """
-        base = next(name for name in self.op.outputs if name)
-        output = self.builder.fresh(base)
-        tensor = Tensor(output, check_runtime(shape), dtype or inputs[0].dtype)
-        names = tuple(value.name for value in inputs)
-        self.builder.nodes.append(kind(name=self.title, inputs=names, output=output, **fields))
-        self.builder.tensors[output] = tensor
-        return tensor
+    def described(self, shape: Shape, dtype: ElementType) -> Tensor:
+        """An output under the name of the node's first."""
+        return Tensor(next(name for name in self.op.outputs if name), shape, dtype)

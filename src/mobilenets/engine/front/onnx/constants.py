@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from mobilenets.engine.front.assembly import Operand
 from mobilenets.engine.front.limits import broadcast
-from mobilenets.engine.front.onnx.builder import OpCall, Operand
+from mobilenets.engine.front.onnx.builder import OpCall
 from mobilenets.engine.front.onnx.stored import DTYPES, Constant
 from mobilenets.engine.front.onnx.views import (
     concat_shape,

@@ -5,8 +5,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenets.engine.front.assembly import Operand
 from mobilenets.engine.front.limits import broadcast
-from mobilenets.engine.front.onnx.builder import OpCall, Operand
+from mobilenets.engine.front.onnx.builder import OpCall
 from mobilenets.engine.ir.graph import Activate, Activation, Array, Binary, Tensor
 from mobilenets.engine.ir.reference import activate
 from mobilenets.engine.ir.types import FLOAT32, INT64

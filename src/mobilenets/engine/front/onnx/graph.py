@@ -1,7 +1,7 @@
 """From what was read of an ONNX file to the typed graph, as the file has it."""
 
+from mobilenets.engine.front.batch import check_apart
 from mobilenets.engine.front.limits import check_runtime, quote
-from mobilenets.engine.front.onnx.batch import check_apart
 from mobilenets.engine.front.onnx.builder import Builder
 from mobilenets.engine.front.onnx.operators import translate
 from mobilenets.engine.front.onnx.reader import OnnxModel, read_model

@@ -1,13 +1,14 @@
 """Operators with weights or windows: convolution, products, pooling, norms."""
 
-import math
 from typing import Any
 
 import numpy as np
 
+from mobilenets.engine.front.assembly import Operand
 from mobilenets.engine.front.limits import broadcast
-from mobilenets.engine.front.onnx.builder import OpCall, Operand
+from mobilenets.engine.front.onnx.builder import OpCall
 from mobilenets.engine.front.onnx.elementwise import scale_by, shift_by
+from mobilenets.engine.front.windows import count_windows, same_pads
 from mobilenets.engine.ir.graph import (
     Array,
     Binary,
@@ -44,7 +45,7 @@ def conv(call: OpCall) -> Operand:
     dilations = call.steps("dilations", 2, 1)
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     pads = _pads(call, x.shape, extents, strides)
-    size = [_windows(call, x.shape, extents, strides, pads, axis) for axis in (0, 1)]
+    size = count_windows(x.shape[2:], extents, strides, pads)
     fields: dict[str, Any] = {
         "strides": strides,
         "dilations": dilations,
@@ -62,23 +63,7 @@ def _pads(call: OpCall, shape: Shape, extents: list[int], strides: tuple[int, ..
         return top, left, bottom, right
     if mode == "VALID":
         return 0, 0, 0, 0
-    before, after = [], []
-    for size, extent, stride in zip(shape[2:], extents, strides, strict=True):
-        total = max((math.ceil(size / stride) - 1) * stride + extent - size, 0)
-        less, more = total // 2, total - total // 2
-        before.append(less if mode == "SAME_UPPER" else more)
-        after.append(more if mode == "SAME_UPPER" else less)
-    return before[0], before[1], after[0], after[1]
-
-
-def _windows(
-    call: OpCall, shape: Shape, extents: list[int], strides: tuple[int, ...], pads: Pads, axis: int
-) -> int:
-    """How many windows fit along height (0) or width (1)."""
-    room = shape[2 + axis] + pads[axis] + pads[axis + 2] - extents[axis]
-    if room < 0:
-        raise call.fail(f"its kernel is larger than its padded input {shape}")
-    return room // strides[axis] + 1
+    return same_pads(shape[2:], extents, strides, upper=mode == "SAME_UPPER")
 
 
 def average_pool(call: OpCall) -> Operand:
@@ -109,7 +94,7 @@ def _pool(call: OpCall, kind: str) -> Operand:
         if count_pads and grown != pads:
             raise call.fail("ceil_mode with count_include_pad is not supported")
         pads = grown
-    size = [_windows(call, x.shape, list(kernel), strides, pads, axis) for axis in (0, 1)]
+    size = count_windows(x.shape[2:], kernel, strides, pads)
     shape = (*x.shape[:2], *size)
     fields: dict[str, Any] = {
         "kernel": kernel,

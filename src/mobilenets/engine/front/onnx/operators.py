@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from mobilenets.engine.front.assembly import Operand
 from mobilenets.engine.front.limits import quote
 from mobilenets.engine.front.onnx import constants, elementwise, layers, resizing, views
-from mobilenets.engine.front.onnx.builder import OpCall, Operand
+from mobilenets.engine.front.onnx.builder import OpCall
 from mobilenets.errors import WeightsError
 
 OPERATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {

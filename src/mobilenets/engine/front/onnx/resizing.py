@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from mobilenets.engine.front.assembly import Operand
 from mobilenets.engine.front.limits import check_runtime
-from mobilenets.engine.front.onnx.builder import OpCall, Operand
+from mobilenets.engine.front.onnx.builder import OpCall
 from mobilenets.engine.ir.graph import Expand, Resize, Shape, Slice, Tensor
 
 _ALIGNMENTS = {

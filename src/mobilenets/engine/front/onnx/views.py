@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from mobilenets.engine.front.assembly import Operand
 from mobilenets.engine.front.limits import broadcast, check_runtime
-from mobilenets.engine.front.onnx.builder import LARGEST_STEP, OpCall, Operand
+from mobilenets.engine.front.onnx.builder import LARGEST_STEP, OpCall
 from mobilenets.engine.ir.graph import (
     ArgMax,
     Concat,

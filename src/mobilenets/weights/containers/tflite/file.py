@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobilenets.card import Preprocessing
+from mobilenets.engine.front.tflite.dilation import joined
 from mobilenets.errors import WeightsError
-from mobilenets.weights.containers.tflite.dilation import joined
 from mobilenets.weights.containers.tflite.feed import parted, preprocessing_of
 from mobilenets.weights.containers.tflite.graph import IDENTIFIER, TfliteGraph
 from mobilenets.weights.containers.tflite.metadata import (

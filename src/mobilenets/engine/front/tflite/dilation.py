@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.weights.containers.tflite.graph import TfliteGraph, TfliteOperator
+from mobilenets.engine.front.tflite.flatbuffer import TfliteGraph, TfliteOperator
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 

@@ -8,13 +8,13 @@ shape. What fails here has another answer in ONNX Runtime for a batch than for i
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
+from mobilenets.engine.front.assembly import Assembly
 from mobilenets.engine.front.limits import quote
-from mobilenets.engine.front.onnx.builder import Builder
 from mobilenets.engine.ir.graph import (
     Activate,
     ArgMax,
@@ -22,10 +22,13 @@ from mobilenets.engine.ir.graph import (
     Concat,
     Conv,
     Dense,
+    Dequantize,
     Expand,
+    Lookup,
     Node,
     Pad,
     Pool,
+    Quantize,
     Reduce,
     Reshape,
     Resize,
@@ -37,7 +40,7 @@ from mobilenets.engine.ir.graph import (
 from mobilenets.errors import WeightsError
 
 
-def check_apart(one: Builder, several: Builder, outputs: Sequence[str]) -> None:
+def check_apart(one: Assembly, several: Assembly, outputs: Sequence[str]) -> None:
     """WeightsError, naming the node, unless the images of a batch are independent."""
     for index, node in enumerate(several.nodes):
         if index >= len(one.nodes) or not _same(one.nodes[index], node):
@@ -64,6 +67,10 @@ def _same(first: Node, second: Node) -> bool:
     """Whether two nodes are alike in all but their shapes."""
     if type(first) is not type(second):
         return False
+    return _alike(first, second)
+
+
+def _alike(first: Any, second: Any) -> bool:
     pairs = ((getattr(first, f.name), getattr(second, f.name)) for f in fields(first))
     return all(_equal(a, b) for a, b in pairs)
 
@@ -73,10 +80,12 @@ def _equal(a: Any, b: Any) -> bool:
         # The same memory is most often behind both, and need not be read.
         shared = a.ctypes.data == b.ctypes.data and a.strides == b.strides
         return a.shape == b.shape and (shared or np.array_equal(a, b, equal_nan=True))
+    if is_dataclass(a) and type(a) is type(b):
+        return _alike(a, b)
     return bool(a == b)
 
 
-def _axis(one: Builder, several: Builder, name: str) -> int | None:
+def _axis(one: Assembly, several: Assembly, name: str) -> int | None:
     """The axis along which a value has its images; None where it has not all of them.
 
     The batch is the outermost part of that axis.
@@ -156,9 +165,12 @@ _RULES: Mapping[type[Node], Callable[[Any, list[int], list[Shape]], bool]] = {
     Concat: _concat,
     Conv: _image,
     Dense: _dense,
+    Dequantize: _aligned,
     Expand: _aligned,
+    Lookup: _aligned,
     Pad: _pad,
     Pool: _image,
+    Quantize: _aligned,
     Reduce: _reduce,
     Reshape: _reshape,
     Resize: _image,

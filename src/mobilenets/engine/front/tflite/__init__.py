@@ -1,0 +1,1 @@
+"""TFLite files: the flatbuffer as checked plain data, and from it the typed graph."""
