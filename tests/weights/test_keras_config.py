@@ -285,6 +285,52 @@ def plain(tmp_path_factory):
     return saved(model_of(), tmp_path_factory.mktemp("plain") / "a.keras")
 
 
+def edited(kind, place, **settings):
+    """A change of one layer's settings, the one at `place` among those of its kind."""
+
+    def change(config):
+        same = [x for x in config["config"]["layers"] if x["class_name"] == kind]
+        same[place]["config"].update(settings)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        # Of 16 channels on 16 rows: the shapes fit, the answers would be others.
+        (edited("BatchNormalization", 2, axis=1), r"'batch_normalization_\d+' works along axis 1"),
+        (edited("Softmax", 0, axis=0), "'softmax.*' works along axis 0"),
+        (edited("DepthwiseConv2D", 1, data_format="channels_first"), "some channels_last"),
+        (
+            edited("Dense", 0, dtype="int8_from_float32"),
+            "'dense.*' is quantised .int8_from_float32",
+        ),
+    ],
+)
+def test_what_would_change_the_answers_unseen_is_refused(change, message, ended, tmp_path):
+    variables, config = read_variables(ended)
+    assemble(tmp_path / "a.keras", variables, config, "Keras")
+    change(config)
+    with pytest.raises(WeightsError, match=rf"a\.keras: .*{message}"):
+        assemble(tmp_path / "a.keras", variables, config, "Keras")
+
+
+def test_a_norm_that_is_always_in_training_gives_no_answers_here(ended, tmp_path):
+    """Its answers depend on what else is in the batch; the backbone is of use all the same."""
+    variables, config = read_variables(ended)
+    layers = [x for x in config["config"]["layers"] if x["class_name"] == "BatchNormalization"]
+    layers[1]["inbound_nodes"][0]["kwargs"]["training"] = True
+    found = assemble(tmp_path / "a.keras", variables, config, "Keras")
+    assert "is called with training=True, always" in found.unread
+    assert found.card.architecture == "mobilenet_v1"
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    return saved(model_of(head=softmax), tmp_path_factory.mktemp("ended") / "a.keras")
+
+
 def legacy(feed):
     """A configuration as Keras 2 wrote it: `feed` are layers between the input and a `conv`."""
     first = {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 32, 32, 3]}}

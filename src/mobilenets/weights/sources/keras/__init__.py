@@ -27,6 +27,7 @@ from mobilenets.weights.sources.keras.config import KerasLayer, layers_of
 from mobilenets.weights.sources.keras.feeding import KerasFeed, feed_of
 from mobilenets.weights.sources.keras.head import WEIGHTED, KerasHead, describe, head_of
 from mobilenets.weights.sources.keras.names import keras_layers, parted
+from mobilenets.weights.sources.keras.unusual import always_training, refuse_unusual
 from mobilenets.weights.sources.keras.variables import LayerVariables
 from mobilenets.weights.sources.keras.walk import KerasWalk
 
@@ -114,6 +115,7 @@ def _configured(
     path: Path, variables: Variables, config: Any, layers: list[KerasLayer], source: str
 ) -> Foreign:
     """As the file's configuration says."""
+    refuse_unusual(layers)
     height, width = input_size(config) or (None, None)
     known = published_size(path)
     stored = LayerVariables(variables)
@@ -144,7 +146,7 @@ def _configured(
         source=f"{source}; {feed.said}",
         independent=head.independent,
         rectified=len(head.layers) == 2,
-        unread="; ".join(filter(None, (unfed, head.unread))),
+        unread="; ".join(filter(None, (unfed, head.unread, always_training(layers)))),
     )
     return replace(found, left_out=(*surplus, *weighted)) if found.unread else found
 

@@ -31,6 +31,8 @@ class KerasLayer:
     output: str
     call: Any = None
     """How it was called, as it stands in the file: numbers among the arguments are there."""
+    training: bool = False
+    """Whether it, or the model that it is in, is called as in training, whenever it is called."""
 
 
 def layers_of(config: Any) -> list[KerasLayer]:
@@ -58,7 +60,12 @@ def _model(config: Any) -> Mapping[str, Any] | None:
 
 
 def _add(
-    node: Mapping[str, Any], prefix: str, path: str, source: str | None, found: list[KerasLayer]
+    node: Mapping[str, Any],
+    prefix: str,
+    path: str,
+    source: str | None,
+    found: list[KerasLayer],
+    training: bool = False,
 ) -> str:
     """Add a model's layers to `found`; the name of its output. `source` is what it reads."""
     inner = node.get("config")
@@ -74,19 +81,20 @@ def _add(
         name = _name(layer)
         given = [outputs[x] for x in _inbound(layer)] if not chain else [before] if before else []
         here = f"{path}{where}"
+        call = layer.get("inbound_nodes", layer.get("inboundNodes"))
+        trains = training or _trains(call)
         if layer.get("class_name") in MODELS:
             if len(given) > 1:
                 raise WeightsError(f"its part {name!r} has {len(given)} inputs")
             start = given[0] if given else None
-            before = _add(layer, f"{prefix}{name}/", f"{here}/", start, found)
+            before = _add(layer, f"{prefix}{name}/", f"{here}/", start, found, trains)
         else:
             kind, settings = _kind(layer), layer.get("config")
             if kind == "InputLayer" and not chain and source:
                 given = [source]  # of a model in another one
             settings = settings if isinstance(settings, Mapping) else {}
-            call = layer.get("inbound_nodes", layer.get("inboundNodes"))
             before = f"{prefix}{name}"
-            found.append(KerasLayer(kind, name, here, settings, tuple(given), before, call))
+            found.append(KerasLayer(kind, name, here, settings, tuple(given), before, call, trains))
         outputs[name] = before
     ends = list(outputs)[-1:] if chain else _ends(inner)
     if len(ends) != 1 or ends[0] not in outputs:
@@ -160,6 +168,15 @@ def _references(value: Any, depth: int = 0) -> Iterator[str]:
             return
         for one in value:
             yield from _references(one, depth + 1)
+
+
+def _trains(call: Any, depth: int = 0) -> bool:
+    """Whether `training=True` is among a layer's arguments, in any version's form."""
+    if depth > 6:
+        return False
+    if isinstance(call, Mapping):
+        return call.get("training") is True or any(_trains(v, depth + 1) for v in call.values())
+    return isinstance(call, list) and any(_trains(one, depth + 1) for one in call)
 
 
 def _name(layer: Mapping[str, Any]) -> str:
