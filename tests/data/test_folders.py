@@ -258,3 +258,11 @@ def test_real_folders(assets):
     assert len(open_classification(assets / "imagenet-sample", "eval")) == 1000
     with pytest.raises(DataError, match=r"needs a column label or class.*it has image, male"):
         open_classification(assets / "faces", "all")
+
+
+def test_classes_that_look_alike_are_named(tmp_path):
+    """On the screen the two Cafés are one."""
+    put(tmp_path, "Cafe\u0301/1.png", "Caf\u00e9/1.png", "dog/1.png", "Dog/1.png")
+    data = open_classification(tmp_path, "all")
+    assert "classes that differ in capitals only: Dog and dog" in data.notes
+    assert any("look the same, an accent being stored in two ways" in one for one in data.notes)

@@ -20,6 +20,7 @@ from mobilenets.data.listing import (
     Entry,
     Listing,
     Part,
+    alike,
     count,
     few,
     unknown_labels,
@@ -110,6 +111,13 @@ def list_images(path: Path, *, need: Part = "") -> Listing:
 
     `need` is a part without which nothing can be done.
     """
+    listing = _listed(path, need)
+    labels = {entry.label for part in listing.parts.values() for entry in part}
+    listing.notes += alike([*listing.classes, *sorted(labels - {*listing.classes})])
+    return listing
+
+
+def _listed(path: Path, need: Part) -> Listing:
     if path.is_file():
         if path.suffix.lower() != ".csv":
             raise DataError(f"{path}: data is a folder, a .csv list or `{BUILT_IN}`")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from mobilenets.errors import DataError
 
@@ -64,6 +65,27 @@ def few(names: Sequence[str], most: int = 5) -> str:
     """The first names and how many more there are, for a message."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def alike(classes: Sequence[str]) -> list[str]:
+    """A note on classes that differ in capitals only, or look the same: a slip, mostly.
+
+    An é is one character to some systems and two to others.
+    """
+    forms: dict[str, list[str]] = {}
+    for name in classes:
+        forms.setdefault(normalize("NFC", name).casefold(), []).append(name)
+    found = [names for names in forms.values() if len(names) > 1]
+    unseen = [n for n in found if len({normalize("NFC", name) for name in n}) < len(n)]
+    words = (
+        ("that differ in capitals only", [n for n in found if n not in unseen]),
+        ("that look the same, an accent being stored in two ways", unseen),
+    )
+    return [
+        f"classes {what}: {few([' and '.join(names) for names in some])}"
+        for what, some in words
+        if some
+    ]
 
 
 def count(n: int, one: str, many: str) -> str:

@@ -150,6 +150,14 @@ def test_what_is_no_annotation_or_category_is_counted(pets):
     assert any("1 name is given to several categories" in note for note in data.notes)
 
 
+def test_an_id_with_two_names_is_said(pets):
+    """The objects are of the last: the first class would seem to have none."""
+    more = [{"id": 12, "name": "gnu"}, {"id": 12, "name": "yak"}]
+    written(pets, lambda content: content["categories"].extend(more))
+    notes = check(pets, classes=("cat", "dog", "gnu", "yak")).notes
+    assert any("1 id is given to several" in n and "12 is gnu and yak" in n for n in notes)
+
+
 @pytest.mark.parametrize("name", ["package-lock.json", "metadata.json", "a.json"])
 @pytest.mark.parametrize(
     "text", ["{}", '{"lockfileVersion": 3}', "[1, 2]", '{"categories": []}', "x"]

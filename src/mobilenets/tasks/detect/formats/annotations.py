@@ -11,7 +11,7 @@ from PIL import Image
 from mobilenets.data.contents.hashes import short_hash
 from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.inventory import Taken
-from mobilenets.data.listing import Part, count, few
+from mobilenets.data.listing import Part, alike, count, few
 from mobilenets.data.paths import is_file
 from mobilenets.data.problems import Problems
 from mobilenets.errors import DataError
@@ -111,7 +111,7 @@ def gather(found: Annotations, images: Sequence[int], split: str) -> AnnotatedIm
     every = [*found.problems.list(), *problems.list()]
     notes = [
         *found.notes,
-        *_alike(found.classes),
+        *alike(found.classes),
         *_absent(found.classes, table, split),
         *(p.sentence for p in every),
     ]
@@ -190,15 +190,6 @@ def turn_boxes(boxes: Boxes, sizes: Sizes, turn: Image.Transpose) -> Boxes:
     if turn in (Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE):
         left, right = width - right, width - left
     return np.stack([top, left, bottom, right], 1)
-
-
-def _alike(classes: Sequence[str]) -> list[str]:
-    """A note on classes that differ in capitals only: a slip of the pen, mostly."""
-    forms: dict[str, list[str]] = {}
-    for name in classes:
-        forms.setdefault(name.casefold(), []).append(name)
-    alike = [" and ".join(names) for names in forms.values() if len(names) > 1]
-    return [f"classes that differ in capitals only: {few(alike)}"] if alike else []
 
 
 def _absent(classes: Sequence[str], table: BoxTable, split: str) -> list[str]:

@@ -86,14 +86,21 @@ def class_names(
 
 
 def same_names(categories: Sequence[Category]) -> list[str]:
-    """A note on classes that one file has by several ids."""
+    """Notes on classes that one file has by several ids, and on ids of several classes."""
+    names: dict[Hashable, list[str]] = {}
+    for category in categories:
+        names.setdefault(category.id, []).append(category.name)
+    several = [f"{key} is {' and '.join(n)}" for key, n in names.items() if len({*n}) > 1]
+    what = count(len(several), "id is", "ids are")
+    notes = [f"{what} given to several categories, the last of them counts: {few(several)}"]
+    notes = notes if several else []
     ids: dict[str, set[Hashable]] = {}
     for category in categories:
         ids.setdefault(category.name, set()).add(category.id)
     twice = [name for name, found in ids.items() if len(found) > 1]
     what = count(len(twice), "name is", "names are")
     note = f"{what} given to several categories, taken as one class: {few(twice)}"
-    return [note] if twice else []
+    return [*notes, note] if twice else notes
 
 
 def images_of(
