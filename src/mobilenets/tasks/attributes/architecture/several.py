@@ -1,35 +1,20 @@
 """A backbone, an average pool, dropout and a fully connected layer: each output by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mobilenets.models.modules.backbone import Backbone
-from mobilenets.models.modules.bodies import module_of
-from mobilenets.models.modules.carded import Carded, remembering
-from mobilenets.models.modules.layers import initialise
-from mobilenets.models.network import Network
+from mobilenets.models.modules.pooled import PooledNet, pooled_network
 from mobilenets.tasks.attributes.architecture import ON_V1, ON_V2
 
 
-class Attributes(Carded):
+class Attributes(PooledNet):
     """(N, 3, H, W) images -> (N, attributes) logits, for any H and W from 32 pixels.
 
     `card` says what the weights are and how to feed them; None for a network just built.
     """
-
-    def __init__(self, backbone: Backbone, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(backbone.channels, classes)
-        initialise(self.classifier)
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        logits: Tensor = self.classifier(self.dropout(self.backbone(x).mean((2, 3))))
-        return logits
 
 
 class Scored(nn.Module):
@@ -67,7 +52,7 @@ def attributes_mobilenet_v1(**knobs: Any) -> Attributes:
     second block), `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a
     leaky ReLU). Raises ValueError for a knob that there is not, or out of range.
     """
-    return _attributes(ON_V1, knobs)
+    return pooled_network(Attributes, ON_V1, knobs)
 
 
 def attributes_mobilenet_v2(**knobs: Any) -> Attributes:
@@ -81,10 +66,4 @@ def attributes_mobilenet_v2(**knobs: Any) -> Attributes:
     `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a leaky ReLU).
     Raises ValueError for a knob that there is not, or out of range.
     """
-    return _attributes(ON_V2, knobs)
-
-
-def _attributes(network: Network, knobs: Mapping[str, Any]) -> Attributes:
-    body, own = network.settle(knobs)
-    made = Attributes(module_of(body), own["classes"], own["dropout"])
-    return remembering(made, network, knobs)
+    return pooled_network(Attributes, ON_V2, knobs)

@@ -1,45 +1,22 @@
 """A backbone, an average pool, dropout and a fully connected layer."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from mobilenets.models.modules.backbone import Backbone
-from mobilenets.models.modules.bodies import module_of
-from mobilenets.models.modules.carded import Carded, remembering
-from mobilenets.models.modules.layers import initialise
-from mobilenets.models.network import Network
+from mobilenets.models.modules.pooled import PooledNet, pooled_network
 from mobilenets.tasks.classify.architecture import ON_V1, ON_V2
 
 
-class Classifier(Carded):
+class Classifier(PooledNet):
     """(N, 3, H, W) images -> (N, classes) logits, for any H and W from 32 pixels.
 
     `card` says what the weights are and how to feed them; None for a network just built.
     """
 
-    def __init__(self, backbone: Backbone, classes: int, dropout: float, hidden: int = 0) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.hidden = nn.Linear(backbone.channels, hidden) if hidden else None
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(hidden or backbone.channels, classes)
-        for layer in (self.hidden, self.classifier):
-            if layer is not None:
-                initialise(layer)
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = self.embed(x)
-        if self.hidden is not None:
-            x = self.hidden(x).relu()
-        logits: Tensor = self.classifier(self.dropout(x))
-        return logits
-
     def embed(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) images -> (N, channels) features: the pooled last map."""
-        x = self.backbone(x)
-        return x.mean((2, 3))  # (N, channels)
+        return self.pooled(x)
 
 
 class Probabilities(nn.Module):
@@ -65,7 +42,7 @@ def mobilenet_v1(**knobs: Any) -> Classifier:
     `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a leaky ReLU).
     Raises ValueError for a knob that there is not, or out of range.
     """
-    return _classifier(ON_V1, knobs)
+    return pooled_network(Classifier, ON_V1, knobs)
 
 
 def mobilenet_v2(**knobs: Any) -> Classifier:
@@ -80,10 +57,4 @@ def mobilenet_v2(**knobs: Any) -> Classifier:
     `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a leaky ReLU).
     Raises ValueError for a knob that there is not, or out of range.
     """
-    return _classifier(ON_V2, knobs)
-
-
-def _classifier(network: Network, knobs: Mapping[str, Any]) -> Classifier:
-    body, own = network.settle(knobs)
-    made = Classifier(module_of(body), own["classes"], own["dropout"], own["hidden"])
-    return remembering(made, network, knobs)
+    return pooled_network(Classifier, ON_V2, knobs)

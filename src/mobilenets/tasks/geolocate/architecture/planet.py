@@ -1,35 +1,16 @@
 """A backbone, an average pool, dropout and a fully connected layer with a score for each cell."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
-
-from mobilenets.models.modules.backbone import Backbone
-from mobilenets.models.modules.bodies import module_of
-from mobilenets.models.modules.carded import Carded, remembering
-from mobilenets.models.modules.layers import initialise
-from mobilenets.models.network import Network
+from mobilenets.models.modules.pooled import PooledNet, pooled_network
 from mobilenets.tasks.geolocate.architecture import ON_V1, ON_V2
 
 
-class Planet(Carded):
+class Planet(PooledNet):
     """(N, 3, H, W) images -> (N, cells) logits, for any H and W from 32 pixels.
 
     Which cells of the map these are, its card says in `kept`.
     """
-
-    def __init__(self, backbone: Backbone, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(backbone.channels, classes)
-        initialise(self.classifier)
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        features = self.backbone(x).mean((2, 3))  # (N, channels)
-        logits: Tensor = self.classifier(self.dropout(features))
-        return logits
 
 
 def planet_mobilenet_v1(**knobs: Any) -> Planet:
@@ -41,7 +22,7 @@ def planet_mobilenet_v1(**knobs: Any) -> Planet:
     second block), `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a
     leaky ReLU). Raises ValueError for a knob that there is not, or out of range.
     """
-    return _planet(ON_V1, knobs)
+    return pooled_network(Planet, ON_V1, knobs)
 
 
 def planet_mobilenet_v2(**knobs: Any) -> Planet:
@@ -55,10 +36,4 @@ def planet_mobilenet_v2(**knobs: Any) -> Planet:
     `activation` ("relu6", "relu" or "leaky_relu"), `negative_slope` (0.01, of a leaky ReLU).
     Raises ValueError for a knob that there is not, or out of range.
     """
-    return _planet(ON_V2, knobs)
-
-
-def _planet(network: Network, knobs: Mapping[str, Any]) -> Planet:
-    body, own = network.settle(knobs)
-    made = Planet(module_of(body), own["classes"], own["dropout"])
-    return remembering(made, network, knobs)
+    return pooled_network(Planet, ON_V2, knobs)
