@@ -7,13 +7,14 @@ seeded by (seed, split, index): no picture depends on another, on the order or o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple, cast, get_args
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenets.data import drawing
+from mobilenets.data.built_in import Drawn, Split
 
 CLASSES = tuple(sorted(drawing.OUTLINES))
 LENGTHS = {"train": 4096, "val": 1024, "test": 1024}
@@ -23,7 +24,6 @@ SMALL = 128
 """Pixels of a picture's side up to which all that were drawn are kept."""
 _STREAMS = {"train": 0, "val": 1, "test": 2}
 
-Split = Literal["train", "val", "test", "all"]
 Random = np.random.RandomState
 
 
@@ -48,7 +48,7 @@ class Scene(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shapes:
+class Shapes(Drawn):
     """Eight classes of shapes; implements `Dataset`, and knows boxes and masks too.
 
     A picture has one object, or as many as `objects` (least, most) says and find room; the
@@ -65,14 +65,7 @@ class Shapes:
     objects: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
-        if self.size < 16:
-            raise ValueError(f"size must be at least 16 pixels, got {self.size!r}")
-        if self.split not in get_args(Split):
-            raise ValueError(f"split must be train, val, test or all, got {self.split!r}")
-        if self.length is not None and self.length < 1:
-            raise ValueError(f"length must be positive, got {self.length!r}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must be in 0 .. 2**32 - 1, got {self.seed!r}")
+        super().__post_init__()
         if not 1 <= self.objects[0] <= self.objects[1] <= 16:
             raise ValueError(f"objects must be (least, most) in 1 .. 16, got {self.objects!r}")
 
@@ -87,14 +80,9 @@ class Shapes:
         return drawing.OUTLINES
 
     @property
-    def notes(self) -> list[str]:
-        """Nothing: there is nothing to say of made pictures."""
-        return []
-
-    def __len__(self) -> int:
-        parts = ("train", "val") if self.split == "all" else (self.split,)
-        full = sum(LENGTHS[part] for part in parts)
-        return full if self.length is None else self.length
+    def lengths(self) -> Mapping[str, int]:
+        """Pictures of each part."""
+        return LENGTHS
 
     def image(self, i: int) -> Image.Image:
         """The picture, RGB, size x size."""
@@ -102,34 +90,18 @@ class Shapes:
 
     def target(self, i: int) -> int:
         """The class of the largest object."""
-        return self._locate(i)[1] % len(self.outlines)
-
-    def name(self, i: int) -> str:
-        """What a message calls picture i: `shapes/train/17`."""
-        stream, index = self._locate(i)
-        return f"shapes/{stream}/{index}"
+        return self.locate(i)[1] % len(self.outlines)
 
     def source(self, i: int) -> bytes:
         """What picture i is made from."""
-        return f"{self.name(i)} {self.size} {self.seed} {self.objects}".encode()
-
-    def labels_digest(self) -> str:
-        """Nothing: what is in a picture, its source says."""
-        return "made"
+        return super().source(i) + f" {self.objects}".encode()
 
     def scene(self, i: int) -> Scene:
         """Picture i with its boxes and mask."""
-        stream, index = self._locate(i)
+        stream, index = self.locate(i)
         rng = Random([self.seed, _STREAMS[stream], index])
         outlines = [self.outlines[name] for name in self.classes]
         return _render(rng, self.size, index % len(outlines), self.objects, outlines)
-
-    def _locate(self, i: int) -> tuple[str, int]:
-        if not 0 <= i < len(self):
-            raise IndexError(f"index must be in 0 .. {len(self) - 1}, got {i}")
-        if self.split != "all":
-            return self.split, i
-        return ("train", i) if i < LENGTHS["train"] else ("val", i - LENGTHS["train"])
 
 
 def scene_of(shapes: Shapes, index: int) -> Scene:

@@ -8,17 +8,17 @@ comes from `numpy.random.RandomState`, seeded by (seed, split, index).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from mobilenets.data import drawing
-from mobilenets.data.problems import Problem
-from mobilenets.data.shapes import Split
+from mobilenets.data.built_in import Drawn, Split
 from mobilenets.tasks.geolocate.cells import KEY
 from mobilenets.tasks.geolocate.partition import bounds, partition
 from mobilenets.tasks.geolocate.sphere import Floats
@@ -40,7 +40,7 @@ def is_globe(path: str | Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Globe:
+class Globe(Drawn):
     """Views spread evenly over the earth between two latitudes; `all` is train followed by val.
 
     `length` None means 2048 for train, 512 for val and for test.
@@ -52,14 +52,7 @@ class Globe:
     seed: int = 0
     kind: ClassVar[str] = "built-in globe"
     named: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if self.size < 16:
-            raise ValueError(f"size must be at least 16 pixels, got {self.size!r}")
-        if self.split not in get_args(Split):
-            raise ValueError(f"split must be train, val, test or all, got {self.split!r}")
-        if self.length is not None and self.length < 1:
-            raise ValueError(f"length must be positive, got {self.length!r}")
+    word: ClassVar[str] = GLOBE
 
     @cached_property
     def _cells(self) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -77,19 +70,9 @@ class Globe:
         return self._cells[1] if self.split == "train" else {}
 
     @property
-    def notes(self) -> list[str]:
-        """Nothing: there is nothing to say of made pictures."""
-        return []
-
-    @property
-    def problems(self) -> list[Problem]:
-        """None: nothing was found wrong."""
-        return []
-
-    def __len__(self) -> int:
-        parts = ("train", "val") if self.split == "all" else (self.split,)
-        full = sum(LENGTHS[part] for part in parts)
-        return full if self.length is None else self.length
+    def lengths(self) -> Mapping[str, int]:
+        """Views of each part."""
+        return LENGTHS
 
     @property
     def positions(self) -> Floats:
@@ -107,37 +90,13 @@ class Globe:
         """The view, RGB, size x size."""
         return _kept(self, i).copy()
 
-    def image_size(self, i: int) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.size, self.size
-
-    def name(self, i: int) -> str:
-        """What a message calls view i: `globe/train/17`."""
-        part, index = self._locate(i)
-        return f"{GLOBE}/{part}/{index}"
-
-    def source(self, i: int) -> bytes:
-        """What view i is made from."""
-        return f"{self.name(i)} {self.size} {self.seed}".encode()
-
-    def labels_digest(self) -> str:
-        """Nothing: where a view is from, its source says."""
-        return "made"
-
     def draw(self, i: int) -> Image.Image:
         """The view, drawn anew."""
         return view(self._random(i, 1), self.size, *self.target(i))
 
     def _random(self, i: int, what: int) -> Random:
-        part, index = self._locate(i)
+        part, index = self.locate(i)
         return Random([self.seed, _STREAMS[part], index, what])
-
-    def _locate(self, i: int) -> tuple[str, int]:
-        if not 0 <= i < len(self):
-            raise IndexError(f"index must be in 0 .. {len(self) - 1}, got {i}")
-        if self.split != "all":
-            return self.split, i
-        return ("train", i) if i < LENGTHS["train"] else ("val", i - LENGTHS["train"])
 
 
 @lru_cache(maxsize=sum(LENGTHS.values()))
