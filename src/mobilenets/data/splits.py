@@ -28,6 +28,31 @@ class Selection(NamedTuple):
     """Which they are, in words; where there are none, perhaps why."""
 
 
+class Holding:
+    """How images are held out for validation, and what is said of it: whole groups of them."""
+
+    origin = HELD_OUT
+
+    def __init__(self, groups: Sequence[str]) -> None:
+        self.groups = groups
+        """What each image of the data has in common with others, '' for nothing."""
+
+    def groups_of(self, images: Sequence[int]) -> Sequence[str]:
+        """The group of each of these images."""
+        return [self.groups[i] for i in images]
+
+    def alone(self, groups: Sequence[str]) -> str:
+        """Why none of the images in these groups can be held out."""
+        what = "group" if any(groups) else "image"
+        return f": one {what} alone is too few, since another is needed to validate on"
+
+    def note(self, groups: Sequence[str], held: Sequence[str]) -> str:
+        """What is said of images held out: the groups of all there were, and of those."""
+        what = count(len(held), "image is", "images are")
+        whole = ", in whole groups" if any(groups) else ""
+        return f"{what} held out for validation{whole}: the data has no val part of its own"
+
+
 def check_split(split: str, val_fraction: float) -> None:
     """ValueError for a split that there is not, or a share that leaves nothing."""
     if split not in get_args(Split):
@@ -48,15 +73,15 @@ def choose(
     split: Split,
     val_fraction: float,
     seed: int,
-    *,
-    groups: Sequence[str] = (),
+    holding: Holding | None = None,
 ) -> Selection:
     """The split's images. DataError, which says what `path` has, where there are none.
 
-    `eval` is val as training has it; where there is none, everything. `groups` has what each image
-    has in common with others, '' for nothing: those held out are whole groups.
+    `eval` is val as training has it; where there is none, everything. `holding` says which images
+    are held out together; without it each is alone.
     """
-    chosen = _choose(files, parts, split, val_fraction, seed, groups or [""] * len(files))
+    holding = holding or Holding([""] * len(files))
+    chosen = _choose(files, parts, split, val_fraction, seed, holding)
     if not chosen.images:
         found = ", ".join(f"{parts.count(part)} for {part or 'all'}" for part in present(parts))
         raise DataError(f"{path}: no images for {split}; it has {found or 'none'}{chosen.origin}")
@@ -69,7 +94,7 @@ def _choose(
     split: Split,
     val_fraction: float,
     seed: int,
-    groups: Sequence[str],
+    holding: Holding,
 ) -> Selection:
     every = range(len(files))
     of = {part: [i for i in every if parts[i] == part] for part in ("val", "test")}
@@ -82,23 +107,19 @@ def _choose(
     if of["val"]:
         part: Part = "train" if split == "train" else "val"
         return Selection(own if split == "train" else of["val"], notes, OWN_PART.format(part))
-    names, theirs = [files[i] for i in own], [groups[i] for i in own]
-    chosen = hold_out(names, theirs, [""] * len(own), val_fraction, seed)
+    names, groups = [files[i] for i in own], holding.groups_of(own)
+    chosen = hold_out(names, groups, [""] * len(own), val_fraction, seed)
     if split == "eval" and not chosen:
         if of["test"]:
             return Selection(of["test"], [], OWN_PART.format("test"))
         return Selection(list(every), [], NONE_LEFT)
     if split == "val" and own and not chosen:
-        what = "group" if any(theirs) else "image"
-        return Selection(
-            [], [], f": one {what} alone is too few, since another is needed to validate on"
-        )
+        return Selection([], [], holding.alone(groups))
     if chosen:
-        what = count(len(chosen), "image is", "images are")
-        whole = ", in whole groups" if any(theirs) else ""
-        notes.append(f"{what} held out for validation{whole}: the data has no val part of its own")
+        held = [group for group, file in zip(groups, names, strict=True) if file in chosen]
+        notes.append(holding.note(groups, held))
     kept = [i for i in own if (files[i] in chosen) == (split != "train")]
-    return Selection(kept, notes, "" if split == "train" else HELD_OUT.format(len(own)))
+    return Selection(kept, notes, "" if split == "train" else holding.origin.format(len(own)))
 
 
 def hold_out(

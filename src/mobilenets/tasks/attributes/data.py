@@ -15,7 +15,14 @@ from mobilenets.data.files import ImagesOnDisk
 from mobilenets.data.inventory import Taken
 from mobilenets.data.listing import count, few
 from mobilenets.data.shapes import shape_split
-from mobilenets.data.splits import Split, check_split, choose, groups_in_two_parts, present
+from mobilenets.data.splits import (
+    Holding,
+    Split,
+    check_split,
+    choose,
+    groups_in_two_parts,
+    present,
+)
 from mobilenets.errors import DataError
 from mobilenets.tasks.attributes.formats.celeba import find_celeba, read_celeba
 from mobilenets.tasks.attributes.formats.lists import (
@@ -51,9 +58,8 @@ def open_data(path: str | Path, split: str, *, seed: int = 0) -> Dataset:
         return ShapeAttributes(shape_split(split), seed=seed)
     check_split(split, 0.2)
     found = read(Path(path))
-    chosen = choose(
-        path, found.files, found.parts, cast(Split, split), 0.2, seed, groups=found.groups
-    )
+    holding = Holding(found.groups)
+    chosen = choose(path, found.files, found.parts, cast(Split, split), 0.2, seed, holding)
     found.notes += chosen.notes
     return selected(found, chosen.images, chosen.origin, split)
 

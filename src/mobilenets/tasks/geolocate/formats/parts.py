@@ -9,18 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mobilenets.data.listing import count
-from mobilenets.data.splits import (
-    EVERY,
-    NONE_LEFT,
-    OWN_PART,
-    Selection,
-    Split,
-    check_split,
-    hold_out,
-    kept_for_test,
-    present,
-)
-from mobilenets.errors import DataError
+from mobilenets.data.splits import Holding, Selection, Split, check_split, choose
 from mobilenets.tasks.geolocate.formats.spots import FoundPlaces, Spot
 from mobilenets.tasks.geolocate.sphere import RADIUS, distances, middle
 
@@ -28,7 +17,6 @@ SIDES = 0.01, 1.0
 """Kilometres of a place's side, at least and at most."""
 SHARE = 100
 """Of what all photographs span a place takes this part, between those bounds."""
-HELD_OUT = "held out of {} by whole places"
 KILOMETRES = math.radians(1) * RADIUS
 """Of a degree along a meridian."""
 
@@ -55,6 +43,32 @@ def square_of(spot: Spot, side: float) -> str:
     return f"{row} {math.floor(spot.lon * across / side)}"
 
 
+class HoldingPlaces(Holding):
+    """Photographs are held out by whole places."""
+
+    origin = "held out of {} by whole places"
+
+    def __init__(self, spots: Sequence[Spot]) -> None:
+        super().__init__([spot.group for spot in spots])
+        self.spots = spots
+
+    def groups_of(self, images: Sequence[int]) -> Sequence[str]:
+        """The place of each: squares are as large as these photographs lie apart."""
+        return places_of([self.spots[i] for i in images])
+
+    def alone(self, groups: Sequence[str]) -> str:
+        """That all are of one place."""
+        return ": all were taken at one place, and another is needed to validate"
+
+    def note(self, groups: Sequence[str], held: Sequence[str]) -> str:
+        """How many places, and how many photographs of them."""
+        what = count(len(set(held)), "place is", "places are")
+        return (
+            f"{what} held out for validation, with all {len(held)} photographs of them: the data "
+            "has no val part of its own"
+        )
+
+
 def choose_places(
     found: FoundPlaces, path: str | Path, split: Split, val_fraction: float, seed: int
 ) -> Selection:
@@ -62,44 +76,7 @@ def choose_places(
 
     DataError where there are none.
     """
-    check_split(split, val_fraction)
     spots = found.spots
-    chosen = _choose(spots, split, val_fraction, seed)
-    if not chosen.images:
-        parts = [spot.part for spot in spots]
-        there = ", ".join(f"{parts.count(one)} for {one or 'all'}" for one in present(parts))
-        raise DataError(f"{path}: no images for {split}; it has {there or 'none'}{chosen.origin}")
-    return chosen
-
-
-def _choose(spots: Sequence[Spot], split: Split, val_fraction: float, seed: int) -> Selection:
-    every = range(len(spots))
-    of = {part: [i for i in every if spots[i].part == part] for part in ("val", "test")}
-    own = [i for i in every if spots[i].part in ("train", "")]
-    if split == "all":
-        return Selection(list(every), [], EVERY)
-    if split == "test":
-        return Selection(of["test"], [], OWN_PART.format("test"))
-    notes = [kept_for_test(len(of["test"]))] if of["test"] and (own or of["val"]) else []
-    if of["val"]:
-        part = "train" if split == "train" else "val"
-        return Selection(own if split == "train" else of["val"], notes, OWN_PART.format(part))
-    mine = [spots[i] for i in own]
-    places = places_of(mine)
-    files = [spot.file for spot in mine]
-    chosen = hold_out(files, places, [""] * len(mine), val_fraction, seed)
-    if split == "eval" and not chosen:
-        if of["test"]:
-            return Selection(of["test"], [], OWN_PART.format("test"))
-        return Selection(list(every), [], NONE_LEFT)
-    if split == "val" and own and not chosen:
-        return Selection([], [], ": all were taken at one place, and another is needed to validate")
-    if chosen:
-        left = {place for place, file in zip(places, files, strict=True) if file in chosen}
-        what = count(len(left), "place is", "places are")
-        notes.append(
-            f"{what} held out for validation, with all {len(chosen)} photographs of them: the data "
-            "has no val part of its own"
-        )
-    kept = [i for i in own if (spots[i].file in chosen) == (split != "train")]
-    return Selection(kept, notes, "" if split == "train" else HELD_OUT.format(len(own)))
+    check_split(split, val_fraction)
+    files, parts = [spot.file for spot in spots], [spot.part for spot in spots]
+    return choose(path, files, parts, split, val_fraction, seed, HoldingPlaces(spots))
