@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mobilenets.data.files import decoded, read_text
+from mobilenets.data.files import decoded, read_table, read_text
 from mobilenets.data.listing import Part, few, part_named
 from mobilenets.errors import DataError
 
@@ -62,40 +62,34 @@ def rows_of(path: Path) -> Iterator[SaidPlace]:
 
 
 def _table(path: Path) -> Iterator[SaidPlace]:
-    text = read_text(path)
-    lines = text.splitlines(keepends=True)
-    reader = csv.DictReader(lines, delimiter=_delimiter(text), restval="")
     try:
-        heads = _heads(text)
-        image, lat, lon = (_column(heads, names) for names in (IMAGE, LAT, LON))
-        if not (image and lat and lon):
-            raise DataError(
-                f"{path}: a list of positions needs columns image, lat and lon, it has "
-                f"{few(heads) or 'none'}"
-            )
-        part, group = (_column(heads, names) for names in (PART, GROUP))
-        for row in reader:
-            if not (row[image] or "").strip():
-                raise DataError(f"{path}: line {reader.line_num} has no {image}")
-            yield SaidPlace(
-                row[image].strip(),
-                row[lat],
-                row[lon],
-                _part(path, f"line {reader.line_num}: {part}", row[part] if part else ""),
-                (row[group] or "").strip() if group else "",
-            )
+        heads, rows = read_table(path)
     except csv.Error as error:
         raise DataError(f"{path}: not a CSV file ({error})") from error
-
-
-def _delimiter(text: str) -> str:
-    return max(",;\t", key=text.partition("\n")[0].count)
+    image, lat, lon = (_column(heads, names) for names in (IMAGE, LAT, LON))
+    if not (image and lat and lon):
+        raise DataError(
+            f"{path}: a list of positions needs columns image, lat and lon, it has "
+            f"{few(heads) or 'none'}"
+        )
+    part, group = (_column(heads, names) for names in (PART, GROUP))
+    for line, row in rows:
+        if not row[image].strip():
+            raise DataError(f"{path}: line {line} has no {image}")
+        yield SaidPlace(
+            row[image].strip(),
+            row[lat],
+            row[lon],
+            _part(path, f"line {line}: {part}", row[part] if part else ""),
+            row[group].strip() if group else "",
+        )
 
 
 def _heads(text: str) -> list[str]:
     """The names of a table's columns."""
+    first = text.partition("\n")[0]
     try:
-        return next(csv.reader([text.partition("\n")[0]], delimiter=_delimiter(text)), [])
+        return next(csv.reader([first], delimiter=max(",;\t", key=first.count)), [])
     except csv.Error:
         return []
 
