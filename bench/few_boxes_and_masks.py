@@ -14,8 +14,6 @@ the end.
                images, to test
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -23,9 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from rounds import options_of, run_all
 
 from mobilenets.evaluation import evaluate
-from mobilenets.files import replace_file
 from mobilenets.inference import open_model
 from mobilenets.labelled import open_data
 from mobilenets.tasks.registry import task_for
@@ -113,27 +111,16 @@ def learn(one: Set, assets: Path, folder: Path, output: Path, changes: dict) -> 
 
 def main() -> None:
     """Lay out, learn, print a table, write all figures."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("assets", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--seeds", default="0,1")
-    parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--sides", default="before,now")
-    options = parser.parse_args()
-    rows = []
-    for name in options.sets.split(","):
-        for seed in map(int, options.seeds.split(",")):
-            place = options.output / name / str(seed)
-            folder = lay_out(SETS[name], options.assets, place / "data", seed)
-            for side in options.sides.split(","):
-                changes = {"seed": seed, **(SETS[name].before if side == "before" else {})}
-                found = learn(SETS[name], options.assets, folder, place / side, changes)
-                rows.append({"set": name, "seed": seed, "side": side, **found})
-                print(json.dumps(rows[-1]), flush=True)
-    for line in table(rows):
-        print(line)
-    text = json.dumps(rows, indent=1)
-    replace_file(options.output / "few.json", lambda path: path.write_text(text))
+    options = options_of(__doc__, SETS, ("before", "now"), "0,1").parse_args()
+
+    def laid_out(name: str, seed: int, folder: Path) -> Path:
+        return lay_out(SETS[name], options.assets, folder, seed)
+
+    def learned(side: str, name: str, seed: int, folder: Path, output: Path) -> dict[str, float]:
+        changes = {"seed": seed, **(SETS[name].before if side == "before" else {})}
+        return learn(SETS[name], options.assets, folder, output, changes)
+
+    run_all(options, laid_out, learned, table, "few.json")
 
 
 def table(rows: list[dict]) -> Iterator[str]:

@@ -16,9 +16,7 @@ them; `test` images, where there are enough, are seen by nobody before the end.
     faces      male or not: 300 to train, 100 to validate, 600 to test, drawn by the seed
 """
 
-import argparse
 import csv
-import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -29,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torchvision
+from rounds import options_of, run_all
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.utils.data import DataLoader
@@ -39,7 +38,6 @@ from mobilenets import load
 from mobilenets.card import card_of, set_card
 from mobilenets.data.folders import open_classification
 from mobilenets.evaluation import evaluate
-from mobilenets.files import replace_file
 from mobilenets.inference import TorchSession
 from mobilenets.models.modules.norms import unfold
 from mobilenets.tasks.registry import tasks
@@ -245,30 +243,20 @@ SIDES = {"probe": probe, "torchvision": reference, "mobilenets": ours}
 
 def main() -> None:
     """Lay out, learn, print a table, write all figures."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("assets", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--sides", default=",".join(SIDES))
+    parser = options_of(__doc__, SETS, SIDES, "0,1,2,3,4")
     parser.add_argument("--pixels", type=int, default=224, help="less is faster")
     options = parser.parse_args()
     start = Start(options.assets / WEIGHTS, options.pixels)
-    rows = []
-    for name in options.sets.split(","):
-        for seed in map(int, options.seeds.split(",")):
-            place = options.output / name / str(seed)
-            folder = lay_out(SETS[name](options.assets, seed), place / "data")
-            for side in options.sides.split(","):
-                began = time.monotonic()
-                found = SIDES[side](start, folder, place / side, seed)
-                seconds = time.monotonic() - began
-                rows.append({"set": name, "seed": seed, "side": side, "seconds": seconds, **found})
-                print(json.dumps(rows[-1]), flush=True)
-    for line in table(rows):
-        print(line)
-    text = json.dumps(rows, indent=1)
-    replace_file(options.output / "few_images.json", lambda path: path.write_text(text))
+
+    def learn(side: str, name: str, seed: int, folder: Path, output: Path) -> dict[str, float]:
+        began = time.monotonic()
+        found = SIDES[side](start, folder, output, seed)
+        return {"seconds": time.monotonic() - began, **found}
+
+    def laid_out(name: str, seed: int, folder: Path) -> Path:
+        return lay_out(SETS[name](options.assets, seed), folder)
+
+    run_all(options, laid_out, learn, table, "few_images.json")
 
 
 def table(rows: list[dict]) -> Iterator[str]:
