@@ -10,7 +10,7 @@ from PIL import Image
 
 import mobilenets
 from mobilenets.tasks.registry import networks, task_for, tasks
-from mobilenets.training.loop import InterruptedRunError, Trainer
+from tests.interrupted import stopped_before
 from tests.models.common import assert_is_its_list
 from tests.quick import quick_export
 
@@ -55,19 +55,11 @@ def test_it_is_profiled_and_its_module_is_its_list(gauge, call):
     assert_is_its_list(networks()[NAME][1], {"width": 0.25}, (64, 64))
 
 
-def test_through_train_resume_eval_export_and_predict(gauge, call, pictures, tmp_path, monkeypatch):
+def test_through_train_resume_eval_export_and_predict(gauge, call, pictures, tmp_path):
     run = tmp_path / "run"
     words = ("train", NAME, "--data", pictures, "--output", run, "--resolution", 64, "--epochs", 6)
     words += ("--width", 0.25, "--set", "scale=2", "--workers", 0, "--json")
-    real = Trainer.train_epoch
-
-    def stopped(self, epoch, report):
-        if epoch == 3:
-            raise InterruptedRunError("stopped")
-        real(self, epoch, report)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "train_epoch", stopped)
+    with stopped_before(3):
         ran = call(*words)
     assert ran.status == 1
     assert "classes" not in ran.err

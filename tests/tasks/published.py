@@ -2,17 +2,28 @@
 
 from pathlib import Path
 
+import pytest
+
+from mobilenets.export import export_onnx
+from mobilenets.weights import load
 from tests.quick import quick_export
 
 
-def export_published(weights: Path, path: Path, **options: object) -> Path:
-    """A published file, read and written as ONNX."""
-    from mobilenets.export import export_onnx
-    from mobilenets.weights import load
+def published(name: str, **options: object) -> tuple[object, object]:
+    """Fixtures of a module: a published file, and the same read and written as ONNX."""
 
-    with quick_export():
-        export_onnx(load(weights), path, **options)
-    return path
+    @pytest.fixture(scope="module")
+    def weights(assets: Path) -> Path:
+        return assets / "weights" / name
+
+    @pytest.fixture(scope="module")
+    def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        path = tmp_path_factory.mktemp("exported") / "model.onnx"
+        with quick_export():
+            export_onnx(load(weights), path, **options)
+        return path
+
+    return weights, exported
 
 
 def check_other_classes(ran, name: str) -> None:

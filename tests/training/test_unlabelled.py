@@ -13,13 +13,13 @@ from mobilenets.data.shapes import Shapes
 from mobilenets.errors import DataError
 from mobilenets.tasks.recipe import Recipe
 from mobilenets.tasks.registry import tasks
-from mobilenets.training.loop import InterruptedRunError, Trainer
 from mobilenets.training.taught.agreement import TeachersAnswers
 from mobilenets.training.taught.images import BothKinds, open_unlabelled
 from mobilenets.training.taught.lesson import Lesson
 from mobilenets.training.taught.teacher import larger, open_teacher
 from mobilenets.training.taught.use import TaughtTask
 from mobilenets.weights.sources.own import save
+from tests.interrupted import stopped_before
 from tests.quick import shake_norms
 from tests.small import of_shapes
 
@@ -177,19 +177,11 @@ def test_the_loss_is_the_teachers_alone_or_a_mix():
 
 
 def test_without_labels_it_comes_nearer_to_its_teacher_and_resumes(
-    folder, teacher, call, no_curves, tmp_path, monkeypatch
+    folder, teacher, call, no_curves, tmp_path
 ):
     run = tmp_path / "run"
     asked = words(folder, teacher, run, "--learning-rate", 0.02)
-    real = Trainer.train_epoch
-
-    def stopped(self, epoch, report):
-        if epoch == 1:
-            raise InterruptedRunError("stopped")
-        real(self, epoch, report)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "train_epoch", stopped)
+    with stopped_before(1):
         ran = call(*asked)
     assert ran.status == 1
     assert "36 images without labels, learned by the outputs of" in ran.err

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from mobilenets.card import ModelCard
+
 
 def check_number(
     name: str, value: object, *, above: float | None = None, most: float = math.inf
@@ -23,3 +25,24 @@ def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
     """ValueError unless `value` is one of the words in `allowed`."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def check_same_outputs(
+    name: str, card: ModelCard | None, outputs: int, student: ModelCard, kind: str, things: str
+) -> None:
+    """ValueError unless a teacher has the student's use, as many outputs and the same labels.
+
+    `kind` is a network of that use in words, `things` what its labels are; `card` is None for a
+    teacher that is none of ours, of which only the outputs are known.
+    """
+    if card is not None and card.task != student.task:
+        raise ValueError(f"teacher must be {kind}, {name} is to {card.task}")
+    if card is not None and card.labels and card.labels != student.labels:
+        raise ValueError(
+            f"teacher must have the student's {things} in the same order, {name} has "
+            f"{', '.join(card.labels[:5])}, ..."
+        )
+    if outputs != len(student.labels):
+        raise ValueError(
+            f"teacher must have {len(student.labels)} outputs as the student, {name} has {outputs}"
+        )

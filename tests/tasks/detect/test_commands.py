@@ -13,19 +13,12 @@ from PIL import Image
 from mobilenets.card import ModelCard
 from mobilenets.tasks.detect.data import open_detection
 from mobilenets.tasks.detect.read import DETECTIONS, box_iou, read_with
-from tests.tasks.published import check_other_classes, export_published
+from tests.tasks.published import check_other_classes, published
 
 pytestmark = pytest.mark.assets
 
 
-@pytest.fixture(scope="module")
-def weights(assets):
-    return assets / "weights" / "ssd_mobilenet_v1_coco_quant.tflite"
-
-
-@pytest.fixture(scope="module")
-def exported(weights, tmp_path_factory):
-    return export_published(weights, tmp_path_factory.mktemp("exported") / "ssd.onnx")
+weights, exported = published("ssd_mobilenet_v1_coco_quant.tflite")
 
 
 @pytest.mark.every

@@ -1,4 +1,4 @@
-import builtins
+import sys
 
 import numpy as np
 import pytest
@@ -77,14 +77,7 @@ def test_wrong_bounds_are_named():
 
 
 def test_without_s2geometry_what_brings_it_is_said(monkeypatch):
-    real = builtins.__import__
-
-    def lacking(name, *rest, **more):
-        if name == "s2geometry":
-            raise ModuleNotFoundError(name=name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", lacking)
+    monkeypatch.setitem(sys.modules, "s2geometry", None)
     with pytest.raises(InputError, match=r"need s2geometry, to train alone; pip install .*\[geo\]"):
         partition(positions(8), 3, 1)
 

@@ -121,6 +121,14 @@ def names(folder, split: Split) -> set[str]:
     return {found.name(i) for i in range(len(found))}
 
 
+def held_apart(folder) -> tuple[set[str], set[str]]:
+    """The names for training and for validation, which have no place (`PLACE-3.jpg`) in common."""
+    train, val = names(folder, "train"), names(folder, "val")
+    assert val
+    assert not {name.split("-")[0] for name in train} & {name.split("-")[0] for name in val}
+    return train, val
+
+
 def test_near_copies_are_never_on_both_sides(tmp_path):
     rows = [
         f"{place}-{k}.jpg,{40 + place * 0.5},{10 + k * 1e-6},,"
@@ -128,10 +136,8 @@ def test_near_copies_are_never_on_both_sides(tmp_path):
         for k in range(4)
     ]
     write(tmp_path, rows)
-    train, val = names(tmp_path, "train"), names(tmp_path, "val")
-    assert not train & val
+    train, val = held_apart(tmp_path)
     assert len(train | val) == 48
-    assert not {name.split("-")[0] for name in train} & {name.split("-")[0] for name in val}
     assert 4 <= len(val) <= 16
     notes = open_places(tmp_path, "val").notes
     assert any("places are held out for validation" in note for note in notes)
@@ -144,10 +150,7 @@ def test_a_group_is_one_place_wherever_it_was(tmp_path):
         for album in range(8)
         for k in range(3)
     ]
-    write(tmp_path, rows)
-    train, val = names(tmp_path, "train"), names(tmp_path, "val")
-    assert not {name.split("-")[0] for name in train} & {name.split("-")[0] for name in val}
-    assert val
+    held_apart(write(tmp_path, rows))
 
 
 def test_parts_of_the_data_hold_and_torn_groups_are_named(tmp_path):

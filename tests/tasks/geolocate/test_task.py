@@ -1,7 +1,7 @@
 """From photographs with positions to a file that says where others were taken."""
 
-import builtins
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -54,15 +54,9 @@ def run(photographs, tmp_path_factory):
     return result, lines
 
 
+@pytest.fixture
 def without_s2(monkeypatch):
-    real = builtins.__import__
-
-    def lacking(name, *rest, **more):
-        if name == "s2geometry":
-            raise ModuleNotFoundError(name=name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", lacking)
+    monkeypatch.setitem(sys.modules, "s2geometry", None)
 
 
 def test_a_run_says_its_cells_and_keeps_them(run):
@@ -77,9 +71,8 @@ def test_a_run_says_its_cells_and_keeps_them(run):
     assert result.metric == "median_km"
 
 
-def test_evaluated_and_exported_without_s2(run, photographs, call, tmp_path, monkeypatch):
+def test_evaluated_and_exported_without_s2(run, photographs, call, tmp_path, without_s2):
     result, _ = run
-    without_s2(monkeypatch)
     measured = json.loads(call("eval", result.checkpoint, photographs, "--json").out)
     assert measured["median_km"] == pytest.approx(result.best["median_km"], rel=1e-5)
     assert measured["by_class"] == {}
@@ -170,9 +163,8 @@ def test_telephone_photographs_in_class_folders_are_still_classes(tmp_path, call
     assert json.loads(ran.out)["parts"]["all"]["images"] == 4
 
 
-def test_decoding_needs_no_torch_and_no_s2(run, monkeypatch):
+def test_decoding_needs_no_torch_and_no_s2(run, without_s2):
     card = card_of(load(run[0].checkpoint))
-    without_s2(monkeypatch)
     logits = np.zeros((1, len(card.labels)), np.float32)
     (found,) = decode({"logits": logits}, card, [(1, 1)], top=3, threshold=0)
     assert len(found.cells) == 3

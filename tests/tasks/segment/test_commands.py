@@ -7,21 +7,12 @@ import pytest
 from PIL import Image
 
 from mobilenets.tasks.segment.data import open_segmentation
-from tests.tasks.published import check_other_classes, export_published
+from tests.tasks.published import check_other_classes, published
 
 pytestmark = pytest.mark.assets
 
 
-@pytest.fixture(scope="module")
-def weights(assets):
-    return assets / "weights" / "deeplabv3_mobilenet_v2_0.5_257.tflite"
-
-
-@pytest.fixture(scope="module")
-def exported(weights, tmp_path_factory):
-    return export_published(
-        weights, tmp_path_factory.mktemp("exported") / "deeplab.onnx", argmax=True, batch=1
-    )
+weights, exported = published("deeplabv3_mobilenet_v2_0.5_257.tflite", argmax=True, batch=1)
 
 
 @pytest.mark.every

@@ -6,21 +6,12 @@ from torch.nn import functional as F
 
 from mobilenets.card import ModelCard
 from mobilenets.tasks.attributes.marks import UNKNOWN, Marks
+from mobilenets.tasks.checks import check_same_outputs
 
 
 def check_teacher(name: str, card: ModelCard | None, outputs: int, student: ModelCard) -> None:
     """Raise ValueError where the outputs of the network called `name` are not the student's."""
-    if card is not None and card.task != student.task:
-        raise ValueError(f"teacher must be a network for attributes, {name} is to {card.task}")
-    if card is not None and card.labels and card.labels != student.labels:
-        raise ValueError(
-            f"teacher must have the student's attributes in the same order, {name} has "
-            f"{', '.join(card.labels[:5])}, ..."
-        )
-    if outputs != len(student.labels):
-        raise ValueError(
-            f"teacher must have {len(student.labels)} outputs as the student, {name} has {outputs}"
-        )
+    check_same_outputs(name, card, outputs, student, "a network for attributes", "attributes")
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

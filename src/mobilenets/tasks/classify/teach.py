@@ -5,24 +5,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mobilenets.card import ModelCard
+from mobilenets.tasks.checks import check_same_outputs
 from mobilenets.tasks.classify.read import are_independent
 
 
 def check_teacher(name: str, card: ModelCard | None, outputs: int, student: ModelCard) -> None:
     """Raise ValueError where the outputs of the network called `name` are not the student's."""
-    if card is not None and card.task != student.task:
-        raise ValueError(f"teacher must be a classifier, {name} is to {card.task}")
-    if card is not None and card.labels and card.labels != student.labels:
-        raise ValueError(
-            f"teacher must have the student's classes in the same order, {name} has "
-            f"{', '.join(card.labels[:5])}, ..."
-        )
+    check_same_outputs(name, card, outputs, student, "a classifier", "classes")
     if card is not None and are_independent(card):
         raise ValueError(f"teacher must give one class of many, {name} scores each by itself")
-    if outputs != len(student.labels):
-        raise ValueError(
-            f"teacher must have {len(student.labels)} outputs as the student, {name} has {outputs}"
-        )
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
