@@ -6,17 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 
 from mobilenets.card import ModelCard, card_of, set_card
-from mobilenets.data.dataset import Dataset
-from mobilenets.data.inventory import take_account
 from mobilenets.data.listing import count
-from mobilenets.devices import AUTO, describe, find_device
-from mobilenets.labelled import open_data
+from mobilenets.devices import AUTO, describe
 from mobilenets.models.geometry import SMALLEST_SIDE
 from mobilenets.models.modules.layers import initialise_he
 from mobilenets.models.modules.norms import folded_norms
@@ -37,20 +34,18 @@ from mobilenets.training.recipes import recipe
 from mobilenets.training.runs import NAME
 from mobilenets.training.runs.arguments import RunArguments, keep_arguments
 from mobilenets.training.runs.extension import Extension
+from mobilenets.training.runs.images import RunImages, open_images
 from mobilenets.training.runs.limits import Clock, Limits
 from mobilenets.training.runs.naming import choose_folder
 from mobilenets.training.runs.own import OwnParts, own_name
 from mobilenets.training.runs.result import Result
+from mobilenets.training.runs.voice import quiet
 from mobilenets.training.samples import Samples
 from mobilenets.training.state import as_begun, read_state
 from mobilenets.training.taught.teacher import open_teacher
-from mobilenets.training.taught.use import prepare
-from mobilenets.training.together import together
+from mobilenets.training.together import choose_device, together
 from mobilenets.weights import load
 from mobilenets.weights.heads import onto
-
-Parts = tuple[Dataset, Dataset]
-"""The images to learn from, and those to validate on."""
 
 
 @dataclass(frozen=True)
@@ -132,21 +127,6 @@ def train(
         return _train(plan, data, kept, folder, resume, extend, cpu=cpu, clock=clock, say=say)
 
 
-def choose_device(device: str) -> bool:
-    """Make what is called `device` that of this process; whether it is the CPU.
-
-    ValueError for one that is not there, and for any but `auto` where several processes train.
-    """
-    if device == AUTO:
-        return not torch.accelerator.is_available()
-    found = find_device(device)
-    if "WORLD_SIZE" in os.environ:
-        raise ValueError(f"device must be auto where several processes train, got {device!r}")
-    if found.type == "cuda":
-        torch.cuda.set_device(found.index or 0)  # what Accelerate takes
-    return found.type == "cpu"
-
-
 def _train(
     plan: Plan,
     given: str | Path | OwnParts | None,
@@ -160,8 +140,53 @@ def _train(
     say: Callable[[str], None],
 ) -> Result:
     """`train` in one process, perhaps of several, on the CPU or not."""
-    recipe_name, changes, data = kept.recipe, kept.changes, kept.data
     task = task_for(plan.model)
+    _check(plan, task, given)
+    made, own = _asked_recipe(plan, task, kept)
+    teacher = open_teacher(plan.teacher) if plan.teacher else None
+    if int(os.environ.get("RANK", "0")):  # one process speaks for all
+        say = quiet
+    images = open_images(task, given, plan.unlabelled, teacher, made.objective, say)
+    folder = choose_folder(output, plan.model, kept.data or str(plan.unlabelled), resume=resume)
+    if resume and not (folder / NAME).exists():
+        say(f"nothing was kept of the run in {folder} yet: it starts anew")
+        resume = False
+    made = _fitted(plan, made, own, images, kept.changes, folder if resume else None, say)
+    torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
+    keeper = teacher.card if teacher and images.labelled is None else images.train
+    model, new = _network(plan, task, images, made, quiet if resume else say)
+    card = card_of(model).replace(kept=getattr(keeper, "kept", {}))
+    set_card(model, card)
+    made = _settled(plan, task, made, images, card, kept.changes, cpu=cpu, say=say)
+    lecturer = teacher.of(task, card, shrink=bool(images.taught)) if teacher else None
+    use = task
+    if images.taught and teacher:
+        use = images.taught.task(task, teacher, card.preprocessing)
+    began = ""
+    if not resume:
+        began = _begun(plan, task, model, made, images, say, fresh=bool(new), cpu=cpu)
+    trainer = Trainer(
+        model,
+        use,
+        (images.train, images.val),
+        made,
+        folder,
+        teacher=lecturer,
+        workers=kept.workers or 0,
+        cpu=cpu,
+        began=began,
+        clock=clock,
+    )
+    _announce(trainer, images, card, own, extend, say)
+    if not resume and trainer.accelerator.is_main_process:
+        keep_arguments(folder, kept)
+    result = trainer.run(resume=resume, extend=extend)
+    trainer.accelerator.end_training()  # a process that leaves its group open may abort at its end
+    return result
+
+
+def _check(plan: Plan, task: Task, given: str | Path | OwnParts | None) -> None:
+    """ValueError for a plan that contradicts itself, or with nothing to learn from."""
     if not network_of(plan.model).trainable:
         raise ValueError(f"{plan.model} is here to be compared with; train a MobileNet's")
     if plan.teacher and not task.has("teach"):
@@ -171,116 +196,141 @@ def _train(
         raise ValueError("unlabelled needs a teacher, whose outputs are learned: --teacher WEIGHTS")
     if given is None and plan.unlabelled is None:
         raise ValueError("data must be labelled images, got none; or unlabelled ones and a teacher")
-    name = recipe_name or (task.recipes.FINETUNE if plan.weights else task.recipes.SCRATCH)
-    made = recipe(name, **changes)
+
+
+def _asked_recipe(plan: Plan, task: Task, kept: RunArguments) -> tuple[Recipe, Recipe]:
+    """The recipe with the settings that were asked for, and as it is written.
+
+    ValueError for one of another use, or with settings that the network does not have.
+    """
+    name = kept.recipe or (task.recipes.FINETUNE if plan.weights else task.recipes.SCRATCH)
+    made = recipe(name, **kept.changes)
     if name not in task.recipes.RECIPES:
         known = ", ".join(task.recipes.RECIPES)
         raise ValueError(f"recipe must be one of {known} to {task.name}, got {name!r}")
     if made.dropout is not None and "dropout" not in network_of(plan.model).knobs:
         raise ValueError(f"dropout is for a network that has any, {plan.model} has none")
-    teacher = open_teacher(plan.teacher) if plan.teacher else None
-    parts = None
-    if given is not None:
-        parts = part_of(task, given, "train", made), part_of(task, given, "val", made)
-    if int(os.environ.get("RANK", "0")):  # one process speaks for all
-        say = quiet
-    taught = None
-    if plan.unlabelled is not None and teacher is not None:
-        taught = prepare(plan.unlabelled, task, teacher, parts, say)
-    train_set, val_set = (taught.train, taught.val) if taught else cast(Parts, parts)
-    for note in dict.fromkeys([*train_set.notes, *val_set.notes]):
-        say(f"note: {note}")
-    account = take_account(data, parts) if say is not quiet and parts is not None else None
-    if account and account.line:
-        say(account.line)
-    own = task.recipes.RECIPES[name]()
+    return made, task.recipes.RECIPES[name]()
+
+
+def _fitted(
+    plan: Plan,
+    made: Recipe,
+    own: Recipe,
+    images: RunImages,
+    changes: Mapping[str, Any],
+    begun: Path | None,
+    say: Callable[[str], None],
+) -> Recipe:
+    """The recipe for the images at hand; of a run that goes on in `begun`, as it was begun."""
     made = fit(
         made,
-        len(train_set),
+        len(images.train),
         keep_batch="batch_size" in changes,
         keep_rate="learning_rate" in changes,
     )
-    called = data or str(plan.unlabelled)
-    folder = choose_folder(output, plan.model, called, resume=resume)
-    if resume and not (folder / NAME).exists():
-        say(f"nothing was kept of the run in {folder} yet: it starts anew")
-        resume = False
-    if resume:
-        made = as_begun(folder, made)
-    if taught and taught.labelled is None:  # nothing but the teacher says what is right
+    if begun is not None:
+        made = as_begun(begun, made)
+    if images.labelled is None:  # nothing but the teacher says what is right
         made = replace(made, teacher_weight=1.0, probe=False)
-    if plan.weights and made.probe and not taught:
-        begun = read_state(folder)["fingerprint"] if resume else None
-        made, why = settle_gently(made, own, len(train_set), changes, begun)
+    if plan.weights and made.probe and not images.taught:
+        fingerprint = None if begun is None else read_state(begun)["fingerprint"]
+        made, why = settle_gently(made, own, len(images.train), changes, fingerprint)
         if why:
             say(why)
-    torch.manual_seed(made.seed)  # the weights that a run starts from are its recipe's too
+    return made
+
+
+def _network(
+    plan: Plan, task: Task, images: RunImages, made: Recipe, say: Callable[[str], None]
+) -> tuple[nn.Module, str]:
+    """The network at step 0, for inputs of the size that the plan or else the data asks for.
+
+    And what is new in it, in words. ValueError for an input too small to learn anything from.
+    """
     if plan.resolution is None and plan.weights is None:
-        plan = replace(plan, resolution=getattr(train_set, "size", None))
-    tell = quiet if resume else say
-    model, new = start(plan, task, train_set.classes, tell, made.network, made.initialization)
-    kept_by = teacher.card if taught and teacher and taught.labelled is None else train_set
-    card = card_of(model).replace(kept=getattr(kept_by, "kept", {}))
-    set_card(model, card)
-    alone = "WORLD_SIZE" not in os.environ
+        plan = replace(plan, resolution=getattr(images.train, "size", None))
+    model, new = start(plan, task, images.train.classes, say, made.network, made.initialization)
     if plan.resolution is None:
-        shown = (taught and taught.labelled) or train_set
+        card = card_of(model)
+        shown = images.labelled or images.train
         size = task.learn.input_size(shown, card.preprocessing.size)
-        card = card.replace(preprocessing=replace(card.preprocessing, size=size))
-        set_card(model, card)
+        set_card(model, card.replace(preprocessing=replace(card.preprocessing, size=size)))
         check_side(min(size))
+    return model, new
+
+
+def _settled(
+    plan: Plan,
+    task: Task,
+    made: Recipe,
+    images: RunImages,
+    card: ModelCard,
+    changes: Mapping[str, Any],
+    *,
+    cpu: bool,
+    say: Callable[[str], None],
+) -> Recipe:
+    """The recipe with what follows from the input's size, the machine and the labels."""
+    alone = "WORLD_SIZE" not in os.environ
     if "accumulate" not in changes and alone and (cpu or not torch.cuda.is_available()):
         made = split(made, math.prod(card.preprocessing.size))
-    made, why = settle_norm(made, len(train_set), scratch=plan.weights is None)
+    made, why = settle_norm(made, len(images.train), scratch=plan.weights is None)
     if why:
         say(why)
-    labelled = taught.labelled if taught else train_set
-    if labelled is not None:
-        made = replace(made, objective=task.learn.settle(made.objective, labelled))
-    lecturer = teacher.of(task, card, shrink=bool(taught)) if teacher else None
-    use = taught.task(task, teacher, card.preprocessing) if taught and teacher else task
-    if folded_norms(model) and not resume:
+    if images.labelled is not None:
+        made = replace(made, objective=task.learn.settle(made.objective, images.labelled))
+    return made
+
+
+def _begun(
+    plan: Plan,
+    task: Task,
+    model: nn.Module,
+    made: Recipe,
+    images: RunImages,
+    say: Callable[[str], None],
+    *,
+    fresh: bool,
+    cpu: bool,
+) -> str:
+    """Measure norms that were folded, fit a head that is `fresh`; what began, in words."""
+    card = card_of(model)
+    if folded_norms(model):
         say("batch normalisation was folded into these weights: its statistics are measured anew")
         measure_norms(
             model,
-            Samples(train_set, task.learn.transform(card, made.augmentation), made.seed),
+            Samples(images.train, task.learn.transform(card, made.augmentation), made.seed),
             math.prod(card.preprocessing.size),
         )
-    began = ""
-    if plan.weights and not resume:
-        began = begin(
-            model, task, labelled or train_set, say, fresh=bool(new), probe=made.probe, cpu=cpu
-        )
-    trainer = Trainer(
-        model,
-        use,
-        (train_set, val_set),
-        made,
-        folder,
-        teacher=lecturer,
-        workers=kept.workers or 0,
-        cpu=cpu,
-        began=began,
-        clock=clock,
-    )
+    if not plan.weights:
+        return ""
+    shown = images.labelled or images.train
+    return begin(model, task, shown, say, fresh=fresh, probe=made.probe, cpu=cpu)
+
+
+def _announce(
+    trainer: Trainer,
+    images: RunImages,
+    card: ModelCard,
+    own: Recipe,
+    extend: Extension | None,
+    say: Callable[[str], None],
+) -> None:
+    """Say what is about to be done, in two lines; `own` is the recipe as it is written."""
     classes = f" in {count(len(card.labels), 'class', 'classes')}" if card.labels else ""
     more = f" and {extend.epochs} more" if extend is not None else ""
     say(
-        f"{made.name}: {epochs_of(trainer.epochs, clock.limits)}{more} of "
-        f"{count(len(train_set), 'image', 'images')}{classes} "
+        f"{trainer.recipe.name}: {epochs_of(trainer.epochs, trainer.clock.limits)}{more} of "
+        f"{count(len(images.train), 'image', 'images')}{classes} "
         f"at {pixels_of(card)} pixels, batch {trainer.batches.batch_size}, "
-        f"learning rate {rate_of(made, own)}; "
-        f"{count(len(val_set), 'validation image', 'validation images')}; "
-        f"on {describe(trainer.accelerator.device)}; in {folder}"
+        f"learning rate {rate_of(trainer.recipe, own)}; "
+        f"{count(len(images.val), 'validation image', 'validation images')}; "
+        f"on {describe(trainer.accelerator.device)}; in {trainer.output}"
     )
-    origin = getattr(val_set, "origin", "") or "its validation images"
-    images = count(len(val_set), "image", "images")
-    say(f"the best epoch is picked by {trainer.metric.name} on {images}: {origin}")
-    if not resume and trainer.accelerator.is_main_process:
-        keep_arguments(folder, kept)
-    result = trainer.run(resume=resume, extend=extend)
-    trainer.accelerator.end_training()  # a process that leaves its group open may abort at its end
-    return result
+    origin = getattr(images.val, "origin", "") or "its validation images"
+    held = count(len(images.val), "image", "images")
+    say(f"the best epoch is picked by {trainer.metric.name} on {held}: {origin}")
 
 
 def check_side(pixels: int) -> None:
@@ -295,17 +345,6 @@ def pixels_of(card: ModelCard) -> str:
     """The input's sides: one number where they are equal."""
     height, width = card.preprocessing.size
     return f"{height}" if height == width else f"{height} x {width}"
-
-
-def quiet(line: str) -> None:
-    """Say nothing: where another process speaks for all."""
-
-
-def part_of(task: Task, data: str | Path | OwnParts, split: str, made: Recipe) -> Dataset:
-    """The images of a part, whoever reads them."""
-    if isinstance(data, OwnParts):
-        return data.parts[split]
-    return open_data(task, str(data), split, made.objective)
 
 
 def start(

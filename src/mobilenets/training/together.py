@@ -19,6 +19,7 @@ import torch
 from accelerate import PartialState
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from mobilenets.devices import AUTO, find_device
 from mobilenets.errors import TrainingError
 from mobilenets.training.runs.signals import InterruptedRunError
 
@@ -161,3 +162,18 @@ class Watch(threading.Thread):
                 self.beats[other] = (last, when) if beat == last else (beat, now)
                 if beat == last < _DONE and now - when > SILENT_SECONDS:
                     self.failed, self.reason = str(other), "no sign of life"
+
+
+def choose_device(device: str) -> bool:
+    """Make what is called `device` that of this process; whether it is the CPU.
+
+    ValueError for one that is not there, and for any but `auto` where several processes train.
+    """
+    if device == AUTO:
+        return not torch.accelerator.is_available()
+    found = find_device(device)
+    if "WORLD_SIZE" in os.environ:
+        raise ValueError(f"device must be auto where several processes train, got {device!r}")
+    if found.type == "cuda":
+        torch.cuda.set_device(found.index or 0)  # what Accelerate takes
+    return found.type == "cpu"

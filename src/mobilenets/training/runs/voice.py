@@ -31,3 +31,7 @@ def _print(line: str) -> None:
 
 def _nobody(line: str) -> None:
     """Nobody hears it."""
+
+
+def quiet(line: str) -> None:
+    """Say nothing: where another process speaks for all, or it was said before."""
