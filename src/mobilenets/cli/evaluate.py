@@ -14,6 +14,10 @@ from mobilenets.cli.options import AsJson, Running, Weights, say_where
 from mobilenets.data.listing import count
 
 if TYPE_CHECKING:
+    from mobilenets.data.contents import SeenBefore
+    from mobilenets.data.dataset import Dataset
+    from mobilenets.evaluation import Evaluation, MeasuredPart
+    from mobilenets.runtime.session import Session
     from mobilenets.tasks.intervals import Interval
 
 Split = Literal["eval", "train", "val", "test", "all"]
@@ -77,22 +81,13 @@ def run(
         show_probe(weights, data, probe, running, json=json)
         return
     from mobilenets.data.contents import count_trained_on
-    from mobilenets.data.inventory import take_account
     from mobilenets.evaluation import MeasuredPart, evaluate, spread
-    from mobilenets.labelled import open_data
     from mobilenets.tasks.registry import task_of
 
     if save_dir is None and threshold is not None:
         raise ValueError("threshold is for --save-dir: the figures are those of all scores")
     session = running.open(weights, many=True, **options)
-    task = task_of(session.card)
-    dataset = open_data(task, data, split)
-    for note in filter(None, [session.note, *dataset.notes]):
-        say(f"note: {note}")
-    where = say_where(session, json=json)
-    account = take_account(data, [dataset])
-    if account and account.line:
-        say(account.line)
+    dataset, where = open_part(session, data, split, json=json)
     indices = spread(len(dataset), limit)
     if save_dir is not None:
         from mobilenets.review import check_folder
@@ -102,17 +97,53 @@ def run(
         found = evaluate(
             session,
             dataset,
-            task,
+            task_of(session.card),
             indices=indices,
             batch_size=running.batch_size,
             exact=running.exact,
             progress=advance,
         )
+    measured = MeasuredPart.on(data, split, dataset, len(indices) - len(found.failures))
+    seen = count_trained_on(session.card.trained_on, dataset, indices)
+    say_what(found, measured, seen)
+    written: dict[str, Any] = {}
+    line = ""
+    if save_dir is not None:
+        how = running.exact, threshold
+        written, line = write_worst(found, session, dataset, measured, save_dir, worst, *how)
+    if json:
+        known = {"trained_on": seen.to_json()} if seen else {}
+        more: dict[str, Any] = {**known, **where, "measured": asdict(measured), **written}
+        print_json({**found.to_json(), **more})
+        return
+    show_found(found)
+    if line:
+        out.line(line)
+
+
+def open_part(
+    session: "Session", data: str, split: Split, *, json: bool
+) -> "tuple[Dataset, dict[str, str]]":
+    """The images to measure on, and where the model runs; what is to know of both is said."""
+    from mobilenets.data.inventory import take_account
+    from mobilenets.labelled import open_data
+    from mobilenets.tasks.registry import task_of
+
+    dataset = open_data(task_of(session.card), data, split)
+    for note in filter(None, [session.note, *dataset.notes]):
+        say(f"note: {note}")
+    where = say_where(session, json=json)
+    account = take_account(data, [dataset])
+    if account and account.line:
+        say(account.line)
+    return dataset, where
+
+
+def say_what(found: "Evaluation", measured: "MeasuredPart", seen: "SeenBefore | None") -> None:
+    """Say which images were measured, which of them were trained on, and which were left out."""
     for note in found.evaluator.notes:
         say(f"note: {note}")
-    measured = MeasuredPart.on(data, split, dataset, len(indices) - len(found.failures))
     say(measured.line)
-    seen = count_trained_on(session.card.trained_on, dataset, indices)
     if seen and seen.trained_on:
         about = "" if seen.exact else f"about, by {seen.hits} of {seen.known} that can be told: "
         of = count(seen.images, "image", "images")
@@ -120,31 +151,38 @@ def run(
         say(f"note: {about}{seen.trained_on} of {of} measured here {verb} trained on")
     for _, why in found.failures:
         say(f"left out: {why}")
-    by_class = found.by_class
-    sure = found.intervals
-    written: dict[str, Any] = {}
-    if save_dir is not None:
-        from mobilenets.review import judge, write_review
 
-        review = judge(found, dataset, measured, task, threshold)
-        with progress("drawing", min(worst, len(found.images))) as advance:
-            drawn = write_review(
-                review, session, task, save_dir, worst, exact=running.exact, progress=advance
-            )
-        written = {"saved": {"folder": str(save_dir), "drawn": drawn, "wrong": review.wrong}}
-    if json:
-        known = {"trained_on": seen.to_json()} if seen else {}
-        more: dict[str, Any] = {**known, **where, "measured": asdict(measured), **written}
-        print_json({**found.to_json(), **more})
-        return
+
+def write_worst(
+    found: "Evaluation",
+    session: "Session",
+    dataset: "Dataset",
+    measured: "MeasuredPart",
+    folder: Path,
+    worst: int,
+    exact: bool,
+    threshold: float | None,
+) -> tuple[dict[str, Any], str]:
+    """Write the page of the worst images; what was written, for JSON and as a line."""
+    from mobilenets.review import judge, write_review
+    from mobilenets.tasks.registry import task_of
+
+    task = task_of(session.card)
+    review = judge(found, dataset, measured, task, threshold)
+    with progress("drawing", min(worst, len(found.images))) as advance:
+        drawn = write_review(review, session, task, folder, worst, exact=exact, progress=advance)
+    drawings = count(drawn, "image is", "images are")
+    line = f"{review.line}; {drawings} drawn, the worst first: {folder / 'index.html'}"
+    return {"saved": {"folder": str(folder), "drawn": drawn, "wrong": review.wrong}}, line
+
+
+def show_found(found: "Evaluation") -> None:
+    """Print the figures of all classes, those of each, and how sure they are."""
+    sure = found.intervals
     show_results(found.results, sure.results, len(found.failures))
-    show_classes(by_class, sure.by_class)
+    show_classes(found.by_class, sure.by_class)
     if sure.how:
         out.line(f"in brackets: 95 % intervals, {sure.how}")
-    if save_dir is not None:
-        drawings = count(drawn, "image is", "images are")
-        line = f"{review.line}; {drawings} drawn, the worst first: {save_dir / 'index.html'}"
-        out.line(line)
 
 
 def show_probe(weights: str, data: str, probe: str, running: Running, *, json: bool) -> None:

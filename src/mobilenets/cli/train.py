@@ -17,6 +17,7 @@ from mobilenets.cli.options import AsJson, Device, Resolution
 
 if TYPE_CHECKING:
     from mobilenets.training.runs.arguments import RunArguments
+    from mobilenets.training.runs.result import Result
 
 
 class Resuming(Command):
@@ -131,12 +132,27 @@ def run(
     if extend is not None and not resume:
         raise ValueError("--extend is for a run that had ended: --resume FOLDER --extend 10")
     asked, output = settle(given, output, resume=resume)
+    result = trained(asked, output, resume=resume, extend=extend, learning_rate=learning_rate)
+    if not int(os.environ.get("RANK", "0")):  # one process answers for all
+        show(result, json=json)
 
+
+def trained(
+    asked: "RunArguments",
+    output: Path | None,
+    *,
+    resume: bool,
+    extend: int | None,
+    learning_rate: float | None,
+) -> "Result":
+    """Train what is asked for; `learning_rate` is that of the epochs which `extend` adds.
+
+    Where it is interrupted, the error has the command that goes on.
+    """
     from mobilenets.training.run import Plan, train
     from mobilenets.training.runs.extension import Extension
     from mobilenets.training.runs.signals import InterruptedRunError
 
-    more = None if extend is None else Extension(extend, learning_rate)
     plan = Plan(
         asked.model,
         asked.weights,
@@ -146,14 +162,14 @@ def run(
         asked.unlabelled,
     )
     try:
-        result = train(
+        return train(
             plan,
             asked.data or None,
             recipe_name=asked.recipe,
             changes=asked.changes,
             output=output,
             resume=resume,
-            extend=more,
+            extend=None if extend is None else Extension(extend, learning_rate),
             workers=1 if asked.workers is None else asked.workers,
             device=asked.device or "auto",
             minutes=asked.minutes,
@@ -162,8 +178,10 @@ def run(
         )
     except InterruptedRunError as error:
         raise InterruptedRunError(f"{error}; {to_go_on(error.folder)} goes on") from None
-    if int(os.environ.get("RANK", "0")):  # one process answers for all
-        return
+
+
+def show(result: "Result", *, json: bool) -> None:
+    """Print the best epoch's figures, and where its weights are."""
     if json:
         place = {"checkpoint": str(result.checkpoint), "device": result.device}
         print_json({**result.best, **place})

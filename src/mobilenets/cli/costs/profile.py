@@ -78,12 +78,7 @@ def run(
         "finegrained": False if no_finegrained else None,
     }
     knobs = {**{key: value for key, value in given.items() if value is not None}, **options}
-    wanted = [
-        (target, {**knobs, **({} if one is None else {"width": one})}, size)
-        for target in targets
-        for one in ([None] if width is None else numbers(width))
-        for size in ([None] if resolution is None else sizes(resolution))
-    ]
+    wanted = combinations(targets, knobs, width, resolution)
     if layers and len(wanted) > 1 and not json:
         raise ValueError(f"--layers is for one network or for --json, got {len(wanted)}")
     from mobilenets.cost import profile
@@ -92,6 +87,23 @@ def run(
         profile(target, resolution=size, bytes_per_element=bytes_per_element, **one)
         for target, one, size in wanted
     ]
+    show_costs(costs, layers=layers, json=json)
+
+
+def combinations(
+    targets: list[str], knobs: Knob, width: str | None, resolution: str | None
+) -> list[tuple[str, Knob, tuple[int, int] | None]]:
+    """Each target with each width and each size: (target, knobs, (height, width))."""
+    return [
+        (target, {**knobs, **({} if one is None else {"width": one})}, size)
+        for target in targets
+        for one in ([None] if width is None else numbers(width))
+        for size in ([None] if resolution is None else sizes(resolution))
+    ]
+
+
+def show_costs(costs: "list[Cost]", *, layers: bool, json: bool) -> None:
+    """Print one cost in full, several as a table, or all as JSON."""
     if json:
         found = [cost.to_dict(layers=layers) for cost in costs]
         print_json(found if len(found) > 1 else found[0])

@@ -1,13 +1,16 @@
 """`mobilenets embed`: vectors of a folder's images, in a file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mobilenets.cli.additions import extended
 from mobilenets.cli.console import out, print_json, progress, say
 from mobilenets.cli.options import AsJson, Running, Weights, say_where
+
+if TYPE_CHECKING:
+    from mobilenets.index.build import Built
 
 
 @extended("vectors", before="threads")
@@ -40,15 +43,11 @@ def run(
     Example: `mobilenets embed birds.onnx photos -o photos.embeddings`
     """
     from mobilenets.data.inventory import passed_over
-    from mobilenets.errors import DataError
     from mobilenets.index.build import build_index, export_vectors
     from mobilenets.index.embedder import Embedder
     from mobilenets.runtime.images import find_images
 
-    if not images.is_dir():
-        raise DataError(f"{images}: no such folder")
-    if to is not None and to.suffix not in (".npy", ".parquet"):
-        raise ValueError(f"to must end in .npy or .parquet, got {to.name!r}")
+    check_asked(images, to)
     files = find_images([str(images)])
     left = passed_over([str(images)], files)
     if left:
@@ -74,24 +73,37 @@ def run(
     for _, why in built.failures:
         say(f"left out: {why}")
     written = export_vectors(built.index, to) if to is not None else []
-    count, dimensions = built.index.vectors.shape
     if json:
-        print_json(
-            {
-                "images": count,
-                "dimensions": dimensions,
-                "type": str(built.index.vectors.dtype),
-                "embedded": built.embedded,
-                "kept": built.kept,
-                "gone": built.gone,
-                "failures": [{"image": name, "error": why} for name, why in built.failures],
-                "files": [str(path) for path in (output, *written)],
-                **where,
-            }
-        )
+        print_json({**to_json(built, [output, *written]), **where})
         return
     of = f"the mean of {embedder.layer}, " if embedder.layer else ""
     size = output.stat().st_size / 1e6
+    dimensions = built.index.vectors.shape[1]
     out.line(f"{built.line}; {of}{dimensions} numbers each; {output}, {size:.1f} MB")
     for path in written:
         out.line(str(path))
+
+
+def check_asked(images: Path, to: Path | None) -> None:
+    """DataError where there is no such folder, ValueError for a file of a kind not written."""
+    from mobilenets.errors import DataError
+
+    if not images.is_dir():
+        raise DataError(f"{images}: no such folder")
+    if to is not None and to.suffix not in (".npy", ".parquet"):
+        raise ValueError(f"to must end in .npy or .parquet, got {to.name!r}")
+
+
+def to_json(built: "Built", files: list[Path]) -> dict[str, Any]:
+    """What was embedded and written, for programs."""
+    count, dimensions = built.index.vectors.shape
+    return {
+        "images": count,
+        "dimensions": dimensions,
+        "type": str(built.index.vectors.dtype),
+        "embedded": built.embedded,
+        "kept": built.kept,
+        "gone": built.gone,
+        "failures": [{"image": name, "error": why} for name, why in built.failures],
+        "files": [str(path) for path in files],
+    }
