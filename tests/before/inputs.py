@@ -28,68 +28,51 @@ class Run(NamedTuple):
     stop: int
 
 
-def settings(**values: object) -> tuple[str, ...]:
-    """Recipe settings as options of the command line."""
-    return tuple(part for name, value in values.items() for part in ("--set", f"{name}={value}"))
+def run(command: str, settings: str, stop: int) -> Run:
+    """The words of a command, and after them settings of the recipe, each with `--set`."""
+    added = (word for one in settings.split() for word in ("--set", one))
+    return Run((*command.split(), *added), stop)
 
 
 RUNS = {
-    "classify-shapes": Run(
-        (
-            *("mobilenet_v2", "--data", "shapes", "--width", "0.01", "--resolution", "32"),
-            *("--knob", "divisor=1", "--knob", "finegrained=false", "--knob", "expansion=1"),
-            *("--epochs", "2", "--batch-size", "64", "--learning-rate", "0.1"),
-            *settings(policy="flip", crop_scale=0.5, erasing=0.25, mixup=0.4, cutmix=0.5),
-            *settings(train_scale=1, label_smoothing=0.2, warmup_epochs=0.5, dropout=0.1),
-            *settings(ema_decay=0, schedule="staircase", decay_rate=0.9),
-        ),
+    "classify-shapes": run(
+        "mobilenet_v2 --data shapes --width 0.01 --resolution 32 --knob divisor=1 --knob "
+        "finegrained=false --knob expansion=1 --epochs 2 --batch-size 64 --learning-rate 0.1",
+        "policy=flip crop_scale=0.5 erasing=0.25 mixup=0.4 cutmix=0.5 train_scale=1 "
+        "label_smoothing=0.2 warmup_epochs=0.5 dropout=0.1 ema_decay=0 schedule=staircase "
+        "decay_rate=0.9",
         stop=126,
     ),
-    "classify-taught": Run(
-        (
-            *("mobilenet_v1", "--from", "weights/student.safetensors", "--data", "folders"),
-            *("--teacher", "weights/teacher.safetensors", "--recipe", "paper_v1"),
-            *("--epochs", "3", "--batch-size", "8", "--learning-rate", "0.02"),
-            *settings(teacher_weight=0.7, teacher_temperature=3, seed=5, ema_decay=0.9),
-            *settings(decay_epochs=1, accumulate=2),
-        ),
+    "classify-taught": run(
+        "mobilenet_v1 --from weights/student.safetensors --data folders --teacher "
+        "weights/teacher.safetensors --recipe paper_v1 --epochs 3 --batch-size 8 --learning-rate "
+        "0.02",
+        "teacher_weight=0.7 teacher_temperature=3 seed=5 ema_decay=0.9 decay_epochs=1 accumulate=2",
         stop=4,
     ),
-    "detect-coco": Run(
-        (
-            *("ssd_mobilenet_v1", "--from", "weights/boxes.safetensors", "--data", "coco"),
-            *("--epochs", "4", "--batch-size", "8", "--learning-rate", "0.05"),
-            *settings(policy="ssd", zoom_out=2, box_weight=2, negatives=4, warmup_epochs=0),
-            *settings(clip_norm=5, ema_decay=0),
-        ),
+    "detect-coco": run(
+        "ssd_mobilenet_v1 --from weights/boxes.safetensors --data coco --epochs 4 --batch-size 8 "
+        "--learning-rate 0.05",
+        "policy=ssd zoom_out=2 box_weight=2 negatives=4 warmup_epochs=0 clip_norm=5 ema_decay=0",
         stop=5,
     ),
-    "detect-yolo": Run(
-        (
-            *("ssd_mobilenet_v1", "--from", "weights/boxes-padded.safetensors", "--data", "yolo"),
-            *("--recipe", "paper_ssd", "--epochs", "2", "--batch-size", "6"),
-            *settings(optimizer="sgd", momentum=0, focal_gamma=2, focal_alpha=0.4),
-            *settings(negative_nms=0.9, norm="frozen"),
-        ),
+    "detect-yolo": run(
+        "ssd_mobilenet_v1 --from weights/boxes-padded.safetensors --data yolo --recipe paper_ssd "
+        "--epochs 2 --batch-size 6",
+        "optimizer=sgd momentum=0 focal_gamma=2 focal_alpha=0.4 negative_nms=0.9 norm=frozen",
         stop=3,
     ),
-    "segment-folders": Run(
-        (
-            *("deeplabv3_mobilenet_v1", "--from", "weights/masks.safetensors"),
-            *("--data", "masks", "--epochs", "3", "--batch-size", "8"),
-            *settings(class_weights="balanced", optimizer="sgd", momentum=0, ema_decay=0),
-            *("--learning-rate", "0.05"),
-        ),
+    "segment-folders": run(
+        "deeplabv3_mobilenet_v1 --from weights/masks.safetensors --data masks --epochs 3 "
+        "--batch-size 8 --learning-rate 0.05",
+        "class_weights=balanced optimizer=sgd momentum=0 ema_decay=0",
         stop=3,
     ),
-    "segment-shapes": Run(
-        (
-            *("deeplabv3_mobilenet_v1", "--from", "weights/scenes.safetensors"),
-            *("--data", "shapes", "--recipe", "paper_deeplab", "--resolution", "33"),
-            *("--epochs", "2", "--batch-size", "64", "--set"),
-            *("class_weights=0.5,1,2,1,1,1,1,1,3", "--set", "policy=deeplab_colours"),
-            *settings(scale_least=0.75, scale_most=1.5, scale_step=0, poly_power=0.8),
-        ),
+    "segment-shapes": run(
+        "deeplabv3_mobilenet_v1 --from weights/scenes.safetensors --data shapes --recipe "
+        "paper_deeplab --resolution 33 --epochs 2 --batch-size 64",
+        "class_weights=0.5,1,2,1,1,1,1,1,3 policy=deeplab_colours scale_least=0.75 scale_most=1.5 "
+        "scale_step=0 poly_power=0.8",
         stop=30,
     ),
 }
