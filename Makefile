@@ -5,6 +5,9 @@ SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Two workers, and the commands that tests start, read the same files: compiled once, not each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: test test-every demo format clean
 
 test: $(VENV)/test

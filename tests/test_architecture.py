@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from itertools import product
@@ -110,8 +111,18 @@ def module_name(path: Path) -> str:
 
 
 FILES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
-TEXTS = {name: path.read_text(encoding="utf-8") for name, path in FILES.items()}
-TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
+
+
+@cache
+def texts() -> dict[str, str]:
+    """The source of each module. Read when a rule first asks: every worker imports this file."""
+    return {name: path.read_text(encoding="utf-8") for name, path in FILES.items()}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Each module, parsed."""
+    return {name: ast.parse(text) for name, text in texts().items()}
 
 
 def unit(module: str) -> str:
@@ -127,7 +138,7 @@ def unit(module: str) -> str:
 def imports(module: str, *, lazy: bool = True) -> set[str]:
     """Every module imported in a file; without `lazy`, at its top and not for types alone."""
     found = set()
-    tree = TREES[module]
+    tree = trees()[module]
     for node in ast.walk(tree) if lazy else tree.body:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -139,11 +150,19 @@ def imports(module: str, *, lazy: bool = True) -> set[str]:
     return found
 
 
-IMPORTS = {module: imports(module) for module in FILES}
-OURS = {
-    module: {name for name in names if name.split(".")[0] == "mobilenets"} - {module}
-    for module, names in IMPORTS.items()
-}
+@cache
+def imported() -> dict[str, set[str]]:
+    """What each module imports, wherever in the file."""
+    return {module: imports(module) for module in FILES}
+
+
+@cache
+def ours() -> dict[str, set[str]]:
+    """What each module imports of ours."""
+    return {
+        module: {name for name in names if name.split(".")[0] == "mobilenets"} - {module}
+        for module, names in imported().items()
+    }
 
 
 def wrong_everywhere(found: dict[str, object]) -> None:
@@ -157,7 +176,7 @@ def wrong_everywhere(found: dict[str, object]) -> None:
 
 def test_a_module_imports_only_what_its_place_allows():
     found = {}
-    for module, names in OURS.items():
+    for module, names in ours().items():
         place = unit(module)
         if place in TOPS or module == REGISTRY:
             continue
@@ -172,7 +191,7 @@ def test_nobody_imports_from_a_room_but_itself_and_the_registry():
     wrong_everywhere(
         {
             module: sorted(name for name in names if unit(name) in rooms - {unit(module)})
-            for module, names in OURS.items()
+            for module, names in ours().items()
             if module not in (REGISTRY, PUBLIC)
         }
     )
@@ -182,7 +201,7 @@ def test_a_room_knows_nothing_of_the_list_of_rooms():
     wrong_everywhere(
         {
             module: REGISTRY in names
-            for module, names in OURS.items()
+            for module, names in ours().items()
             if unit(module).startswith("tasks.")
         }
     )
@@ -190,7 +209,7 @@ def test_a_room_knows_nothing_of_the_list_of_rooms():
 
 def words_of_logic(module: str):
     """(line, word) of identifiers and of strings without spaces, docstrings aside."""
-    tree = TREES[module]
+    tree = trees()[module]
     texts = {
         id(node.value)
         for node in ast.walk(tree)
@@ -269,7 +288,7 @@ DEFAULTS_OF = {
 
 
 def whole_strings(module: str):
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(trees()[module]):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
 
@@ -277,7 +296,7 @@ def whole_strings(module: str):
 def test_the_rooms_of_the_engine_import_downwards():
     prefix = "mobilenets.engine."
     found = {}
-    for module, names in OURS.items():
+    for module, names in ours().items():
         if not module.startswith(prefix):
             continue
         place = module.removeprefix(prefix).split(".")[0]
@@ -327,14 +346,14 @@ def test_nothing_imports_the_tests_or_their_peers():
     wrong_everywhere(
         {
             module: sorted(name for name in names if name.split(".")[0] in peers)
-            for module, names in IMPORTS.items()
+            for module, names in imported().items()
         }
     )
 
 
 def test_no_circle_between_packages():
     graph: dict[str, set[str]] = {}
-    for module, names in OURS.items():
+    for module, names in ours().items():
         if module == PUBLIC:
             continue
         place = REGISTRY if module == REGISTRY else unit(module)
@@ -347,7 +366,7 @@ def test_no_circle_between_packages():
 
 
 def test_no_circle_between_modules():
-    assert list(TopologicalSorter(OURS).static_order())
+    assert list(TopologicalSorter(ours()).static_order())
 
 
 def test_imports_name_real_modules():
@@ -355,14 +374,14 @@ def test_imports_name_real_modules():
     wrong_everywhere(
         {
             module: sorted(name for name in names if name not in FILES)
-            for module, names in OURS.items()
+            for module, names in ours().items()
         }
     )
 
 
 def test_every_file_is_imported_by_something():
     commands = {f"mobilenets.cli.{name}" for name in COMMANDS.values()}  # imported by their names
-    used = set().union(*OURS.values(), ENTRIES, commands, makers(), *map(parts, TASKS))
+    used = set().union(*ours().values(), ENTRIES, commands, makers(), *map(parts, TASKS))
     # Importing a module imports its packages.
     used |= {name.rsplit(".", n)[0] for name in used for n in range(1, name.count(".") + 1)}
     assert set(FILES) <= used
@@ -402,7 +421,7 @@ def test_third_parties_are_declared():
     wanted += extras["usearch"]
     declared = {re.split("[^a-z0-9-]", line.lower())[0] for line in wanted}
     owners = packages_distributions()
-    for module, names in IMPORTS.items():
+    for module, names in imported().items():
         for top in {name.split(".")[0] for name in names} - {"mobilenets"}:
             owner = {found.lower() for found in owners.get(BROUGHT.get(top, top), [top])}
             owner |= {name.replace("_", "-") for name in owner}
@@ -415,7 +434,7 @@ def test_third_parties_are_declared():
 
 
 def test_files_are_short():
-    lines = {module: text.count("\n") for module, text in TEXTS.items()}
+    lines = {module: text.count("\n") for module, text in texts().items()}
     wrong_everywhere({module: n for module, n in lines.items() if n > MOST_LINES})
     real = [n for module, n in lines.items() if FILES[module].name != "__init__.py" or n > 5]
     assert statistics.median(real) <= MEDIAN_LINES
@@ -437,7 +456,7 @@ def test_folders_are_rooms_not_heaps():
 
 def test_a_class_name_means_one_thing():
     owners = defaultdict(set)
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 owners[node.name.lstrip("_")].add(module)
@@ -463,7 +482,7 @@ def public_definitions(tree: ast.AST, prefix: str = ""):
 
 def test_public_names_have_docstrings_that_say_something():
     found = {}
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         poor = [] if ast.get_docstring(tree) else ["the file itself"]
         for name, node in public_definitions(tree):
             text = ast.get_docstring(node) or ""

@@ -2,41 +2,47 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 
 import mobilenets
 from mobilenets.tasks.registry import with_part
 from mobilenets.training.recipes import PARTS
-from tests.test_architecture import TREES
+from tests.test_architecture import trees
 
-CLASSES = {
-    node.name: node
-    for tree in TREES.values()
-    for node in ast.walk(tree)
-    if isinstance(node, ast.ClassDef)
-}
-FUNCTIONS = [
-    node
-    for name in mobilenets.__all__
-    for module, tree in TREES.items()
-    if module.startswith(f"mobilenets.{mobilenets._HOMES[name]}")
-    for node in tree.body
-    if isinstance(node, ast.FunctionDef) and node.name == name
-]
+
+@cache
+def classes() -> dict[str, ast.ClassDef]:
+    """Every class of the package by its name."""
+    return {
+        node.name: node
+        for tree in trees().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def functions() -> Iterator[ast.FunctionDef]:
+    """The public functions."""
+    for name in mobilenets.__all__:
+        for module, tree in trees().items():
+            if module.startswith(f"mobilenets.{mobilenets._HOMES[name]}"):
+                found = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+                yield from (node for node in found if node.name == name)
 
 
 def met() -> dict[str, ast.ClassDef]:
     """The classes among the public names, in their annotations, and so on; and of recipes."""
     recipes = [make() for task in with_part("recipes") for make in task.recipes.RECIPES.values()]
     parts = {type(getattr(recipe, part)).__name__ for recipe in recipes for part in PARTS}
-    waiting = ["Recipe", *parts, *(name for name in mobilenets.__all__ if name in CLASSES)]
-    for function in FUNCTIONS:
+    waiting = ["Recipe", *parts, *(name for name in mobilenets.__all__ if name in classes())]
+    for function in functions():
         waiting += named(function)
     found: dict[str, ast.ClassDef] = {}
     while waiting:
         name = waiting.pop()
-        if name in CLASSES and name not in found:
-            found[name] = CLASSES[name]
-            for part in CLASSES[name].body:
+        if name in classes() and name not in found:
+            found[name] = classes()[name]
+            for part in classes()[name].body:
                 waiting += named(part)
     return found
 
