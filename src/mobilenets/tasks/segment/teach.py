@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mobilenets.card import ModelCard
+from mobilenets.tasks.checks import check_same_outputs
 from mobilenets.tasks.segment.architecture.deeplab import resize
 from mobilenets.tasks.segment.formats.masks import VOID
 
@@ -15,18 +16,9 @@ STEP = 4
 
 def check_teacher(name: str, card: ModelCard | None, outputs: int, student: ModelCard) -> None:
     """Raise ValueError where the outputs of the network called `name` are not the student's."""
-    if card is None or card.task != student.task:
-        what = f"is to {card.task}" if card is not None else "is none of ours"
-        raise ValueError(f"teacher must be a segmentation network, {name} {what}")
-    if card.labels and card.labels != student.labels:
-        raise ValueError(
-            f"teacher must have the student's classes in the same order, {name} has "
-            f"{', '.join(card.labels[:5])}, ..."
-        )
-    if outputs != len(student.labels):
-        raise ValueError(
-            f"teacher must have {len(student.labels)} outputs as the student, {name} has {outputs}"
-        )
+    if card is None:
+        raise ValueError(f"teacher must be a segmentation network, {name} is none of ours")
+    check_same_outputs(name, card, outputs, student, "a segmentation network", "classes")
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
