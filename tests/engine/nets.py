@@ -44,8 +44,8 @@ def targets() -> dict[str, Target]:
 
 def aligned(values: np.ndarray) -> np.ndarray:
     """A copy from a cache line's start on, as the cache's file gives weights."""
-    held = np.zeros(values.size + 16, np.float32)
-    start = -(held.ctypes.data // 4) % 16
+    held = np.zeros(values.size + 64, values.dtype)
+    start = -(held.ctypes.data // held.itemsize) % (64 // held.itemsize)
     copy = held[start : start + values.size]
     copy[:] = values
     return copy

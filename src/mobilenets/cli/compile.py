@@ -44,7 +44,7 @@ def run(
 
     A NAME, with random weights, and WEIGHTS are exported first, to a file that is not kept.
     The machine code is kept on disk, so that loading the file the next time takes no compiler.
-    `--schedule` overrides what is chosen: {"stream": floats, "blocks": {NAME: {"kind": "rows" or
+    `--schedule` overrides what is chosen: {"stream": bytes, "blocks": {NAME: {"kind": "rows" or
     "groups", "group": channels, "strip": rows}}}. `--profile` adds the milliseconds of each block
     and its share of what the processor can do at most.
 

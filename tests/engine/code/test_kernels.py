@@ -11,6 +11,7 @@ import pytest
 from mobilenets.engine.codegen.objects import compile_object
 from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation
 from mobilenets.engine.ir.reference import activate as activated
+from mobilenets.engine.ir.types import FLOAT32
 from mobilenets.engine.kernels.activate import activate, exp, sigmoid
 from mobilenets.engine.kernels.depthwise import DepthwiseRow, depthwise_kernel
 from mobilenets.engine.kernels.emit import Emitter, Module
@@ -24,7 +25,8 @@ from mobilenets.engine.kernels.matrix import (
     tile_kernel,
 )
 from mobilenets.engine.kernels.memory import copy, fill
-from mobilenets.engine.kernels.values import NULL, Value
+from mobilenets.engine.kernels.types import FLOATS
+from mobilenets.engine.kernels.values import Pointer, Value, null
 from mobilenets.engine.run.loader import load
 from mobilenets.engine.targets.target import Target
 from tests.engine.code import twins
@@ -34,7 +36,7 @@ from tests.engine.nets import same, targets
 TARGETS = targets()
 FENCE = 64
 """Floats of NaN around each array: what is read there shows, and what is written too."""
-Emit = Callable[[Emitter, list[Value]], None]
+Emit = Callable[[Emitter, list[Pointer]], None]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def run(target: Target, cases: list[Case]) -> None:
     module = Module(target)
     names = [f"case{number}" for number in range(len(cases))]
     for name, case in zip(names, cases, strict=True):
-        module.function(name, ["ptr"] * len(case.arrays), case.emit, public=True)
+        module.function(name, [FLOAT32] * len(case.arrays), case.emit, public=True)
     image = load(compile_object(str(module), target), tuple(names))
     for name, case in zip(names, cases, strict=True):
         given = [fenced(values) for values in case.arrays]
@@ -113,7 +115,8 @@ def tiles(target: Target) -> Iterator[Tile]:
 
     def tile(size: tuple[int, int, int], *sums: object, **fields: object) -> Tile:
         pixels, vectors, lanes = size
-        return Tile(*sums, pixels=pixels, vectors=vectors, lanes=lanes, **fields)
+        where, how = sums[:3], sums[3:]
+        return Tile(*where, FLOATS, *how, pixels=pixels, vectors=vectors, lanes=lanes, **fields)
 
     for vectors in {1, target.vectors}:
         most = target.pixels * target.vectors // vectors
@@ -140,7 +143,8 @@ def product_case(
     target: Target, count: int, channels: int, depth: int, share=None, **fields
 ) -> Case:
     """A product over evenly lying pixels; with a share, only some panels are made."""
-    product = Product(((0, 0, depth),), depth, channels, count=count, channels=channels, **fields)
+    sums = ((0, 0, depth),), depth, channels, FLOATS
+    product = Product(*sums, count=count, channels=channels, **fields)
     a, matrix, bias = array(count, depth), array(depth, channels), array(channels)
     out = np.zeros((1 if product.pool else count, channels), np.float32)
     packed = pack(target, matrix, product.vectors)
@@ -153,8 +157,8 @@ def product_case(
         rows = twins.product(a, matrix, bias, pool=product.pool)
         arrays[2].reshape(-1, channels)[:, low:high] = rows.reshape(-1, channels)[:, low:high]
 
-    def emit(e: Emitter, p: list[Value]) -> None:
-        emit_product(e, product, [p[0]], (p[1], p[2], p[3], NULL), share)
+    def emit(e: Emitter, p: list[Pointer]) -> None:
+        emit_product(e, product, [p[0]], (p[1], p[2], p[3], null(FLOAT32)), share)
 
     # The weights to come are only asked for, never read: they may end where these end.
     return Case(f"{product}, {share}", emit, (a, packed, out, pad_channels(target, bias)), twin)
@@ -206,7 +210,7 @@ def row_of(width_in: int, channels: int, **fields) -> DepthwiseRow:
     how = fields.get("activation", LINEAR)
     return DepthwiseRow(
         width_in, width, channels, kernel, stride, dilation, before,
-        channels + gap, channels + 2 * gap, how,
+        channels + gap, channels + 2 * gap, FLOATS, how,
     )  # fmt: skip
 
 
@@ -281,7 +285,7 @@ NUMBERS = np.concatenate([NUMBERS, np.zeros(-NUMBERS.size % 16, np.float32)])
 def each(function: Callable[[Emitter, Value], Value]) -> Emit:
     """A function of vectors, over all the numbers."""
 
-    def emit(e: Emitter, p: list[Value]) -> None:
+    def emit(e: Emitter, p: list[Pointer]) -> None:
         with e.repeat(0, NUMBERS.size, e.lanes) as i:
             e.store(function(e, e.load(p[0], i)), p[1], i)
 
@@ -291,7 +295,7 @@ def each(function: Callable[[Emitter, Value], Value]) -> Emit:
 def values_of(target: Target, function: Callable[[Emitter, Value], Value]) -> np.ndarray:
     """What it makes of the numbers."""
     module = Module(target)
-    module.function("each", ["ptr"] * 2, each(function), public=True)
+    module.function("each", [FLOAT32] * 2, each(function), public=True)
     image = load(compile_object(str(module), target), ("each",))
     out = np.empty_like(NUMBERS)
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(image.address("each"))

@@ -179,7 +179,7 @@ def test_what_is_chosen_is_allowed_on_every_target(graph, blocks, target, thread
     for block in blocks:
         high, wide = shapes[block.source].shape[2:]
         rows = shapes[block.output].shape[2]
-        shape = BlockShape(high, wide, middle(block), rows, block.expand is not None)
+        shape = BlockShape(high, wide, middle(block), rows, block.expand is not None, 0, 4)
         choice = choose(shape, target.lanes, threads)
         assert choice.group in group_sizes(middle(block), target.lanes)
         assert 1 <= choice.strip <= rows

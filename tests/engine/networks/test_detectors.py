@@ -269,7 +269,7 @@ def test_a_constant_of_one_value_is_a_number(value):
 
 def test_wide_rows_without_expansion_go_in_groups():
     def chosen(width: int, middle: int) -> int:
-        return choose(BlockShape(width, width, middle, width, False, 10**5), 16, 1).group
+        return choose(BlockShape(width, width, middle, width, False, 10**5, 4), 16, 1).group
 
     assert chosen(20, 576) == 96
     assert chosen(10, 1280) == 128

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mobilenets.engine.codegen.objects import compile_object
+from mobilenets.engine.ir.types import FLOAT32
 from mobilenets.engine.kernels.emit import Module
 from mobilenets.engine.run.loader import load
 from mobilenets.engine.targets.host import host
@@ -79,5 +80,5 @@ def test_loops_that_copy_or_fill_do_not_become_calls():
         with e.repeat(0, 4096, e.lanes) as i:
             e.store(e.splat(0.0), p[0], i)
 
-    module.function("fill", ["ptr"], body, public=True)
+    module.function("fill", [FLOAT32], body, public=True)
     assert load(compile_object(str(module), host()), ("fill",)).address("fill")

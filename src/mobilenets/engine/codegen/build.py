@@ -4,7 +4,8 @@ from typing import Any
 
 from mobilenets.engine.codegen.network import generate
 from mobilenets.engine.codegen.objects import compile_object
-from mobilenets.engine.ir.graph import Array, Graph
+from mobilenets.engine.ir.graph import Graph
+from mobilenets.engine.kernels.matrix import AnyArray
 from mobilenets.engine.plan.program import Program, pack_weights, prepare, unfused_bytes
 from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.targets.target import Target
@@ -12,7 +13,7 @@ from mobilenets.engine.targets.target import Target
 
 def build(
     graph: Graph, target: Target, threads: int, schedule: Schedule
-) -> tuple[bytes, Array, dict[str, Any]]:
+) -> tuple[bytes, AnyArray, dict[str, Any]]:
     """Object code for a target, packed weights, and what `Net` needs to know."""
     program = prepare(graph, target, threads, schedule)
     code = compile_object(generate(program), target)
@@ -58,6 +59,6 @@ def _block(program: Program, index: int) -> dict[str, Any]:
         "input_shape": list(entry.source),
         "output_shape": list(entry.target),
         "madds": entry.madds,
-        "arena_bytes": 4 * (scratch + written),
-        "weights_bytes": 4 * sum(part.size for part in entry.step.weights(program.target)),
+        "arena_bytes": scratch + written,
+        "weights_bytes": sum(part.nbytes for part in entry.step.weights(program.target)),
     }

@@ -1,13 +1,15 @@
 """A planned network as LLVM text: one function that calls its steps one after the other."""
 
 from functools import lru_cache
+from typing import Any
 
 from llvmlite import ir
 
 from mobilenets.engine.codegen.abi import ARENA, CLOCK, FUNCTION, INPUT, OUTPUTS, WEIGHTS
 from mobilenets.engine.codegen.sync import declare_barrier
-from mobilenets.engine.kernels.emit import Emitter, Module
-from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.ir.types import FLOAT32, INT64, UINT8
+from mobilenets.engine.kernels.emit import Emitter, Module, Parameter
+from mobilenets.engine.kernels.values import ADDRESS, Pointer, Value
 from mobilenets.engine.plan.program import SCRATCH, Program
 from mobilenets.engine.steps.step import StepContext, wait
 from mobilenets.engine.targets import arm
@@ -19,7 +21,7 @@ def generate(program: Program) -> str:
     The same program gives the same text, byte for byte (`bench/llvm_text.py` compares it).
     """
     module = Module(program.target)
-    parameters = ["ptr", "i64", "i64", "ptr"]
+    parameters: list[Parameter] = [ADDRESS, "i64", "i64", "ptr"]
     module.function(FUNCTION, parameters, lambda e, p: _network(e, program, p), public=True)
     text = str(module)
     return text + _barrier_text() if program.threads > 1 else text
@@ -34,15 +36,15 @@ def _barrier_text() -> str:
     return "\n".join(kept) + "\n"
 
 
-def _network(e: Emitter, program: Program, p: list[Value]) -> None:
+def _network(e: Emitter, program: Program, p: list[Any]) -> None:
     """The steps one after the other, a barrier and a look at the clock after each."""
     context, thread, _, barrier = p
-    arena, weights, clock, source = (
-        e.load(e.at(context, slot, "ptr"), 0, "ptr") for slot in (ARENA, WEIGHTS, CLOCK, INPUT)
-    )
-    outside = {program.graph.input: source}
+    types = program.lowered.types
+    arena, weights = (e.load_address(context, slot, UINT8) for slot in (ARENA, WEIGHTS))
+    clock = e.load_address(context, CLOCK, INT64)
+    outside = {program.graph.input: e.load_address(context, INPUT, types[program.graph.input])}
     for i, name in enumerate(program.lowered.outputs):
-        outside[name] = e.load(e.at(context, OUTPUTS + i, "ptr"), 0, "ptr")
+        outside[name] = e.load_address(context, OUTPUTS + i, types[name])
     _tick(e, clock, thread, 0)
     for index, entry in enumerate(program.entries):
         step = entry.step
@@ -51,19 +53,25 @@ def _network(e: Emitter, program: Program, p: list[Value]) -> None:
         for name in names:
             root, offset = program.roots.get(name, (name, 0))
             held = outside.get(root)
-            start = e.at(arena, program.plan.offsets[root]) if held is None else held
-            tensors[name] = e.at(start, offset)
+            if held is None:
+                held = e.part(arena, program.plan.offsets[root], types[name])
+            tensors[name] = e.part(held, offset, types[name])
         scratch = program.plan.offsets.get(SCRATCH + step.name, 0)
         frame = StepContext(
-            e, tensors, e.at(weights, program.weight_offsets[index]), e.at(arena, scratch),
-            thread, e.at(weights, program.zeros), barrier,
+            e, tensors, _lines(e, weights, program.weight_offsets[index]),
+            _lines(e, arena, scratch), thread, _lines(e, weights, program.zeros), barrier,
         )  # fmt: skip
         step.emit(frame)
         wait(frame, program.threads)
         _tick(e, clock, thread, index + 1)
 
 
-def _tick(e: Emitter, clock: Value, thread: Value, index: int) -> None:
+def _lines(e: Emitter, place: Pointer, offset: int) -> Pointer:
+    """The address some whole cache lines further, which it counts in words of four bytes."""
+    return e.part(place, offset, FLOAT32).of(place.element)
+
+
+def _tick(e: Emitter, clock: Pointer, thread: Value, index: int) -> None:
     """The first thread notes the time stamp counter."""
     with e.when(e.compare("eq", thread, 0)):
         if e.module.target.triple.startswith(arm.NAMES):
@@ -74,4 +82,4 @@ def _tick(e: Emitter, clock: Value, thread: Value, index: int) -> None:
         else:
             e.module.declare("i64", "llvm.readcyclecounter")
             now = e.value("i64", "call i64 @llvm.readcyclecounter()")
-        e.store(now, e.at(clock, index, "i64"))
+        e.store(now, clock, index)

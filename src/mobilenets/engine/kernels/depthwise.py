@@ -11,11 +11,12 @@ from itertools import pairwise
 from mobilenets.engine.ir.graph import LINEAR, Activation
 from mobilenets.engine.kernels.activate import activate
 from mobilenets.engine.kernels.emit import Emitter, Module
-from mobilenets.engine.kernels.values import Index, Value
+from mobilenets.engine.kernels.types import Types
+from mobilenets.engine.kernels.values import Index, Pointer, Value
 
 _MOST_KEPT = 9
 _COLUMNS = {32: 8, 16: 4}  # by number of registers
-_Given = tuple[list[Value], Callable[[int], Value], Value]
+_Given = tuple[list[Pointer], Callable[[int], Value], Value]
 """Addresses of the input rows, the weight of a tap, and what the sums begin with."""
 
 
@@ -24,7 +25,7 @@ class DepthwiseRow:
     """What a depthwise kernel computes.
 
     `width_in` inputs become `width` outputs, `before` zeros lie left of the inputs. `channels`
-    are read and written `a_step` and `c_step` floats a pixel apart; weights are (taps, whole
+    are read and written `a_step` and `c_step` elements a pixel apart; weights are (taps, whole
     vectors of channels).
     """
 
@@ -37,6 +38,7 @@ class DepthwiseRow:
     before: int
     a_step: int
     c_step: int
+    types: Types
     activation: Activation = LINEAR
 
     def column(self, x: int, tap: int) -> int:
@@ -51,12 +53,12 @@ class DepthwiseRow:
 
 def depthwise_kernel(module: Module, row: DepthwiseRow) -> str:
     """A function (a row pointer per kernel row..., weights, bias, outputs)."""
-    return module.kernel(
-        "depthwise", row, ["ptr"] * (row.kernel[0] + 3), lambda e, p: _body(e, row, p)
-    )
+    types = row.types
+    parameters = [types.source] * row.kernel[0] + [types.weight, types.sums, types.target]
+    return module.kernel("depthwise", row, parameters, lambda e, p: _body(e, row, p))
 
 
-def _body(e: Emitter, row: DepthwiseRow, pointers: list[Value]) -> None:
+def _body(e: Emitter, row: DepthwiseRow, pointers: list[Pointer]) -> None:
     vectors = -(-row.channels // e.lanes)
     tail = row.channels - (vectors - 1) * e.lanes
     whole = vectors if tail == e.lanes else vectors - 1
@@ -67,7 +69,7 @@ def _body(e: Emitter, row: DepthwiseRow, pointers: list[Value]) -> None:
         _vector(e, row, [e.at(p, whole * e.lanes) for p in pointers], tail)
 
 
-def _vector(e: Emitter, row: DepthwiseRow, pointers: list[Value], lanes: int) -> None:
+def _vector(e: Emitter, row: DepthwiseRow, pointers: list[Pointer], lanes: int) -> None:
     """All columns of one vector of channels."""
     high, wide = row.kernel
     inputs, (weights, bias, outputs) = pointers[:high], pointers[high:]

@@ -9,19 +9,23 @@ multipliers busy.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.engine.ir.graph import LINEAR, Activation, Array
+from mobilenets.engine.ir.graph import LINEAR, Activation
 from mobilenets.engine.kernels.activate import activate
 from mobilenets.engine.kernels.emit import Emitter, Module
-from mobilenets.engine.kernels.values import NULL, Index, Value
+from mobilenets.engine.kernels.types import Types
+from mobilenets.engine.kernels.values import Index, Pointer, Value
 from mobilenets.engine.targets.target import Target
 
 _UNROLL = 4
-_LINE = 16  # floats in a cache line
+_LINE = 64  # bytes in a cache line
 _SHARED_LANES = 16
+AnyArray = NDArray[Any]
+"""Numbers of any element type."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Accumulation:
     """What a matrix kernel adds up, and where its inputs and outputs lie.
 
     `segments`: (row, offset, length): runs of inputs that lie one after the other, `offset`
-    floats from the row's pointer. `a_step` and `c_step`: floats from one pixel to the next.
+    elements from the row's pointer. `a_step` and `c_step`: elements from one pixel to the next.
     `start`: what the sums begin with, the bias, or what the output holds (as it is, or plus the
     bias), or the bias plus a shortcut. `pool`: instead of writing each pixel's outputs, add them
     all up.
@@ -38,6 +42,7 @@ class Accumulation:
     segments: tuple[tuple[int, int, int], ...]
     a_step: int
     c_step: int
+    types: Types
     start: str = "bias"
     activation: Activation = LINEAR
     pool: bool = False
@@ -80,10 +85,13 @@ def tile_kernel(module: Module, tile: Tile) -> str:
     Weights are (depth, vectors x lanes); the shortcut is read where `start` is "shortcut";
     `coming` is where the weights to ask for lie.
     """
-    return module.kernel("tile", tile, ["ptr"] * (tile.rows + 5), lambda e, p: _body(e, tile, p))
+    types = tile.types
+    parameters = [types.source] * tile.rows
+    parameters += [types.weight, types.target, types.sums, types.target, types.weight]
+    return module.kernel("tile", tile, parameters, lambda e, p: _body(e, tile, p))
 
 
-def _body(e: Emitter, tile: Tile, pointers: list[Value]) -> None:
+def _body(e: Emitter, tile: Tile, pointers: list[Pointer]) -> None:
     rows = pointers[: tile.rows]
     weights, outputs, bias, shortcut, coming = pointers[tile.rows :]
     sums = _start(e, tile, outputs, bias, shortcut)
@@ -97,10 +105,12 @@ def _body(e: Emitter, tile: Tile, pointers: list[Value]) -> None:
     _finish(e, tile, results, outputs)
 
 
-def _start(e: Emitter, tile: Tile, outputs: Value, bias: Value, shortcut: Value) -> list[Value]:
+def _start(
+    e: Emitter, tile: Tile, outputs: Pointer, bias: Pointer, shortcut: Pointer
+) -> list[Value]:
     """Sums as they begin: each pixel's whole vectors, then the vectors that two pixels share."""
     biases = [e.load(bias, v * e.lanes) for v in range(tile.full)]
-    twice = [_twice(e, e.load_half(bias, tile.full * e.lanes))] if tile.half else []
+    twice = [_twice(e, tile, bias)] if tile.half else []
     shared = -(-tile.pixels // 2) if tile.half else 0
     if tile.start == "bias":
         return biases * tile.pixels + twice * shared
@@ -108,15 +118,17 @@ def _start(e: Emitter, tile: Tile, outputs: Value, bias: Value, shortcut: Value)
     held = [e.load_some(source, at, lanes) for at, lanes in _places(e, tile)]
     for pair in range(shared):
         ends = [e.load_half(source, at, lanes) for at, lanes in _shared_places(e, tile, pair)]
-        held.append(e.join(ends[0], ends[-1]))
+        held.append(e.join(ends[0], ends[-1], tile.types.target))
     if tile.start == "outputs":
         return held
     begin = biases * tile.pixels + twice * shared
     return [e.fadd(x, y) for x, y in zip(held, begin, strict=True)]
 
 
-def _twice(e: Emitter, half: Value) -> Value:
-    return e.join(half, half)
+def _twice(e: Emitter, tile: Tile, bias: Pointer) -> Value:
+    """The biases of the vector that two pixels share, for both."""
+    half = e.load_half(bias, tile.full * e.lanes)
+    return e.join(half, half, bias.element)
 
 
 def _places(e: Emitter, tile: Tile) -> Iterator[tuple[int, int]]:
@@ -134,18 +146,19 @@ def _shared_places(e: Emitter, tile: Tile, pair: int) -> list[tuple[int, int]]:
 
 
 def _multiply(
-    e: Emitter, tile: Tile, sums: list[Value], run: tuple[Value, Value, Value, int]
+    e: Emitter, tile: Tile, sums: list[Value], run: tuple[Pointer, Pointer, Pointer, int]
 ) -> list[Value]:
     """Add the products of one segment; the loop over it is unrolled a few times."""
     source, weights, coming, length = run
     width = tile.vectors * e.lanes
-    first = e.first_half() if tile.half else NULL
+    first = e.first_half() if tile.half else None
+    line = _LINE // coming.element.size
 
     def steps(k: Index, held: list[Value], count: int) -> list[Value]:
         a, b = e.at(source, k), e.at(weights, e.mul(k, width))
         held = list(held)
-        for line in range(tile.ahead if count == _UNROLL else 0):
-            place = e.add(e.mul(k, tile.ahead * _LINE // _UNROLL), line * _LINE)
+        for number in range(tile.ahead if count == _UNROLL else 0):
+            place = e.add(e.mul(k, tile.ahead * line // _UNROLL), number * line)
             e.prefetch(coming, place)
         for step in range(count):
             if tile.a_step < _UNROLL:
@@ -158,7 +171,7 @@ def _multiply(
                 for v in range(tile.full):
                     i = pixel * tile.full + v
                     held[i] = e.fma(x[pixel], w[v], held[i])
-                if tile.half and (pixel % 2 or pixel == tile.pixels - 1):
+                if first is not None and (pixel % 2 or pixel == tile.pixels - 1):
                     i = tile.pixels * tile.full + pixel // 2
                     both = e.select(first, x[pixel - pixel % 2], x[pixel])
                     held[i] = e.fma(both, w[-1], held[i])
@@ -172,7 +185,7 @@ def _multiply(
     return steps(whole, sums, length - whole) if length > whole else sums
 
 
-def _finish(e: Emitter, tile: Tile, results: list[Value], outputs: Value) -> None:
+def _finish(e: Emitter, tile: Tile, results: list[Value], outputs: Pointer) -> None:
     if not tile.pool:
         own = tile.pixels * tile.full
         for value, (at, lanes) in zip(results, _places(e, tile), strict=False):
@@ -224,12 +237,12 @@ def cuts(target: Target, count: int, vectors: int) -> list[tuple[int, int]]:
     return [(a, b - a) for a, b in pairwise(edges)]
 
 
-def pack(target: Target, matrix: Array, vectors: int = 0) -> Array:
+def pack(target: Target, matrix: AnyArray, vectors: int = 0) -> AnyArray:
     """(depth, channels) as its panels one after the other, each (depth, vectors x lanes)."""
     depth = matrix.shape[0]
     parts = []
     for first, count, _ in panels(target, matrix.shape[1], vectors):
-        part: NDArray[np.float32] = np.zeros((depth, count * target.lanes), np.float32)
+        part = np.zeros((depth, count * target.lanes), matrix.dtype)
         columns = matrix[:, first : first + count * target.lanes]
         part[:, : columns.shape[1]] = columns
         if halves(target, count, columns.shape[1]):
@@ -238,10 +251,10 @@ def pack(target: Target, matrix: Array, vectors: int = 0) -> Array:
     return np.concatenate(parts)
 
 
-def pad_channels(target: Target, values: Array) -> Array:
+def pad_channels(target: Target, values: AnyArray) -> AnyArray:
     """Zeros up to a whole number of vectors along the last axis."""
     missing = -values.shape[-1] % target.lanes
-    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)]).astype(np.float32)
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,8 +275,8 @@ class Product(Accumulation):
 def emit_product(
     e: Emitter,
     product: Product,
-    rows: list[Value],
-    others: tuple[Value, Value, Value, Value],
+    rows: list[Pointer],
+    others: tuple[Pointer, Pointer, Pointer, Pointer],
     share: tuple[int, int] | None = None,
 ) -> None:
     """Call matrix kernels for all panels (or those from `share[0]` up to `share[1]`) and pixels.
@@ -287,8 +300,8 @@ def emit_product(
 def _panel(
     e: Emitter,
     product: Product,
-    rows: list[Value],
-    others: tuple[Value, Value, Value, Value],
+    rows: list[Pointer],
+    others: tuple[Pointer, Pointer, Pointer, Pointer],
     panel: tuple[int, int, Index],
 ) -> None:
     """All pixels of one panel: (vectors, lanes, first channel)."""
@@ -301,7 +314,8 @@ def _panel(
 
     tiles = cuts(e.module.target, product.count, vectors)
     half = halves(e.module.target, vectors, (vectors - 1) * e.lanes + lanes)
-    panel_lines = -(-depth * vectors * e.lanes // _LINE)
+    line = _LINE // w.element.size
+    panel_lines = -(-depth * vectors * e.lanes // line)
     turns = max(1, depth // _UNROLL)
     ahead = -(-panel_lines // (turns * len(tiles))) if product.streamed else 0
     coming = e.at(w, depth * vectors * e.lanes)
@@ -309,13 +323,14 @@ def _panel(
     def one(first: Index, pixels: int, number: Index) -> None:
         step, pool = product.c_step, product.pool
         tile = Tile(
-            product.segments, product.a_step, step, product.start, product.activation, pool,
+            product.segments, product.a_step, step, product.types, product.start,
+            product.activation, pool,
             pixels=pixels, vectors=vectors, lanes=lanes, ahead=ahead, half=half and not pool,
         )  # fmt: skip
         a = e.mul(first, product.a_step)
         c = 0 if pool else e.mul(first, step)
         pointers = [e.at(row, a) for row in rows]
-        following = e.at(coming, e.mul(number, ahead * turns * _LINE))
+        following = e.at(coming, e.mul(number, ahead * turns * line))
         kernel = tile_kernel(e.module, tile)
         e.call(kernel, *pointers, w, e.at(out, c), b, e.at(cut, c), following)
 

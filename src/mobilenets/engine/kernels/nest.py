@@ -5,15 +5,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from mobilenets.engine.kernels.emit import Emitter
-from mobilenets.engine.kernels.values import Index, Value
+from mobilenets.engine.kernels.values import Index, Pointer, Value
 
-Body = Callable[[list[Value], int], None]
+Body = Callable[[list[Pointer], int], None]
 """Given each operand's address and the number of lanes (0: a single element), does the work."""
 
 
 @dataclass(frozen=True)
 class Nest:
-    """Sizes of the loops, outermost first, and each operand's step in floats at each loop."""
+    """Sizes of the loops, outermost first, and each operand's step in its elements at each loop."""
 
     sizes: tuple[int, ...]
     steps: tuple[tuple[int, ...], ...]
@@ -36,14 +36,9 @@ class Nest:
                 s.append(h)
         return Nest(tuple(sizes), tuple(map(tuple, steps)))
 
-    def doubled(self) -> "Nest":
-        """The same of elements that are two floats long, as an int64 is."""
-        steps = tuple((*(2 * step for step in axes), 1) for axes in self.steps)
-        return Nest((*self.sizes, 2), steps)
-
 
 def strides(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
-    """Floats between neighbours along each axis; `order` goes from the slowest to the fastest."""
+    """Elements between neighbours along each axis; `order` goes from the slowest to the fastest."""
     result, step = [0] * len(shape), 1
     for axis in reversed(order):
         result[axis] = step
@@ -52,12 +47,19 @@ def strides(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
 
 
 def emit_nest(
-    e: Emitter, nest: Nest, pointers: list[Value], body: Body, part: tuple[Value, int] | None = None
+    e: Emitter,
+    nest: Nest,
+    pointers: list[Pointer],
+    body: Body,
+    part: tuple[Value, int] | None = None,
+    *,
+    single: bool = False,
 ) -> None:
     """Run `body` over all elements, by vectors where every operand's last step is 1 or 0.
 
-    `part`: (thread, threads): the outermost loop is shared out. An operand whose last step is 0
-    is given as one address for the whole vector: the body broadcasts it.
+    `part`: (thread, threads): the outermost loop is shared out. `single`: one element at a time.
+    An operand whose last step is 0 is given as one address for the whole vector: the body
+    broadcasts it.
     """
     nest = nest.collapsed()
     if not nest.sizes:
@@ -65,21 +67,22 @@ def emit_nest(
         with nullcontext() if part is None else e.when(e.compare("eq", part[0], 0)):
             body(pointers, 0)
         return
-    _level(e, nest, 0, pointers, body, part)
+    most = 1 if single else e.lanes
+    _level(e, nest, 0, pointers, body, part, most)
 
 
 def _level(
-    e: Emitter, nest: Nest, axis: int, pointers: list[Value], body: Body,
-    part: tuple[Value, int] | None,
+    e: Emitter, nest: Nest, axis: int, pointers: list[Pointer], body: Body,
+    part: tuple[Value, int] | None, most: int,
 ) -> None:  # fmt: skip
     size = nest.sizes[axis]
     here = [step[axis] for step in nest.steps]
     inner = axis == len(nest.sizes) - 1
 
-    def moved(i: Index) -> list[Value]:
+    def moved(i: Index) -> list[Pointer]:
         return [e.at(p, e.mul(i, h)) for p, h in zip(pointers, here, strict=True)]
 
-    unit = e.lanes if inner and all(h in (0, 1) for h in here) and here[0] == 1 else 1
+    unit = most if inner and all(h in (0, 1) for h in here) and here[0] == 1 else 1
     units = size // unit
     low, high = _share(e, units, part)
     if not (isinstance(high, int) and high == low):
@@ -87,7 +90,7 @@ def _level(
             if inner:
                 body(moved(i), unit if unit > 1 else 0)
             else:
-                _level(e, nest, axis + 1, moved(i), body, None)
+                _level(e, nest, axis + 1, moved(i), body, None, most)
     if size % unit:
         if part is None:
             body(moved(units * unit), size % unit)
@@ -104,16 +107,16 @@ def _share(e: Emitter, units: int, part: tuple[Value, int] | None) -> tuple[Inde
     return low, e.div(e.mul(e.add(thread, 1), units), threads)
 
 
-def read(e: Emitter, pointer: Value, step: int, lanes: int) -> Value:
-    """An operand of a nest's body: a float for no lanes, a vector else."""
+def read(e: Emitter, place: Pointer, step: int, lanes: int) -> Value:
+    """An operand of a nest's body: an element for no lanes, a vector else."""
     if lanes == 0:
-        return e.load(pointer, 0, "float")
-    return e.broadcast(pointer) if step == 0 else e.load_some(pointer, 0, lanes)
+        return e.load_one(place)
+    return e.broadcast(place) if step == 0 else e.load_some(place, 0, lanes)
 
 
-def write(e: Emitter, value: Value, pointer: Value, lanes: int) -> None:
+def write(e: Emitter, value: Value, place: Pointer, lanes: int) -> None:
     """The result of a nest's body."""
     if lanes == 0:
-        e.store(value, pointer)
+        e.store(value, place)
     else:
-        e.store_some(value, pointer, 0, lanes)
+        e.store_some(value, place, 0, lanes)

@@ -1,29 +1,35 @@
 """Rows of images in memory: where each lies, and which of them an output row reads."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mobilenets.engine.ir.graph import Conv
+from mobilenets.engine.ir.graph import Conv, Tensor
+from mobilenets.engine.ir.types import ElementType
 from mobilenets.engine.kernels.emit import Emitter
-from mobilenets.engine.kernels.values import Index, Value
+from mobilenets.engine.kernels.values import Index, Pointer
 
 
 @dataclass(frozen=True)
 class ImageShape:
-    """An image's height, width and channels; in memory its channels are last."""
+    """An image's height, width, channels and type; in memory its channels are last."""
 
     height: int
     width: int
     channels: int
+    element: ElementType
 
     @property
     def row(self) -> int:
-        """Floats in a row of pixels: width times channels."""
+        """Elements in a row of pixels: width times channels."""
         return self.width * self.channels
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes in a row of pixels."""
+        return self.row * self.element.size
+
+    @property
     def size(self) -> int:
-        """Floats in the whole image."""
+        """Elements in the whole image."""
         return self.height * self.row
 
 
@@ -31,11 +37,11 @@ class ImageShape:
 class RowBuffer:
     """Where the rows of an image of `height` rows lie: all of them, or only the last `slots`.
 
-    `step`: floats from one row to the next. With fewer slots than rows it is a ring: row r is in
+    `step`: elements from one row to the next. With fewer slots than rows it is a ring: row r is in
     slot r mod `slots`, until a later row overwrites it.
     """
 
-    pointer: Value
+    pointer: Pointer
     step: int
     slots: int
     height: int
@@ -45,7 +51,7 @@ class RowBuffer:
         """Whether rows are overwritten by later ones."""
         return self.slots < self.height
 
-    def at(self, e: Emitter, row: Index) -> Value:
+    def at(self, e: Emitter, row: Index) -> Pointer:
         """The address of row `row`, which must be one that is still held."""
         slot = e.mod(row, self.slots) if self.ring else row
         return e.at(self.pointer, e.mul(slot, self.step))
@@ -81,8 +87,8 @@ def window_of(conv: Conv, height: int) -> Window:
 
 
 def window_rows(
-    e: Emitter, window: Window, source: RowBuffer, row: Index, zeros: Value
-) -> list[Value]:
+    e: Emitter, window: Window, source: RowBuffer, row: Index, zeros: Pointer
+) -> list[Pointer]:
     """Addresses of the input rows that an output row reads; zeros where there is none."""
     result = []
     for i in range(window.size):
@@ -90,14 +96,14 @@ def window_rows(
         if isinstance(at, int):
             result.append(source.at(e, at) if 0 <= at < window.height else zeros)
             continue
-        address = e.select(e.compare("slt", at, window.height), source.at(e, at), zeros)
+        address = e.choose_address(e.compare("slt", at, window.height), source.at(e, at), zeros)
         if i * window.dilation < window.before:
-            address = e.select(e.compare("sge", at, 0), address, zeros)
+            address = e.choose_address(e.compare("sge", at, 0), address, zeros)
         result.append(address)
     return result
 
 
-def shape_of(dims: Sequence[int]) -> ImageShape:
-    """(1, C, H, W) as an ImageShape."""
-    _, channels, height, width = dims
-    return ImageShape(height, width, channels)
+def shape_of(tensor: Tensor) -> ImageShape:
+    """An image (1, C, H, W) as an ImageShape."""
+    _, channels, height, width = tensor.shape
+    return ImageShape(height, width, channels, tensor.dtype)

@@ -10,7 +10,7 @@ def thrifty(units: Sequence[Unit], graph: Graph, stream: int) -> list[Unit]:
     """Another order for `units`: of those that can run, first the one that adds the least.
 
     What a unit adds is what it makes less what nobody reads after it. Where a value of more than
-    `stream` floats has one reader, that comes next, as the two may be streamed as one. On a chain
+    `stream` bytes has one reader, that comes next, as the two may be streamed as one. On a chain
     this is the order there is; where a map has several readers, such as a detector's heads, they
     run before what follows makes more.
     """
@@ -24,7 +24,7 @@ def thrifty(units: Sequence[Unit], graph: Graph, stream: int) -> list[Unit]:
     result: list[Unit] = []
 
     def size(name: str) -> int:
-        return 0 if name in (graph.input, *graph.outputs) else graph.tensors[name].size
+        return 0 if name in (graph.input, *graph.outputs) else graph.tensors[name].nbytes
 
     def added(index: int) -> int:
         freed = sum(size(name) for name in set(inputs_of(units[index])) if left[name] == 1)
@@ -43,6 +43,6 @@ def thrifty(units: Sequence[Unit], graph: Graph, stream: int) -> list[Unit]:
             missing[other] -= 1
             if not missing[other]:
                 ready.append(other)
-        large = 0 <= stream < graph.tensors[unit.output].size
+        large = 0 <= stream < graph.tensors[unit.output].nbytes
         following = after if large and len(after) == 1 and after[0] in ready else []
     return result

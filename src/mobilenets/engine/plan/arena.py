@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-LINE = 16
-"""Floats in a cache line: buffers begin on one."""
+LINE = 64
+"""Bytes in a cache line: buffers begin on one."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """`size` floats that are needed from step `first` to step `last`, both included."""
+    """`size` bytes that are needed from step `first` to step `last`, both included."""
 
     name: str
     size: int
@@ -23,7 +23,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class ArenaPlan:
-    """Where each buffer begins in the arena, and the arena's size, both in floats."""
+    """Where each buffer begins in the arena, and the arena's size, both in bytes."""
 
     offsets: dict[str, int]
     size: int

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mobilenets.engine.ir.graph import Graph, Tensor
-from mobilenets.engine.ir.types import FLOAT32, INT64
+from mobilenets.engine.ir.types import ElementType
 from mobilenets.engine.kernels.nest import Nest, strides
 from mobilenets.engine.passes.fuse import Unit, inputs_of, multiply_adds
 from mobilenets.engine.steps.elementwise import CopyStep
@@ -39,26 +39,29 @@ class LoweredStep:
 
 @dataclass(frozen=True)
 class Lowered:
-    """Steps in order, the size of every buffer in floats, and where the outputs end up.
+    """Steps in order, the size of every buffer in bytes, and where the outputs end up.
 
-    `within`: buffers that are part of another, from so many floats on.
+    `types`: of every buffer's elements; `within`: buffers that are part of another, from so many
+    bytes on.
     """
 
     entries: tuple[LoweredStep, ...]
     sizes: dict[str, int]
+    types: dict[str, ElementType]
     outputs: tuple[str, ...]
     within: dict[str, tuple[str, int]]
 
 
 class Layouts:
-    """The steps so far, the place of every value, and the size of every buffer in floats."""
+    """The steps so far, the place of every value, and the size of every buffer in bytes."""
 
     def __init__(self, graph: Graph, threads: int) -> None:
         self.graph, self.threads = graph, threads
         self.entries: list[LoweredStep] = []
         shape = graph.tensors[graph.input].shape
         self.places = {graph.input: Place(graph.input, tuple(range(len(shape))))}
-        self.sizes = {graph.input: graph.tensors[graph.input].size}
+        self.sizes = {graph.input: graph.tensors[graph.input].nbytes}
+        self.types = {graph.input: graph.tensors[graph.input].dtype}
         self.within: dict[str, tuple[str, int]] = {}
 
     def tensor(self, name: str) -> Tensor:
@@ -92,8 +95,6 @@ class Layouts:
         buffer = f"{name}:{''.join(map(str, order))}{'+' * fresh}"
         if buffer not in self.sizes:
             nest = self.nest(shape, order, strides(shape, source.order))
-            if self.tensor(name).dtype == INT64:
-                nest = nest.doubled()
             step = CopyStep(
                 self.next_name(), (source.buffer,), buffer, self.threads, [(0, nest, 0, 0)]
             )
@@ -122,7 +123,8 @@ class Layouts:
         source: tuple[int, ...], target: tuple[int, ...], schedule: str = "", madds: int = 0,
     ) -> None:  # fmt: skip
         """Append a step that makes a value; `names`: the file's nodes; the shapes: for reports."""
-        self.sizes[step.output] = result.nbytes // FLOAT32.size
+        self.sizes[step.output] = result.nbytes
+        self.types[step.output] = result.dtype
         self.entries.append(LoweredStep(step, names, schedule, madds, source, target))
 
     def simple(

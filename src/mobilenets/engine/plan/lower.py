@@ -8,6 +8,7 @@ import numpy as np
 
 from mobilenets.engine.ir.graph import Conv, Dense, Graph, Node
 from mobilenets.engine.kernels.rows import shape_of
+from mobilenets.engine.kernels.types import FLOATS
 from mobilenets.engine.passes.fuse import (
     FusedBlock,
     PooledConv,
@@ -68,7 +69,7 @@ class Lowering(Layouts):
             if buffer in (*held, *self.within, self.graph.input):
                 buffer = self.copied(name, self.places[name].order, fresh=True)
             held.append(buffer)
-        return Lowered(tuple(self.entries), self.sizes, tuple(held), self.within)
+        return Lowered(tuple(self.entries), self.sizes, self.types, tuple(held), self.within)
 
     def _check_schedule(self, units: Sequence[Unit]) -> None:
         """InputError where the schedule names what is not there or cannot be done."""
@@ -115,7 +116,9 @@ class Lowering(Layouts):
         limit, tensor = self.schedule.limit(self.threads), self.tensor(made)
         alone = self.readers.get(made) == 1 and made not in self.graph.outputs
         light = limit == 0 or weights_of(unit) <= HEAVY
-        return (made,) == inputs_of(unit) and alone and limit >= 0 and tensor.size > limit and light
+        return (
+            (made,) == inputs_of(unit) and alone and limit >= 0 and tensor.nbytes > limit and light
+        )
 
     def _flush(self) -> None:
         """Make the step of the stages that have gathered."""
@@ -142,23 +145,24 @@ class Lowering(Layouts):
         height, width = self.tensor(block.source).shape[2:]
         middle, outputs = block.depthwise.weight.shape[0], self.tensor(block.output).shape[2]
         expands, weights = block.expand is not None, weights_of(block)
-        shape = BlockShape(height, width, middle, outputs, expands, weights)
+        shape = BlockShape(height, width, middle, outputs, expands, weights, FLOATS.target.size)
         return choose(shape, self.target.lanes, self.threads)
 
     def _block(self, block: FusedBlock, choice: Choice) -> BlockStage:
         return BlockStage(
-            shape_of(self.tensor(block.source).shape), shape_of(self.tensor(block.output).shape),
+            shape_of(self.tensor(block.source)), shape_of(self.tensor(block.output)),
             block.expand, block.depthwise, block.project, block.shortcut, choice.group,
+            FLOATS,
         )  # fmt: skip
 
     def _conv(self, conv: Conv) -> ConvStage:
-        source = self.tensor(conv.inputs[0]).shape
+        source = self.tensor(conv.inputs[0])
         whole = self.places.get(conv.inputs[0])
         planar = (
-            conv.groups == 1 and source[1] <= _MOST_PLANES and whole is not None
+            conv.groups == 1 and source.shape[1] <= _MOST_PLANES and whole is not None
             and self.lies(conv.inputs[0], (0, 1, 2, 3))
         )  # fmt: skip
-        return ConvStage(shape_of(source), shape_of(self.tensor(conv.output).shape), conv, planar)
+        return ConvStage(shape_of(source), shape_of(self.tensor(conv.output)), conv, FLOATS, planar)
 
     # What is by itself
 
@@ -186,18 +190,18 @@ class Lowering(Layouts):
 
     def _conv_step(self, conv: Conv) -> None:
         buffers = tuple(self.image(name) for name in conv.inputs)
-        source = shape_of(self.tensor(conv.inputs[0]).shape)
-        target = shape_of(self.tensor(conv.output).shape)
+        source = shape_of(self.tensor(conv.inputs[0]))
+        target = shape_of(self.tensor(conv.output))
         step: ParallelStep
         if conv.pointwise:
             weight = np.ascontiguousarray(conv.weight[:, :, 0, 0].T)
             step = PointwiseStep(
                 self.next_name(), source.height * source.width, weight, conv.bias, conv.activation,
-                buffers[::-1], conv.output, self.threads, added=self._added(conv),
+                FLOATS, buffers[::-1], conv.output, self.threads, added=self._added(conv),
             )  # fmt: skip
         else:
             step = DepthwiseStep(
-                self.next_name(), conv, source, target, buffers, conv.output, self.threads
+                self.next_name(), conv, source, target, FLOATS, buffers, conv.output, self.threads
             )
         self.simple(step, conv, order=CHANNELS_LAST)
 
@@ -212,13 +216,13 @@ class Lowering(Layouts):
         conv, shape = unit.conv, self.tensor(unit.source).shape
         step = PointwiseStep(
             self.next_name(), shape[2] * shape[3], np.ascontiguousarray(conv.weight[:, :, 0, 0].T),
-            conv.bias, conv.activation, (self.image(unit.source),), unit.output, self.threads,
-            pool=True,
+            conv.bias, conv.activation, FLOATS, (self.image(unit.source),), unit.output,
+            self.threads, pool=True,
         )  # fmt: skip
         self.simple(step, unit, "averaged")
 
     def _best_step(self, unit: ResizedBest) -> None:
-        source, target = (self.tensor(name).shape for name in (unit.source, unit.resize.output))
+        source, target = (self.tensor(name) for name in (unit.source, unit.resize.output))
         step = BestStep(
             self.next_name(), (self.image(unit.source),), unit.output, self.threads,
             shape_of(source), shape_of(target), unit.resize.coordinates,
@@ -229,7 +233,7 @@ class Lowering(Layouts):
         buffer = self.plain(node.inputs[0])
         rows = self.tensor(node.output).size // node.weight.shape[1]
         step = PointwiseStep(
-            self.next_name(), rows, node.weight, node.bias, node.activation,
+            self.next_name(), rows, node.weight, node.bias, node.activation, FLOATS,
             (buffer,), node.output, self.threads,
         )  # fmt: skip
         self.simple(step, node)

@@ -50,8 +50,8 @@ def _spread(low: Layouts, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _pool(low: Layouts, node: g.Pool) -> None:
     buffer = low.image(node.inputs[0])
-    source = shape_of(low.tensor(node.inputs[0]).shape)
-    target = shape_of(low.tensor(node.output).shape)
+    source = shape_of(low.tensor(node.inputs[0]))
+    target = shape_of(low.tensor(node.output))
     step = PoolStep(low.next_name(), node, (buffer,), source, target, low.threads)
     low.simple(step, node, order=CHANNELS_LAST)
 
@@ -111,7 +111,9 @@ def _joins(low: Layouts, node: g.Concat, order: tuple[int, ...]) -> bool:
     buffers = [low.places[name].buffer for name in node.inputs]
     free = [b for b in buffers if b not in (*low.within, *low.graph.outputs, low.graph.input)]
     one_by_one = all(low.tensor(node.output).shape[axis] == 1 for axis in before)
-    whole = [low.sizes[b] == low.tensor(n).size for n, b in zip(node.inputs, buffers, strict=True)]
+    whole = [
+        low.sizes[b] == low.tensor(n).nbytes for n, b in zip(node.inputs, buffers, strict=True)
+    ]
     in_order = all(low.lies(name, order) for name in node.inputs)
     if not (one_by_one and in_order and all(whole) and len(set(free)) == len(buffers)):
         return False
@@ -120,6 +122,7 @@ def _joins(low: Layouts, node: g.Concat, order: tuple[int, ...]) -> bool:
         low.within[buffer] = (node.output, at)
         at += low.sizes[buffer]
     low.sizes[node.output] = at
+    low.types[node.output] = low.tensor(node.output).dtype
     low.made(node.output, order)
     return True
 
@@ -168,8 +171,8 @@ def _resize(low: Layouts, node: g.Resize) -> None:
         _repeat(low, node)
         return
     buffer = low.image(node.inputs[0])
-    source = shape_of(low.tensor(node.inputs[0]).shape)
-    target = shape_of(low.tensor(node.output).shape)
+    source = shape_of(low.tensor(node.inputs[0]))
+    target = shape_of(low.tensor(node.output))
     planes = _goes_out(low, node)
     kind = PlanesStep if planes else ResizeStep
     step = kind(
@@ -210,7 +213,7 @@ def _argmax(low: Layouts, node: g.ArgMax) -> None:
     own = strides(shape, place.order)
     kept = tuple(axis for axis in range(len(shape)) if axis != node.axis)
     sizes = tuple(shape[axis] for axis in kept)
-    made = tuple(2 * s for s in strides(sizes, range(len(sizes))))
+    made = strides(sizes, range(len(sizes)))
     nest = Nest(sizes, (made, tuple(own[axis] for axis in kept)))
     step = ArgMaxStep(
         low.next_name(), (place.buffer,), node.output, low.threads, nest,

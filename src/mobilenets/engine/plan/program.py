@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mobilenets.engine.ir.graph import Array, Graph
+from mobilenets.engine.ir.graph import Graph
+from mobilenets.engine.kernels.matrix import AnyArray
 from mobilenets.engine.passes.fuse import fuse
 from mobilenets.engine.passes.order import thrifty
 from mobilenets.engine.plan.arena import ArenaPlan, Buffer, plan_arena
@@ -29,8 +30,9 @@ class Program:
     plan: ArenaPlan
     weight_offsets: tuple[int, ...]
     zeros: int
+    """Where in the weights bytes begin that are 0."""
     roots: dict[str, tuple[str, int]]
-    """Where a buffer that has no place of its own is: in another, from so many floats on."""
+    """Where a buffer that has no place of its own is: in another, from so many bytes on."""
 
     @property
     def entries(self) -> tuple[LoweredStep, ...]:
@@ -40,17 +42,17 @@ class Program:
     @property
     def arena_bytes(self) -> int:
         """Bytes of the one arena that a session allocates: maps, rings, partial sums."""
-        return self.plan.size * 4
+        return self.plan.size
 
     @property
     def weights_bytes(self) -> int:
         """Bytes of all steps' packed constants, and of the zeros after them."""
-        return (self.zeros + self.zero_floats) * 4
+        return self.zeros + self.zero_bytes
 
     @property
-    def zero_floats(self) -> int:
-        """Floats of zeros that steps read for rows outside an image."""
-        return round_up(max((entry.step.zero_floats for entry in self.entries), default=0))
+    def zero_bytes(self) -> int:
+        """Bytes of zeros that steps read for rows outside an image."""
+        return round_up(max((entry.step.zero_bytes for entry in self.entries), default=0))
 
 
 def prepare(graph: Graph, target: Target, threads: int, schedule: Schedule) -> Program:
@@ -67,7 +69,7 @@ def prepare(graph: Graph, target: Target, threads: int, schedule: Schedule) -> P
     offsets, at = [], 0
     for entry in lowered.entries:
         offsets.append(at)
-        at += round_up(sum(part.size for part in entry.step.weights(target)))
+        at += round_up(sum(part.nbytes for part in entry.step.weights(target)))
     return Program(graph, lowered, target, threads, memory, tuple(offsets), at, roots)
 
 
@@ -85,15 +87,17 @@ def _buffers(
     result = []
     for index, entry in enumerate(lowered.entries):
         step = entry.step
-        if floats := step.scratch(target):
-            result.append(Buffer(SCRATCH + step.name, floats, index, index))
+        if size := step.scratch(target):
+            result.append(Buffer(SCRATCH + step.name, size, index, index))
         name = roots.get(step.output, (step.output, 0))[0]
         if name in outside:
             continue
         end = last.get(name, index)
         root = roots.get(step.inputs[0], (step.inputs[0], 0))
         alone = name == step.output and root[0] in life and life[root[0]][1] == index
-        if alone and step.in_place(target):
+        types = lowered.types
+        same = types[step.output].size == types[step.inputs[0]].size
+        if alone and same and step.in_place(target):
             roots[step.output] = root
             life[root[0]] = (life[root[0]][0], end)
             continue
@@ -119,15 +123,16 @@ def unfused_bytes(graph: Graph) -> int:
         for name in node.inputs:
             last[name] = i
     names = [node.output for node in graph.nodes if node.output not in graph.outputs]
-    buffers = [Buffer(n, graph.tensors[n].size, first[n], last[n]) for n in names]
-    return plan_arena(buffers).size * 4
+    buffers = [Buffer(n, graph.tensors[n].nbytes, first[n], last[n]) for n in names]
+    return plan_arena(buffers).size
 
 
-def pack_weights(program: Program) -> Array:
-    """Every step's constants in its order of use, then zeros."""
-    result: Array = np.zeros(program.zeros + program.zero_floats, np.float32)
+def pack_weights(program: Program) -> AnyArray:
+    """The bytes of every step's constants in its order of use, then zeros."""
+    result = np.zeros(program.zeros + program.zero_bytes, np.uint8)
     for entry, at in zip(program.entries, program.weight_offsets, strict=True):
         for part in entry.step.weights(program.target):
-            result[at : at + part.size] = part.ravel()
-            at += part.size
+            flat = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
+            result[at : at + flat.size] = flat
+            at += flat.size
     return result

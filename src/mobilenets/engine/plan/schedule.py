@@ -17,17 +17,17 @@ from mobilenets.errors import InputError
 
 Kind = Literal["rows", "groups"]
 _TINY, _SMALL = 20 * 20, 28 * 28  # pixels
-_WORK = 160 * 1024  # floats of a group on the whole map, expanded and convolved: fits L2
+_WORK = 640 * 1024  # bytes of a group on the whole map, expanded and convolved: fits L2
 _MOST_GROUP = 160
 _STRIP, _LONG_STRIP = 56, 196  # pixels
-_ROW_FLOATS = 2688  # of a row of a group: three of them and their outputs fit the first cache
-_WIDE_ROW, _WIDE_GROUP = 8192, 112
-"""A row of more floats is cut into groups of about so many channels, where nothing is expanded."""
+_ROW_BYTES = 10752  # of a row of a group: three of them and their outputs fit the first cache
+_WIDE_ROW, _WIDE_GROUP = 32 * 1024, 112
+"""A row of more bytes is cut into groups of about so many channels, where nothing is expanded."""
 HEAVY = 64 * 1024
-"""Weights, in floats, that are better read once an image than once for each strip of a chain."""
-_MANY, _LONG_ROW = 192 * 1024, 6144
+"""So many weights are better read once an image than once for each strip of a chain."""
+_MANY, _LONG_ROW = 192 * 1024, 24 * 1024
 """Of a block with more weights, such a row of a group: each group reads and adds to the outputs."""
-_STREAMED = 64 * 1024  # floats of a map beyond which it pays not to write it
+_STREAMED = 256 * 1024  # bytes of a map beyond which it pays not to write it
 _STREAMED_APART = 3 * _STREAMED
 """The same on several threads: the longer a chain, the more rows both make at the seam."""
 
@@ -51,7 +51,7 @@ class Schedule:
     blocks: Mapping[str, Choice] = field(default_factory=dict)
     """For the blocks that are named; the planner chooses for the others."""
     stream: int | None = None
-    """A map of more than so many floats between two stages is not written but streamed; 0 streams
+    """A map of more than so many bytes between two stages is not written but streamed; 0 streams
     all that can be, -1 none; None: as pays on so many threads. Blocks with more than `HEAVY`
     weights are streamed with 0 only."""
 
@@ -79,7 +79,7 @@ class Schedule:
             raise InputError(f"{where}: must be an object with blocks and stream, got {data!r:.80}")
         blocks, stream = data.get("blocks", {}), data.get("stream")
         if stream is not None and (type(stream) is not int or stream < -1):
-            raise InputError(f"{where}: stream must be -1 or more floats, got {stream!r}")
+            raise InputError(f"{where}: stream must be -1 or more bytes, got {stream!r}")
         if not isinstance(blocks, dict):
             raise InputError(f"{where}: blocks must be an object, got {blocks!r:.80}")
         return cls({name: _choice(where, name, value) for name, value in blocks.items()}, stream)
@@ -112,7 +112,9 @@ class BlockShape:
     middle: int
     outputs: int
     expands: bool
-    weights: int = 0
+    weights: int
+    size: int
+    """Bytes of an element of that map."""
 
 
 def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
@@ -127,11 +129,11 @@ def choose(shape: BlockShape, lanes: int, threads: int) -> Choice:
     if not shape.expands:
         return _without_expansion(shape, sizes)
     if pixels <= (_SMALL if threads > 1 else _TINY):
-        most = min(_MOST_GROUP, _WORK // (2 * pixels))
+        most = min(_MOST_GROUP, _WORK // (2 * pixels * shape.size))
         fitting = [size for size in sizes if size <= most] or sizes[:1]
         even = [size for size in fitting if (shape.middle // size) % threads == 0]
         return Choice("groups", max(even or fitting[:1]), shape.outputs)
-    row = _LONG_ROW if shape.weights > _MANY else _ROW_FLOATS
+    row = (_LONG_ROW if shape.weights > _MANY else _ROW_BYTES) / shape.size
     near = min(sizes, key=lambda size: abs(size - row / shape.width))
     return Choice("rows", near, 1)
 
@@ -144,7 +146,7 @@ def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
     """
     pixels = _LONG_STRIP if shape.weights > HEAVY else _STRIP
     strip = min(shape.outputs, -(-pixels // shape.width))
-    wide = shape.width * shape.middle > _WIDE_ROW
+    wide = shape.width * shape.middle * shape.size > _WIDE_ROW
     group = min(sizes, key=lambda size: abs(size - _WIDE_GROUP)) if wide else sizes[-1]
     return Choice("rows", group, strip)
 

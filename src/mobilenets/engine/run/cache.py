@@ -31,8 +31,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:  # what runs from here needs no graph
-    from mobilenets.engine.ir.graph import Array
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
 
 MAGIC, VERSION = b"MNENGINE", 1
 PAGE = 4096
@@ -51,12 +53,12 @@ _warned = False
 class CacheEntry(NamedTuple):
     """A compiled network: object code, packed weights and what else is known of it.
 
-    weights: float32 (n,), read-only, from a 64-byte boundary; mapped from the file if there is one.
+    weights: bytes (n,), read-only, from a 64-byte boundary; mapped from the file if there is one.
     info: as JSON gives it back, so lists for tuples.
     """
 
     code: bytes
-    weights: Array
+    weights: Bytes
     info: dict[str, Any]
 
 
@@ -104,10 +106,10 @@ class Cache:
         except (OSError, ValueError):
             return None
 
-    def store(self, key: str, code: bytes, weights: Array, info: dict[str, Any]) -> CacheEntry:
+    def store(self, key: str, code: bytes, weights: Bytes, info: dict[str, Any]) -> CacheEntry:
         """Keep an entry and return it: mapped from its file, or from memory if there is none."""
         path = self._path(key)
-        flat = np.ascontiguousarray(weights, np.float32).reshape(-1)
+        flat = np.ascontiguousarray(weights).reshape(-1).view(np.uint8)
         text = json.dumps(info).encode()
         length = _weights_start(len(text), len(code)) + flat.nbytes
         if path is not None and length <= self.size:
@@ -127,7 +129,7 @@ class Cache:
             raise ValueError(f"key must be 16 to 128 hexadecimal digits, got {key!r}")
         return self.directory / f"{key}{_SUFFIX}" if self.directory else None
 
-    def _write(self, path: Path, info: bytes, code: bytes, weights: Array) -> None:
+    def _write(self, path: Path, info: bytes, code: bytes, weights: Bytes) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_private(path.parent, stat.S_ISDIR):
             raise PermissionError(f"{path.parent} is another user's or others can write there")
@@ -181,7 +183,7 @@ def _read(file: BinaryIO, key: str) -> CacheEntry | None:
     if (magic, version, zero) != (MAGIC, VERSION, 0) or start + n_weights != status.st_size:
         return None
     info, code = file.read(n_info), file.read(n_code)
-    if _digest(key, head[:-_DIGEST], info, code) != digest or n_weights % 4:
+    if _digest(key, head[:-_DIGEST], info, code) != digest:
         return None
     if status.st_mtime_ns != stamp:
         file.seek(start)
@@ -194,15 +196,15 @@ def _read(file: BinaryIO, key: str) -> CacheEntry | None:
     return CacheEntry(code, _map(file, start, n_weights), json.loads(info))
 
 
-def _map(file: BinaryIO, start: int, length: int) -> Array:
+def _map(file: BinaryIO, start: int, length: int) -> Bytes:
     if not length:
-        return _aligned(np.empty(0, np.float32))
-    return np.memmap(file, np.float32, "r", start, (length // 4,))
+        return _aligned(np.empty(0, np.uint8))
+    return np.memmap(file, np.uint8, "r", start, (length,))
 
 
-def _head(key: str, info: bytes, code: bytes, weights: Array, stamp: int) -> bytes:
+def _head(key: str, info: bytes, code: bytes, weights: Bytes, stamp: int) -> bytes:
     lengths = (len(info), len(code), weights.nbytes)
-    digest = _weights_digest(iter([weights.view(np.uint8).data]))
+    digest = _weights_digest(iter([weights.data]))
     head = _HEADER.pack(MAGIC, VERSION, 0, *lengths, stamp, digest, bytes(_DIGEST))[:-_DIGEST]
     return head + _digest(key, head, info, code)
 
@@ -223,20 +225,20 @@ def _weights_start(info: int, code: int) -> int:
     return -(-(_HEADER.size + info + code) // PAGE) * PAGE
 
 
-def _write_parts(file: BinaryIO, first: bytes, weights: Array) -> None:
+def _write_parts(file: BinaryIO, first: bytes, weights: Bytes) -> None:
     file.write(first)
     file.write(bytes(-len(first) % PAGE))
-    file.write(weights.view(np.uint8).data)
+    file.write(weights.data)
 
 
-def _aligned(values: Array) -> Array:
+def _aligned(values: Bytes) -> Bytes:
     """A read-only copy from a 64-byte boundary."""
     if not values.size:
-        empty = np.empty(0, np.float32)
+        empty = np.empty(0, np.uint8)
         empty.flags.writeable = False
         return empty
     # Memory from a page's start, and its own, so that it can go back to the system.
-    copy = np.frombuffer(mmap.mmap(-1, values.nbytes), np.float32)
+    copy = np.frombuffer(mmap.mmap(-1, values.nbytes), np.uint8)
     copy[:] = values
     copy.flags.writeable = False
     return copy

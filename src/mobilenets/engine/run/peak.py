@@ -3,13 +3,15 @@
 import ctypes
 import time
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from mobilenets.engine.codegen.objects import compile_object
+from mobilenets.engine.ir.types import FLOAT32
 from mobilenets.engine.kernels.emit import Emitter, Module
 from mobilenets.engine.kernels.matrix import Tile, tile_kernel
-from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.kernels.types import FLOATS
 from mobilenets.engine.run.loader import load
 from mobilenets.engine.targets.host import host
 
@@ -25,16 +27,16 @@ def peak() -> float:
     """
     target = host()
     tile = Tile(
-        ((0, 0, _DEPTH),), _DEPTH, target.vectors * target.lanes,
+        ((0, 0, _DEPTH),), _DEPTH, target.vectors * target.lanes, FLOATS,
         pixels=target.pixels, vectors=target.vectors, lanes=target.lanes,
     )  # fmt: skip
     module = Module(target)
 
-    def body(e: Emitter, p: list[Value]) -> None:
+    def body(e: Emitter, p: list[Any]) -> None:
         with e.repeat(0, _TURNS):
             e.call(tile_kernel(module, tile), p[0], p[1], p[2], p[3], p[3], p[1])
 
-    module.function("peak", ["ptr"] * 4, body, public=True)
+    module.function("peak", [FLOAT32] * 4, body, public=True)
     image = load(compile_object(str(module), target), ("peak",))
     run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(image.address("peak"))
     floats = (_DEPTH + 1) * 64

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 from mobilenets.engine.codegen.abi import FUNCTION
 from mobilenets.engine.run.loader import load
 from mobilenets.engine.run.pool import ThreadPool
-
-if TYPE_CHECKING:
-    from mobilenets.engine.ir.graph import Array
 
 Output = NDArray[np.float32] | NDArray[np.int64]
 
@@ -51,7 +48,9 @@ class Net:
     following the other. `close` ends the pool's threads.
     """
 
-    def __init__(self, code: bytes, weights: Array, info: dict[str, Any], *, cached: bool) -> None:
+    def __init__(
+        self, code: bytes, weights: NDArray[np.uint8], info: dict[str, Any], *, cached: bool
+    ) -> None:
         self._info = info
         self._weights = weights
         self._report: dict[str, Any] = {**info["report"], "cached": cached}

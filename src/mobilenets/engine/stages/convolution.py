@@ -4,12 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mobilenets.engine.ir.graph import Array, Conv
+from mobilenets.engine.ir.graph import Conv
 from mobilenets.engine.kernels.emit import Emitter
-from mobilenets.engine.kernels.matrix import Product, emit_product, pack, pad_channels
+from mobilenets.engine.kernels.matrix import (
+    AnyArray,
+    Product,
+    emit_product,
+    pack,
+    pad_channels,
+)
 from mobilenets.engine.kernels.memory import copy, fill
 from mobilenets.engine.kernels.rows import ImageShape, RowBuffer, Window, window_of, window_rows
-from mobilenets.engine.kernels.values import NULL, Index, Value
+from mobilenets.engine.kernels.types import Types
+from mobilenets.engine.kernels.values import Index, Pointer, null
 from mobilenets.engine.stages.stage import Job
 from mobilenets.engine.targets.target import Target
 
@@ -21,6 +28,7 @@ class ConvStage:
     source: ImageShape
     target: ImageShape
     conv: Conv
+    types: Types
     planar: bool = False
 
     @property
@@ -49,38 +57,39 @@ class ConvStage:
         """Always 1: all channels are done together."""
         return 1
 
-    def ring_floats(self, target: Target, slots: int, *, shared: bool) -> int:
-        """Floats of a ring of `slots` padded rows; 0 where rows are read in place."""
-        return slots * self._row if self.prepares else 0
+    def ring_bytes(self, target: Target, slots: int, *, shared: bool) -> int:
+        """Bytes of a ring of `slots` padded rows; 0 where rows are read in place."""
+        return slots * self._row * self.types.source.size if self.prepares else 0
 
-    def work_floats(self, target: Target, count: int) -> int:
+    def work_bytes(self, target: Target, count: int) -> int:
         """Always 0: rows go from the ring straight to the outputs."""
         return 0
 
     @property
-    def zero_floats(self) -> int:
-        """Floats of a row of zeros, which stands for rows outside the image."""
-        return self._row
+    def zero_bytes(self) -> int:
+        """Bytes of a row of zeros, which stands for rows outside the image."""
+        return self._row * self.types.source.size
 
-    def pack(self, target: Target) -> list[Array]:
+    def pack(self, target: Target) -> list[AnyArray]:
         """Weights in the order in which the segments read inputs; then the bias."""
         order = (2, 1, 3, 0) if self.planar else (2, 3, 1, 0)
-        parts = []
+        parts: list[AnyArray] = []
         for weight in np.split(self.conv.weight, self.conv.groups):
             parts.append(pack(target, weight.transpose(order).reshape(-1, len(weight))))
         biases = np.split(self.conv.bias, self.conv.groups)
         return parts + [pad_channels(target, bias) for bias in biases]
 
     def bias_offset(self, target: Target) -> int:
-        """Where the bias lies in the weights, in floats."""
-        return self._group_bias(target) * self._depth * self.conv.groups
+        """Where the bias lies in the weights, in bytes."""
+        weights = self._group_bias(target) * self._depth * self.conv.groups
+        return weights * self.types.weight.size
 
     @property
     def _depth(self) -> int:
         return self.conv.weight.size // self.target.channels
 
     def _group_bias(self, target: Target) -> int:
-        """Floats of a group's bias: whole vectors."""
+        """Numbers of a group's bias: whole vectors."""
         channels = self.target.channels // self.conv.groups
         return -(-channels // target.lanes) * target.lanes
 
@@ -102,7 +111,8 @@ class ConvStage:
         """Pad the new rows, then make `job.count` rows of outputs."""
         source = job.source
         if self.prepares:
-            source = RowBuffer(job.ring, self._row, job.slots, self.source.height)
+            ring = job.ring.of(self.types.source)
+            source = RowBuffer(ring, self._row, job.slots, self.source.height)
             with e.repeat(job.begin, job.end) as row:
                 self._copy(e, job.source, row, source.at(e, row))
         step = self.conv.strides[1] * (1 if self.planar else self.source.channels)
@@ -112,21 +122,23 @@ class ConvStage:
             self._group_bias(e.module.target),
         )
         product = Product(
-            self._segments(), step, self.target.channels, activation=self.conv.activation,
-            count=self.target.width, channels=outputs,
+            self._segments(), step, self.target.channels, self.types,
+            activation=self.conv.activation, count=self.target.width, channels=outputs,
         )  # fmt: skip
         with e.repeat(0, job.count) as i:
             row = e.add(job.first, i)
-            rows = window_rows(e, self.window, source, row, job.zeros)
+            rows = window_rows(e, self.window, source, row, job.zeros.of(self.types.source))
             out = job.target.at(e, row)
             with e.repeat(0, self.conv.groups) as group:
-                weights = e.at(job.weights, e.mul(group, self._depth * padded))
+                weights = e.at(
+                    job.weights.of(self.types.weight), e.mul(group, self._depth * padded)
+                )
                 bias = e.at(job.bias, e.mul(group, padded))
-                others = (weights, e.at(out, e.mul(group, outputs)), bias, NULL)
+                others = (weights, e.at(out, e.mul(group, outputs)), bias, null(self.types.target))
                 own = [e.at(source, e.mul(group, inputs)) for source in rows]
                 emit_product(e, product, own, others)
 
-    def _copy(self, e: Emitter, source: RowBuffer, row: Index, out: Value) -> None:
+    def _copy(self, e: Emitter, source: RowBuffer, row: Index, out: Pointer) -> None:
         """One row, or a row of each plane, with zeros at its sides."""
         inner = 1 if self.planar else self.source.channels
         _, left, _, right = self.conv.pads
@@ -135,6 +147,6 @@ class ConvStage:
         with e.repeat(0, self.source.channels if self.planar else 1) as plane:
             a = e.at(start, e.mul(plane, self.source.height * self.source.width))
             c = e.at(out, e.mul(plane, padded))
-            fill(e, c, left * inner)
+            fill(e, c, left * inner, 0)
             copy(e, a, e.at(c, left * inner), width)
-            fill(e, e.at(c, left * inner + width), right * inner)
+            fill(e, e.at(c, left * inner + width), right * inner, 0)

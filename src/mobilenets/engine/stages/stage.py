@@ -3,26 +3,26 @@
 from dataclasses import dataclass
 
 from mobilenets.engine.kernels.rows import RowBuffer
-from mobilenets.engine.kernels.values import Index, Value
+from mobilenets.engine.kernels.values import Index, Pointer
 
 
 @dataclass(frozen=True)
 class Job:
     """What a stage's code is given: buffers, and the rows to make, in `StageCall`'s words.
 
-    `slots`: rows that the ring holds; `work`: room for what lies between two kernels. `flat`: all
-    rows are made at once, so that pixels follow each other across the ends of rows; `shared`: all
-    groups use the same ring, one after the other; `share`: the groups (first, stop) to do, as
-    partial sums.
+    `weights`, `ring`, `work` and `zeros` hold what the stage says. `slots`: rows that the ring
+    holds; `work`: room for what lies between two kernels. `flat`: all rows are made at once, so
+    that pixels follow each other across the ends of rows; `shared`: all groups use the same ring,
+    one after the other; `share`: the groups (first, stop) to do, as partial sums.
     """
 
     source: RowBuffer
     target: RowBuffer
-    weights: Value
-    bias: Value
-    ring: Value
-    work: Value
-    zeros: Value
+    weights: Pointer
+    bias: Pointer
+    ring: Pointer
+    work: Pointer
+    zeros: Pointer
     slots: int
     first: Index
     count: int

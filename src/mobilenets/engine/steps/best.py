@@ -1,13 +1,14 @@
 """Resizing, and of each pixel the index of the best channel."""
 
+from mobilenets.engine.ir.types import FLOAT32
 from mobilenets.engine.kernels.emit import Emitter
-from mobilenets.engine.kernels.values import Index, Value
+from mobilenets.engine.kernels.values import Index, Pointer, Value
 from mobilenets.engine.steps.resize import StretchStep, between, runs_of
 from mobilenets.engine.steps.step import StepContext, round_up, share_rows
 from mobilenets.engine.targets.target import Target
 
 _TILES = (4, 3, 2, 1)  # vectors of pixels whose best channels are looked for together
-_HELD = 6144  # floats of two rows of all channels: half of the first cache
+_HELD = 24 * 1024  # bytes of two rows of all channels: half of the first cache
 _UNROLL = 4
 
 
@@ -32,20 +33,21 @@ class BestStep(StretchStep):
         _, columns = self._tile(lanes)
         width = self.target.width
         tiles = -(-width // columns)
-        count = -(-tiles * 2 * self.source.channels * columns // _HELD)
+        size = 2 * self.source.channels * columns * self.source.element.size
+        count = -(-tiles * size // _HELD)
         return [
             (first, stop, min(first * columns, width - columns), min(stop * columns, width))
             for first, stop in share_rows(tiles, min(count, tiles))
         ]
 
     def _room(self, target: Target) -> int:
-        """Floats between the channels of a block in scratch memory."""
+        """Bytes between the channels of a block in scratch memory."""
         widest = max(stop - first for _, _, first, stop in self._blocks(target.lanes))
         whole = max(widest, self._tile(target.lanes)[0] * target.lanes)
-        return round_up(whole + self._reach(target))
+        return round_up((whole + self._reach(target)) * self.source.element.size)
 
     def scratch(self, target: Target) -> int:
-        """Floats of each thread's two stretched rows of all channels of a block."""
+        """Bytes of each thread's two stretched rows of all channels of a block."""
         return self.threads * 2 * self.source.channels * self._room(target)
 
     def emit(self, frame: StepContext) -> None:
@@ -53,7 +55,7 @@ class BestStep(StretchStep):
         e, shape, room = frame.e, self.source, self._room(frame.e.module.target)
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         blocks, table = self._tables(e)
-        held = e.at(frame.scratch, e.mul(frame.thread, 2 * shape.channels * room))
+        held = e.item(frame.scratch.of(shape.element), frame.thread, 2 * shape.channels * room)
         _, columns = self._tile(e.lanes)
         last = self.target.width - columns
         with self._groups(frame) as (first, stop, low, high), e.repeat(0, blocks) as block:
@@ -61,18 +63,18 @@ class BestStep(StretchStep):
             begin, end, origin, *runs = (e.load_index(table, e.add(at, k)) for k in range(5))
             with e.repeat(0, shape.channels) as c:
                 for k, row in enumerate((low, high)):
-                    to = e.at(held, e.mul(e.add(e.mul(c, 2), k), room))
+                    to = e.item(held, e.add(e.mul(c, 2), k), room)
                     pixels = e.at(source, e.add(e.mul(row, shape.row), c))
                     self._stretch(frame, pixels, to, (runs[0], runs[1], origin))
             with e.repeat(first, stop) as y:
-                share = e.broadcast(frame.weights, y)
+                share = e.broadcast(frame.weights.of(FLOAT32), y)
                 with e.repeat(begin, end) as tile:
                     x = e.mul(tile, columns)
                     x = e.choose(e.compare("slt", x, last), x, last)
-                    to = e.at(out, e.mul(e.add(e.mul(y, self.target.width), x), 2))
+                    to = e.at(out, e.add(e.mul(y, self.target.width), x))
                     self._best(e, e.at(held, e.sub(x, origin)), share, to)
 
-    def _tables(self, e: Emitter) -> tuple[int, Value]:
+    def _tables(self, e: Emitter) -> tuple[int, Pointer]:
         """How many blocks, and of each: tiles from, up to, its column, runs of columns, up to."""
         blocks: list[int] = []
         columns: list[int] = []
@@ -85,10 +87,10 @@ class BestStep(StretchStep):
         e.module.table(f"{self.name}_columns", columns)
         return len(found), e.module.table(f"{self.name}_blocks", blocks)
 
-    def _best(self, e: Emitter, held: Value, share: Value, out: Value) -> None:
+    def _best(self, e: Emitter, held: Pointer, share: Value, out: Pointer) -> None:
         """The best channels of one tile of pixels, compared and kept in registers, then written."""
         vectors, columns = self._tile(e.lanes)
-        room = self._room(e.module.target)
+        room = self._room(e.module.target) // held.element.size
 
         def values(c: Index) -> list[Value]:
             rows = e.at(held, e.mul(c, 2 * room))
@@ -111,7 +113,7 @@ class BestStep(StretchStep):
         found = e.loop(1, whole, _UNROLL, lambda c, best: turn(c, best, _UNROLL), found)
         found = turn(whole, found, channels - whole)
         for v, index in enumerate(found[vectors:]):
-            _store_indices(e, index, e.at(out, 2 * v * e.lanes), min(columns, e.lanes))
+            _store_indices(e, index, e.at(out, v * e.lanes), min(columns, e.lanes))
 
 
 def _above(e: Emitter, x: Value, y: Value) -> Value:
@@ -130,12 +132,7 @@ def _indices(e: Emitter, number: Index) -> Value:
     return e.value(kind, f"shufflevector {single}, {kind} poison, {zeros}")
 
 
-def _store_indices(e: Emitter, value: Value, pointer: Value, lanes: int) -> None:
-    """Write the first `lanes` elements of a vector of i32 as int64, two floats each."""
-    wide = e.value(f"<{e.lanes} x i64>", f"sext {value} to <{e.lanes} x i64>")
-    if lanes == e.lanes:
-        return e.store(wide, pointer)
-    name, mask = f"llvm.masked.store.v{e.lanes}i64.p0", e.mask(lanes)
-    e.module.declare("void", name, wide.type, "ptr", "i32", mask.type)
-    e.line(f"call void @{name}({wide}, {pointer}, i32 4, {mask})")
-    return None
+def _store_indices(e: Emitter, value: Value, place: Pointer, lanes: int) -> None:
+    """Write the first `lanes` elements of a vector of i32 as int64."""
+    wide = e.value(e.vector(place.element), f"sext {value} to {e.vector(place.element)}")
+    e.store_some(wide, place, 0, lanes)

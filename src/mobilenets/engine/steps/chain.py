@@ -1,13 +1,15 @@
 """Stages that run as one step: the maps between them exist as a few rows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from mobilenets.engine.ir.graph import Array
+from mobilenets.engine.ir.types import UINT8
 from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.matrix import AnyArray
 from mobilenets.engine.kernels.rows import RowBuffer
-from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.kernels.values import Pointer, Value
 from mobilenets.engine.stages.block import BlockStage
 from mobilenets.engine.stages.stage import Job
 from mobilenets.engine.stages.streaming import AnyStage, Streaming, merge
@@ -43,27 +45,27 @@ class ChainStep(ParallelStep):
                 parts.append("rows")
         return " > ".join(parts)
 
-    def weights(self, target: Target) -> list[Array]:
+    def weights(self, target: Target) -> list[AnyArray]:
         """Each stage's packed constants, filled up with zeros to a whole cache line."""
-        parts: list[Array] = []
+        parts: list[AnyArray] = []
         for stage in self.stages:
             own = stage.pack(target)
-            size = sum(part.size for part in own)
-            parts += [*own, np.zeros(round_up(size) - size, np.float32)]
+            size = sum(part.nbytes for part in own)
+            parts += [*own, np.zeros(round_up(size) - size, np.uint8)]
         return parts
 
     def _weight_offsets(self, target: Target) -> list[int]:
-        sizes = [round_up(sum(p.size for p in stage.pack(target))) for stage in self.stages]
+        sizes = [round_up(sum(p.nbytes for p in stage.pack(target))) for stage in self.stages]
         return [sum(sizes[:i]) for i in range(len(sizes))]
 
     def _layout(self, target: Target) -> tuple[list[tuple[int, int, int]], int]:
-        """Scratch offsets per stage: its ring, its work, the ring it writes; and the whole."""
+        """Bytes of scratch, per stage up to its ring, its work, the ring it writes; and all."""
         at, result = 0, []
         for i, stage in enumerate(self.stages):
             sizes = [
-                stage.ring_floats(target, self.prepared[i], shared=self.flat),
-                stage.work_floats(target, self.strips[i]),
-                self.between[i] * stage.target.row if i < len(self.between) else 0,
+                stage.ring_bytes(target, self.prepared[i], shared=self.flat),
+                stage.work_bytes(target, self.strips[i]),
+                self.between[i] * stage.target.row_bytes if i < len(self.between) else 0,
             ]
             offsets = []
             for size in sizes:
@@ -89,19 +91,20 @@ class ChainStep(ParallelStep):
         return alone and self.prepared[0] == self.stages[0].source.height
 
     def scratch(self, target: Target) -> int:
-        """Floats of every thread's rings and work buffers."""
+        """Bytes of every thread's rings and work buffers."""
         return self._layout(target)[1] * len(self.parts)
 
     @property
-    def zero_floats(self) -> int:
-        """Floats of zeros that the stage with the widest rows reads."""
-        return max(stage.zero_floats for stage in self.stages)
+    def zero_bytes(self) -> int:
+        """Bytes of zeros that the stage with the widest rows reads."""
+        return max(stage.zero_bytes for stage in self.stages)
 
     def emit(self, frame: StepContext) -> None:
         """Each thread walks through its part of the table of calls."""
         e = frame.e
         layout, step = self._layout(e.module.target)
-        scratch = e.at(frame.scratch, e.mul(frame.thread, step))
+        unit = self.stages[0].types.sums
+        scratch = e.item(frame.scratch.of(unit), frame.thread, step)
         if self.flat:
             call = self.parts[0].calls[0]
             function = self._function(e, 0, call.count, layout, frame)
@@ -130,7 +133,7 @@ class ChainStep(ParallelStep):
                         function = self._function(e, stage, count, layout, frame)
                         e.call(function, *self._arguments(frame, scratch), first, begin, end)
 
-    def _arguments(self, frame: StepContext, scratch: Value) -> list[Value]:
+    def _arguments(self, frame: StepContext, scratch: Pointer) -> list[Value]:
         source, target = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         return [source, target, frame.weights, scratch, frame.zeros]
 
@@ -146,12 +149,12 @@ class ChainStep(ParallelStep):
         stage = self.stages[index]
         offset = self._weight_offsets(e.module.target)[index]
 
-        def body(inner: Emitter, p: list[Value]) -> None:
+        def body(inner: Emitter, p: list[Any]) -> None:
             source, target, weights, scratch, zeros, first, begin, end = p
             ring, work, _ = layout[index]
             if index:
                 before = self.stages[index - 1].target
-                held = inner.at(scratch, layout[index - 1][2])
+                held = inner.part(scratch, layout[index - 1][2], before.element)
                 inputs = RowBuffer(held, before.row, self.between[index - 1], before.height)
             else:
                 planar = getattr(stage, "planar", False)
@@ -159,17 +162,20 @@ class ChainStep(ParallelStep):
                 inputs = RowBuffer(source, step, stage.source.height, stage.source.height)
             shape = stage.target
             if index < len(self.between):
-                held = inner.at(scratch, layout[index][2])
+                held = inner.part(scratch, layout[index][2], shape.element)
                 outputs = RowBuffer(held, shape.row, self.between[index], shape.height)
             else:
                 outputs = RowBuffer(target, shape.row, shape.height, shape.height)
-            own = inner.at(weights, offset)
+            types = stage.types
+            own = inner.part(weights, offset, types.weight)
+            bias = inner.part(own, stage.bias_offset(e.module.target), types.sums)
             job = Job(
-                inputs, outputs, own, inner.at(own, stage.bias_offset(e.module.target)),
-                inner.at(scratch, ring), inner.at(scratch, work), zeros, self.prepared[index],
+                inputs, outputs, own, bias, inner.part(scratch, ring, types.target),
+                inner.part(scratch, work, types.target), zeros, self.prepared[index],
                 0 if self.flat else first, count, begin, end, flat=self.flat, shared=self.flat,
             )  # fmt: skip
             stage.emit(inner, job)
 
         name = f"{self.name}_stage{index}_rows{count}"
-        return e.module.function(name, ["ptr"] * 5 + ["i64"] * 3, body)
+        ends = [self.stages[0].source.element, self.stages[-1].target.element]
+        return e.module.function(name, [*ends, *[UINT8] * 3, *["i64"] * 3], body)

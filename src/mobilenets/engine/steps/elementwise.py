@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 
-from mobilenets.engine.ir.graph import Activation, Array
+from mobilenets.engine.ir.graph import Activation
 from mobilenets.engine.kernels.activate import activate
 from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.matrix import AnyArray
 from mobilenets.engine.kernels.memory import fill
 from mobilenets.engine.kernels.nest import Nest, emit_nest, read, write
-from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.kernels.values import Pointer, Value
 from mobilenets.engine.steps.step import ParallelStep, StepContext
 from mobilenets.engine.targets.target import Target
 
@@ -50,7 +51,7 @@ class CopyStep(ParallelStep):
             copies(None)
 
 
-def _copy(e: Emitter, step: int, p: list[Value], lanes: int) -> None:
+def _copy(e: Emitter, step: int, p: list[Pointer], lanes: int) -> None:
     write(e, read(e, p[1], step, lanes), p[0], lanes)
 
 
@@ -61,7 +62,7 @@ class MapStep(ParallelStep):
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int, nest: Nest,
-        operation: str | Activation, constant: Array | None = None,
+        operation: str | Activation, constant: AnyArray | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name, inputs, output, threads)
         self.nest, self.operation, self.constant = nest, operation, constant
@@ -72,7 +73,7 @@ class MapStep(ParallelStep):
         read = zip(steps, self.inputs, strict=False)
         return all(step == made for step, name in read if name == self.inputs[0])
 
-    def weights(self, target: Target) -> list[Array]:
+    def weights(self, target: Target) -> list[AnyArray]:
         """The constant operand as it is, if there is one."""
         return [] if self.constant is None else [self.constant.ravel()]
 
@@ -81,11 +82,11 @@ class MapStep(ParallelStep):
         e = frame.e
         pointers = [frame.tensors[name] for name in (self.output, *self.inputs)]
         if self.constant is not None:
-            pointers.append(frame.weights)
+            pointers.append(frame.weights.of(pointers[0].element))
         nest = self.nest.collapsed()
         last = [steps[-1] if steps else 1 for steps in nest.steps]
 
-        def body(p: list[Value], lanes: int) -> None:
+        def body(p: list[Pointer], lanes: int) -> None:
             values = [read(e, q, s, lanes) for q, s in zip(p[1:], last[1:], strict=True)]
             if isinstance(self.operation, Activation):
                 single = lanes == 0

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mobilenets.engine.ir.graph import Pool
+from mobilenets.engine.ir.types import FLOAT32
 from mobilenets.engine.kernels.activate import sqrt
 from mobilenets.engine.kernels.emit import Emitter
 from mobilenets.engine.kernels.nest import Nest, emit_nest, write
 from mobilenets.engine.kernels.rows import ImageShape
-from mobilenets.engine.kernels.values import Index, Value, literal
+from mobilenets.engine.kernels.values import Index, Pointer, Value, constant
 from mobilenets.engine.steps.step import ParallelStep, StepContext, share_rows
 
 
@@ -31,21 +32,21 @@ class ReduceStep(ParallelStep):
         pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
         count = int(np.prod([size for size, _ in self.axes], dtype=np.int64))
 
-        def body(p: list[Value], lanes: int) -> None:
+        def body(p: list[Pointer], lanes: int) -> None:
             zero = e.splat(0.0) if lanes else Value("float", "0.0")
             total = self._sum(e, p[1], lanes, list(self.axes), zero)
             if self.operation == "mean":
-                factor = e.splat(1 / count) if lanes else Value("float", literal(1 / count))
+                factor = e.splat(1 / count) if lanes else constant(1 / count, FLOAT32)
                 total = e.fmul(total, factor)
             write(e, sqrt(e, total) if self.operation == "l2" else total, p[0], lanes)
 
         emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
 
     def _sum(
-        self, e: Emitter, pointer: Value, lanes: int, axes: list[tuple[int, int]], total: Value
+        self, e: Emitter, pointer: Pointer, lanes: int, axes: list[tuple[int, int]], total: Value
     ) -> Value:
         if not axes:
-            value = e.load_some(pointer, 0, lanes) if lanes else e.load(pointer, 0, "float")
+            value = e.load_some(pointer, 0, lanes) if lanes else e.load_one(pointer)
             return e.fma(value, value, total) if self.operation == "l2" else e.fadd(total, value)
         size, step = axes[0]
 
@@ -107,11 +108,11 @@ class PoolStep(ParallelStep):
         start = e.at(source, e.add(e.mul(top, shape.row), e.mul(left, shape.channels)))
         sources = [e.at(start, row * shape.row) for row in range(high)]
 
-        def body(p: list[Value], lanes: int) -> None:
+        def body(p: list[Pointer], lanes: int) -> None:
             values = [
                 e.load_some(q, j * shape.channels, lanes)
                 if lanes
-                else e.load(q, j * shape.channels, "float")
+                else e.load_one(q, j * shape.channels)
                 for q in p[1:]
                 for j in range(wide)
             ]
@@ -119,7 +120,7 @@ class PoolStep(ParallelStep):
             for value in values[1:]:
                 total = largest(e, total, value) if pool.kind == "max" else e.fadd(total, value)
             if pool.kind == "average":
-                factor = e.splat(1 / taken) if lanes else Value("float", literal(1 / taken))
+                factor = e.splat(1 / taken) if lanes else constant(1 / taken, FLOAT32)
                 total = e.fmul(total, factor)
             write(e, total, p[0], lanes)
 
@@ -135,7 +136,7 @@ def largest(e: Emitter, x: Value, y: Value) -> Value:
 
 
 class AxisStep(ParallelStep):
-    """What works along one axis: (size, step in floats); a nest goes over the other axes."""
+    """What works along one axis: (size, step in elements); a nest goes over the other axes."""
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
@@ -151,20 +152,20 @@ class ArgMaxStep(AxisStep):
     kind = "argmax"
 
     def emit(self, frame: StepContext) -> None:
-        """Element by element; outputs are two floats wide, as the nest's steps say."""
+        """Each output by itself: the first largest so far, and where it is."""
         e = frame.e
         size, step = self.axis
 
-        def body(p: list[Value], lanes: int) -> None:
+        def body(p: list[Pointer], lanes: int) -> None:
             def turn(i: Index, held: list[Value]) -> list[Value]:
                 best, where = held
-                value = e.load(p[1], e.mul(i, step), "float")
+                value = e.load_one(p[1], e.mul(i, step))
                 over = e.value("i1", f"fcmp ogt {value}, {best.text}")
                 return [e.select(over, value, best), e.choose(over, i, where)]
 
-            first = e.load(p[1], 0, "float")
+            first = e.load_one(p[1])
             result = e.loop(1, size, 1, turn, [first, Value("i64", "0")])
             e.store(result[1], p[0])
 
         pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
-        emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
+        emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads), single=True)

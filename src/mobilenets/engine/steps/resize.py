@@ -7,10 +7,12 @@ from itertools import groupby
 import numpy as np
 
 from mobilenets.engine.ir.graph import Array
+from mobilenets.engine.ir.types import FLOAT32, INT32
 from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.matrix import AnyArray
 from mobilenets.engine.kernels.nest import Nest, emit_nest
 from mobilenets.engine.kernels.rows import ImageShape
-from mobilenets.engine.kernels.values import Index, Value
+from mobilenets.engine.kernels.values import Index, Pointer, Value, pointer
 from mobilenets.engine.steps.step import ParallelStep, StepContext, round_up, share_rows
 from mobilenets.engine.targets.target import Target
 
@@ -38,7 +40,7 @@ class ResizeStep(BilinearStep):
 
     kind = "resize"
 
-    def weights(self, target: Target) -> list[Array]:
+    def weights(self, target: Target) -> list[AnyArray]:
         """The share of the later row, then of the later column."""
         return [self.rows[2], self.columns[2]]
 
@@ -54,20 +56,21 @@ class ResizeStep(BilinearStep):
         first, last = e.mul(frame.thread, height), e.mul(e.add(frame.thread, 1), height)
         with e.repeat(e.div(first, self.threads), e.div(last, self.threads)) as y:
             rows = [e.at(source, e.mul(e.load_index(t, y), shape.row)) for t in tables[:2]]
-            down = e.broadcast(frame.weights, y)
+            shares = frame.weights.of(FLOAT32)
+            down = e.broadcast(shares, y)
             with e.repeat(0, self.target.width) as x:
-                right = e.broadcast(e.at(frame.weights, height), x)
+                right = e.broadcast(e.at(shares, height), x)
                 columns = [e.mul(e.load_index(t, x), shape.channels) for t in tables[2:]]
                 corners = [e.at(row, column) for row in rows for column in columns]
                 at = e.add(e.mul(y, self.target.row), e.mul(x, shape.channels))
                 self._pixel(e, corners, e.at(out, at), (down, right))
 
     def _pixel(
-        self, e: Emitter, corners: list[Value], out: Value, shares: tuple[Value, Value]
+        self, e: Emitter, corners: list[Pointer], out: Pointer, shares: tuple[Value, Value]
     ) -> None:
         down, right = shares
 
-        def body(p: list[Value], lanes: int) -> None:
+        def body(p: list[Pointer], lanes: int) -> None:
             lanes = lanes or 1
             a, b, c, d = (e.load_some(q, 0, lanes) for q in p[1:])
             value = between(e, between(e, a, b, right), between(e, c, d, right), down)
@@ -87,11 +90,11 @@ class StretchStep(BilinearStep):
     """
 
     def _reach(self, target: Target) -> int:
-        """Floats that are written from the first column between two inputs on."""
+        """Elements that are written from the first column between two inputs on."""
         runs = runs_of(self.columns, 0, self.target.width)
         return max(round_up(stop - first, target.lanes) for first, stop, _, _ in runs)
 
-    def weights(self, target: Target) -> list[Array]:
+    def weights(self, target: Target) -> list[AnyArray]:
         """The share of the later row, then of the later column and, for whole vectors, zeros."""
         return [self.rows[2], self.columns[2], np.zeros(self._reach(target), np.float32)]
 
@@ -109,12 +112,12 @@ class StretchStep(BilinearStep):
             yield tuple(e.load_index(table, e.add(e.mul(i, 4), k)) for k in range(4))
 
     def _stretch(
-        self, frame: StepContext, source: Value, out: Value, runs: tuple[Index, Index, Index]
+        self, frame: StepContext, source: Pointer, out: Pointer, runs: tuple[Index, Index, Index]
     ) -> None:
         """Columns of one channel of a row; `runs`: from, up to, and the column at `out`."""
         e, channels = frame.e, self.source.channels
-        table = Value("ptr", f"@{self.name}_columns")
-        shares = e.at(frame.weights, self.target.height)
+        table = pointer(f"@{self.name}_columns", INT32)
+        shares = e.at(frame.weights.of(FLOAT32), self.target.height)
         first, stop, origin = runs
         with e.repeat(first, stop) as i:
             at = e.mul(i, 3)
@@ -131,10 +134,11 @@ class PlanesStep(StretchStep):
     kind = "resize"
 
     def _room(self, target: Target) -> int:
-        return round_up(self.target.width + self._reach(target))
+        """Bytes of a row that is stretched."""
+        return round_up((self.target.width + self._reach(target)) * self.source.element.size)
 
     def scratch(self, target: Target) -> int:
-        """Floats of each thread's two stretched rows of one channel."""
+        """Bytes of each thread's two stretched rows of one channel."""
         return self.threads * 2 * self._room(target)
 
     def emit(self, frame: StepContext) -> None:
@@ -143,18 +147,18 @@ class PlanesStep(StretchStep):
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         runs = runs_of(self.columns, 0, self.target.width)
         e.module.table(f"{self.name}_columns", [n for run in runs for n in (run[0], *run[2:])])
-        held = e.at(frame.scratch, e.mul(frame.thread, 2 * room))
-        pair = held, e.at(held, room)
+        held = e.item(frame.scratch.of(shape.element), frame.thread, 2 * room)
+        pair = held, e.item(held, 1, room)
         with self._groups(frame) as (first, stop, low, high), e.repeat(0, shape.channels) as c:
             for row, to in zip((low, high), pair, strict=True):
                 at = e.at(source, e.add(e.mul(row, shape.row), c))
                 self._stretch(frame, at, to, (0, len(runs), 0))
             plane = e.at(out, e.mul(c, self.target.height * self.target.width))
             with e.repeat(first, stop) as y:
-                share = e.broadcast(frame.weights, y)
+                share = e.broadcast(frame.weights.of(FLOAT32), y)
                 self._row(e, pair, share, e.at(plane, e.mul(y, self.target.width)))
 
-    def _row(self, e: Emitter, pair: tuple[Value, Value], share: Value, out: Value) -> None:
+    def _row(self, e: Emitter, pair: tuple[Pointer, Pointer], share: Value, out: Pointer) -> None:
         width = self.target.width
 
         def some(start: Index, vectors: int, lanes: int) -> None:

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mobilenets.engine.ir.graph import Array
 from mobilenets.engine.kernels.emit import Emitter
-from mobilenets.engine.kernels.values import Value
+from mobilenets.engine.kernels.matrix import AnyArray
+from mobilenets.engine.kernels.values import Pointer, Value
 from mobilenets.engine.targets.target import Target
 
 BARRIER = "pool.barrier"
 
-
-CACHE_LINE = 16  # floats
+CACHE_LINE = 64
+"""Bytes: what lies in memory by itself begins on one."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,17 @@ class StepContext:
     """What a step's code works with while it is generated, all of it as LLVM values.
 
     `tensors`: the address of each buffer that the step reads or writes; `weights`: its own packed
-    constants; `scratch`: its part of the arena; `zeros`: floats that are 0; `thread`: this thread's
-    number, from 0; `barrier`: what `wait` needs.
+    constants; `scratch`: its part of the arena; `zeros`: bytes that are 0; `thread`: this thread's
+    number, from 0; `barrier`: what `wait` needs. Weights, scratch and zeros are bytes, of which
+    each step says what lies there.
     """
 
     e: Emitter
-    tensors: Mapping[str, Value]
-    weights: Value
-    scratch: Value
+    tensors: Mapping[str, Pointer]
+    weights: Pointer
+    scratch: Pointer
     thread: Value
-    zeros: Value
+    zeros: Pointer
     barrier: Value
 
 
@@ -37,7 +38,7 @@ class ParallelStep:
     """One step of a network: `threads` threads run its code at once, then meet at a barrier.
 
     `name` begins the names of its functions and tables in the code; `inputs` and `output` are
-    names of buffers, which belong to the plan. All sizes are in floats.
+    names of buffers, which belong to the plan. All sizes are in bytes.
     """
 
     kind: str
@@ -46,21 +47,24 @@ class ParallelStep:
     def __init__(self, name: str, inputs: tuple[str, ...], output: str, threads: int) -> None:
         self.name, self.inputs, self.output, self.threads = name, inputs, output, threads
 
-    def weights(self, target: Target) -> list[Array]:
+    def weights(self, target: Target) -> list[AnyArray]:
         """Packed constants, one after the other as the step's code expects them."""
         return []
 
     def scratch(self, target: Target) -> int:
-        """Floats of scratch memory that all threads together need while it runs."""
+        """Bytes of scratch memory that all threads together need while it runs."""
         return 0
 
     @property
-    def zero_floats(self) -> int:
-        """How many floats of zeros it reads, which stand for rows outside an image."""
+    def zero_bytes(self) -> int:
+        """How many bytes of zeros it reads, which stand for rows outside an image."""
         return 0
 
     def in_place(self, target: Target) -> bool:
-        """Whether its output may overwrite its first input, which nobody reads later."""
+        """Whether its output may overwrite its first input, which nobody reads later.
+
+        The plan does so only where both have elements of one size.
+        """
         return False
 
     def emit(self, frame: StepContext) -> None:
@@ -69,7 +73,7 @@ class ParallelStep:
 
 
 def round_up(count: int, multiple: int = CACHE_LINE) -> int:
-    """The least multiple of `multiple` (a cache line, in floats) that is not below `count`."""
+    """The least multiple of `multiple` (a cache line, in bytes) that is not below `count`."""
     return -(-count // multiple) * multiple
 
 
