@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mobilenets.engine.codegen.build import build
+from mobilenets.engine.codegen.network import generate
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation, Conv, Graph, Node, Tensor
@@ -17,6 +18,7 @@ from mobilenets.engine.ir.types import FLOAT32, INT64
 from mobilenets.engine.kernels.rows import ImageShape
 from mobilenets.engine.kernels.types import FLOATS
 from mobilenets.engine.passes.fuse import FusedBlock, PooledConv, fuse
+from mobilenets.engine.plan.program import prepare
 from mobilenets.engine.plan.schedule import Choice, Schedule
 from mobilenets.engine.stages.block import BlockStage
 from mobilenets.engine.stages.convolution import ConvStage
@@ -129,6 +131,29 @@ def test_every_kind_of_node_is_its_twin(target, extra, threads):
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 9), (5, 17, 1)])
 def test_nodes_of_images_that_are_hardly_any(shape):
     check(graph_of(simple_nodes(*shape), (1, *shape)), 2, None)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_large_windows_are_loops_and_their_twins(target):
+    c, h, w = target.lanes + 1, 13, 11
+    large = {"kernel": (9, 8), "strides": (2, 3), "pads": (3, 2, 8, 5)}
+    made = (1, c, (h + 11 - 9) // 2 + 1, (w + 7 - 8) // 3 + 1)
+    whole = {"kernel": (h, w), "strides": (1, 1)}
+    nodes = [
+        (g.Pool(f"p{number}", ("x",), f"p{number}", kind, **size, count_pads=pads), shape)
+        for number, (kind, pads, size, shape) in enumerate(
+            (kind, pads, size, shape)
+            for kind, pads in (("max", False), ("average", False), ("average", True))
+            for size, shape in ((large, made), (whole, (1, c, 1, 1)))
+        )
+    ]
+    check(graph_of(nodes, (1, c, h, w)), 3, target)
+
+
+def test_a_maximum_over_a_whole_map_is_little_code():
+    pool = g.Pool("y", ("x",), "y", "max", (112, 112), (1, 1))
+    program = prepare(graph_of([(pool, (1, 8, 1, 1))], (1, 8, 112, 112)), host(), 1, Schedule())
+    assert len(generate(program).splitlines()) < 300
 
 
 def test_a_single_element_made_in_place_is_made_once():

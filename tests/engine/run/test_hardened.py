@@ -8,6 +8,8 @@ import sys
 import onnx
 import pytest
 
+from mobilenets.engine.targets.host import host
+from mobilenets.errors import InputError
 from tests.engine.graphs import array, model, node
 
 REFUSE = """
@@ -72,3 +74,9 @@ def test_without_another_runtime_it_is_an_error_of_one_line(path):
     lines = run(path, SAYS_SO).splitlines()
     assert len(lines) == 2
     assert all("this system does not let programs make code that runs" in one for one in lines)
+
+
+def test_a_processor_of_another_family_is_named(monkeypatch):
+    monkeypatch.setattr("llvmlite.binding.get_process_triple", lambda: "riscv64-unknown-linux-gnu")
+    with pytest.raises(InputError, match="makes code for x86_64, .*; this processor is riscv64-"):
+        host()

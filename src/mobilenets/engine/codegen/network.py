@@ -12,7 +12,7 @@ from mobilenets.engine.kernels.emit import Emitter, Module, Parameter
 from mobilenets.engine.kernels.values import ADDRESS, Pointer, Value
 from mobilenets.engine.plan.program import SCRATCH, Program
 from mobilenets.engine.steps.step import StepContext, wait
-from mobilenets.engine.targets import arm
+from mobilenets.engine.targets.target import CYCLES
 
 
 def generate(program: Program) -> str:
@@ -74,10 +74,11 @@ def _lines(e: Emitter, place: Pointer, offset: int) -> Pointer:
 def _tick(e: Emitter, clock: Pointer, thread: Value, index: int) -> None:
     """The first thread notes the time stamp counter."""
     with e.when(e.compare("eq", thread, 0)):
-        if e.module.target.triple.startswith(arm.NAMES):
+        register = e.module.target.clock
+        if register != CYCLES:
             # The counter that programs may read; assembly would need LLVM's parser of it.
             e.module.declare("i64", "llvm.read_volatile_register.i64", "metadata")
-            register = 'metadata !{!"cntvct_el0"}'
+            register = f'metadata !{{!"{register}"}}'
             now = e.value("i64", f"call i64 @llvm.read_volatile_register.i64({register})")
         else:
             e.module.declare("i64", "llvm.readcyclecounter")

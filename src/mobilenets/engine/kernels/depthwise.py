@@ -101,9 +101,7 @@ def _vector(e: Emitter, row: DepthwiseRow, pointers: list[Pointer], lanes: int) 
 
 def _plan(e: Emitter, row: DepthwiseRow) -> list[tuple[int, int, int]]:
     """(first column, equal tiles inside, columns of each); tiles at the edges one by one."""
-    target = e.module.target
-    registers = 32 if target.pixels * target.vectors > 16 else 16
-    most = _COLUMNS[registers]
+    most = _COLUMNS[e.module.target.registers]
     number = -(-row.width // most)
     edges = [row.width * i // number for i in range(number + 1)]
     result: list[tuple[int, int, int]] = []

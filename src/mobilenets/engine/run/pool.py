@@ -116,6 +116,8 @@ class _Native(NamedTuple):
     wake: int
     spins_per_second: float
     libc: tuple[int, ...]
+    locks: bool
+    """Whether threads sleep by a mutex and a condition, which the block has room for."""
 
 
 class _Team:
@@ -150,6 +152,9 @@ def _new_block(native: _Native, threads: int) -> int:
     _put(block + layout.HEADER, native.sleep, native.wake, *spins)
     _put(block + layout.LIBC, *native.libc)
     _put(block + layout.JOB + layout.THREADS, threads)
+    if native.locks:
+        _libc().pthread_mutex_init(block + layout.MUTEX, None)
+        _libc().pthread_cond_init(block + layout.CONDITION, None)
     for thread in range(threads):
         _put(block + layout.SLOTS + layout.LINE * thread, block, thread)
     return block
@@ -202,6 +207,7 @@ def _native(futex: int | None) -> _Native:
         address["wake"],
         _spins_per_second(ctypes.CFUNCTYPE(None, ctypes.c_int64)(address["spin"])),
         tuple(_address(getattr(library, name)) for name in layout.libc_names(futex)),
+        futex is None,
     )
 
 
@@ -237,6 +243,8 @@ def _libc() -> Any:
     library.posix_memalign.argtypes = [pointer, ctypes.c_size_t, ctypes.c_size_t]
     library.pthread_create.argtypes = [pointer, pointer, pointer, pointer]
     library.pthread_join.argtypes = [pointer, pointer]
+    library.pthread_mutex_init.argtypes = [pointer, pointer]
+    library.pthread_cond_init.argtypes = [pointer, pointer]
     library.free.argtypes = [pointer]
     library.free.restype = None
     return library

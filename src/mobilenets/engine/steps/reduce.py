@@ -13,6 +13,9 @@ from mobilenets.engine.kernels.rows import ImageShape
 from mobilenets.engine.kernels.values import Index, Pointer, Value, constant
 from mobilenets.engine.steps.step import ParallelStep, StepContext, share_rows
 
+_MOST_TAPS = 64
+"""Inputs of a window that are written out one by one; more are looped over."""
+
 
 class ReduceStep(ParallelStep):
     """Mean, sum or length over some axes, each (size, step); a nest of (output, input)."""
@@ -71,6 +74,9 @@ class PoolStep(ParallelStep):
     def emit(self, frame: StepContext) -> None:
         """Each thread makes some output rows; windows at the edges read fewer inputs."""
         e, wide = frame.e, (0, self.target.width)
+        if self.pool.kernel[0] * self.pool.kernel[1] > _MOST_TAPS:
+            self._large(frame)
+            return
         for thread, rows in enumerate(share_rows(self.target.height, self.threads)):
             if rows[0] == rows[1]:
                 continue
@@ -78,6 +84,55 @@ class PoolStep(ParallelStep):
                 for y, top, high in self._windows(e, 0, rows):
                     for x, left, count in self._windows(e, 1, wide):
                         self._window(frame, (y, x), (top, left), (high, count))
+
+    def _large(self, frame: StepContext) -> None:
+        """Windows of many inputs: loops over them, whose ends are worked out as the code runs."""
+        e, pool, shape = frame.e, self.pool, self.source
+        source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
+        height = self.target.height
+        first, last = e.mul(frame.thread, height), e.mul(e.add(frame.thread, 1), height)
+        rows = e.div(first, self.threads), e.div(last, self.threads)
+        with e.repeat(*rows) as y, e.repeat(0, self.target.width) as x:
+            (top, bottom), (left, right) = (self._ends(e, axis, i) for axis, i in ((0, y), (1, x)))
+            if pool.count_pads:
+                share = e.splat(1 / (pool.kernel[0] * pool.kernel[1]))
+            else:
+                count = e.mul(e.sub(bottom, top), e.sub(right, left))
+                taken = e.value("float", f"sitofp {e.index(count)} to float")
+                share = e.splat(e.value("float", f"fdiv float 1.0, {taken.text}"))
+            corner = e.add(e.mul(top, shape.row), e.mul(left, shape.channels))
+            to = e.at(out, e.add(e.mul(y, self.target.row), e.mul(x, shape.channels)))
+
+            def body(p: list[Pointer], lanes: int, corner: Index = corner) -> None:
+                lanes = lanes or 1
+
+                def turn(at: Index, held: list[Value]) -> list[Value]:
+                    value = e.load_some(p[1], at, lanes)
+                    if pool.kind == "max":
+                        return [largest(e, held[0], value)]
+                    return [e.fadd(held[0], value)]
+
+                def row(i: Index, held: list[Value]) -> list[Value]:
+                    begin, end = (
+                        e.add(e.mul(i, shape.row), e.mul(column, shape.channels))
+                        for column in (left, right)
+                    )
+                    return e.loop(begin, end, shape.channels, turn, held)
+
+                start = e.load_some(p[1], corner, lanes) if pool.kind == "max" else e.splat(0.0)
+                total = e.loop(top, bottom, 1, row, [start])[0]
+                value = e.fmul(total, share) if pool.kind == "average" else total
+                e.store_some(value, p[0], 0, lanes)
+
+            emit_nest(e, Nest((shape.channels,), ((1,), (1,))), [to, source], body)
+
+    def _ends(self, e: Emitter, axis: int, at: Index) -> tuple[Index, Index]:
+        """The first input of a window along an axis, and one past the last, of those there are."""
+        size, pool = (self.source.height, self.source.width)[axis], self.pool
+        first = e.sub(e.mul(at, pool.strides[axis]), pool.pads[axis])
+        stop = e.add(first, pool.kernel[axis])
+        low = e.choose(e.compare("sgt", first, 0), first, 0)
+        return low, e.choose(e.compare("slt", stop, size), stop, size)
 
     def _windows(
         self, e: Emitter, axis: int, part: tuple[int, int]

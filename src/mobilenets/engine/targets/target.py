@@ -7,7 +7,9 @@ from dataclasses import dataclass
 class Target:
     """A processor as LLVM names it, and the shape of the kernels for it.
 
-    `lanes` floats are in a vector; a matrix kernel keeps `pixels` x `vectors` sums in registers.
+    `lanes` float32 are in a vector; a matrix kernel keeps `pixels` x `vectors` sums in registers,
+    of which there are `registers`. `clock`: how code reads the time: LLVM's own counter of cycles,
+    a register by its name, or nothing.
     """
 
     name: str
@@ -17,3 +19,9 @@ class Target:
     lanes: int
     pixels: int
     vectors: int
+    registers: int
+    clock: str
+
+
+CYCLES = "cycles"
+"""The clock that LLVM knows by `readcyclecounter`."""

@@ -3,14 +3,24 @@
 import mmap
 import struct
 
-from mobilenets.engine.targets.target import Target
+from mobilenets.engine.targets.target import CYCLES, Target
 
 _TRIPLE = "x86_64-unknown-linux-gnu"
+NAMES = ("x86_64", "amd64")
+"""What a triple begins with."""
 AVX512 = Target(
-    "avx512", _TRIPLE, "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,-prefer-256-bit", 16, 14, 2
+    "avx512",
+    _TRIPLE,
+    "skylake-avx512",
+    "+avx512f,+avx512vl,+avx512dq,-prefer-256-bit",
+    16,
+    14,
+    2,
+    32,
+    CYCLES,
 )
-AVX2 = Target("avx2", _TRIPLE, "haswell", "+avx2,+fma", 8, 6, 2)
-SSE = Target("sse", _TRIPLE, "x86-64", "+sse2", 4, 6, 2)
+AVX2 = Target("avx2", _TRIPLE, "haswell", "+avx2,+fma", 8, 6, 2, 16, CYCLES)
+SSE = Target("sse", _TRIPLE, "x86-64", "+sse2", 4, 6, 2, 16, CYCLES)
 
 FUTEX = 202
 """The number of Linux's system call."""
