@@ -78,5 +78,5 @@ def test_without_another_runtime_it_is_an_error_of_one_line(path):
 
 def test_a_processor_of_another_family_is_named(monkeypatch):
     monkeypatch.setattr("llvmlite.binding.get_process_triple", lambda: "riscv64-unknown-linux-gnu")
-    with pytest.raises(InputError, match="makes code for x86_64, .*; this processor is riscv64-"):
+    with pytest.raises(InputError, match=r"makes code for x86_64, .*; this processor is riscv64-"):
         host()

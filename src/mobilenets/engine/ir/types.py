@@ -8,14 +8,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ElementType:
-    """A kind of number: numpy's name of it, its size in bytes, and LLVM's name."""
+    """A kind of number."""
 
     name: str
-    """numpy's."""
+    """As numpy has it: `float32`."""
     size: int
-    """In bytes."""
+    """Bytes of one."""
     llvm: str
-    """LLVM's name of it, without a sign."""
+    """As LLVM has it: `float`."""
 
     @property
     def numpy(self) -> np.dtype[Any]:
