@@ -3,6 +3,7 @@
 import collections
 import datetime
 import pathlib
+import sys
 import zipfile
 
 import numpy as np
@@ -16,6 +17,7 @@ from mobilenets.errors import WeightsError
 from mobilenets.inference import open_model, predict
 from mobilenets.tasks.registry import task_of
 from mobilenets.weights import identify, load, read
+from mobilenets.weights.containers.pickle import read_pickle
 
 from .peers import assert_same, randomise
 from .test_ports import FlatV1, FlatV2
@@ -259,7 +261,7 @@ def test_one_output_is_a_score_by_itself(tmp_path, source):
     assert seen == pytest.approx({"0": 1 - expected, "1": expected}, abs=1e-4)
 
 
-def test_a_pickle_that_inflates_is_refused_before_it_does(tmp_path):
+def test_a_pickle_that_inflates_is_refused_before_it_does(tmp_path, monkeypatch):
     path = tmp_path / "bomb.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", b"\x80\x02}.")
@@ -268,6 +270,10 @@ def test_a_pickle_that_inflates_is_refused_before_it_does(tmp_path):
                 part.write(bytes(1 << 20))
     with pytest.raises(WeightsError, match="its parts claim 67108868 bytes, more than"):
         load(path)
+    # And before torch is loaded, which takes more memory than all that may be refused.
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(WeightsError, match="its parts claim 67108868 bytes, more than"):
+        read_pickle(path)
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,9 @@ def read_pickle(path: Path) -> StoredState:
     tensors and plain values is refused with a WeightsError. So is one whose parts, unpacked, or
     whose tensors claim much more than the file has.
     """
+    _check_parts(path)  # before torch is loaded, which takes more memory than all else
     import torch
 
-    _check_parts(path)
     content = _load(path)
     try:
         chosen = choose(content, lambda v: isinstance(v, torch.Tensor) and v.dim() == 4)
