@@ -233,7 +233,7 @@ def words_of_logic(module: str):
                 yield getattr(node, "lineno", 0), word.lower()
 
 
-_OF_NODES = ("constants", "reader", "elementwise", "resizing", "builder")
+_OF_NODES = ("constants", "reader", "elementwise", "pairs", "resizing", "builder")
 _OF_TOOLS = ("find", "lists", "table")
 OTHER_SENSE = {
     "mobilenets.engine.front.onnx.stored": {"segment"},

@@ -67,7 +67,7 @@ def test_the_worked_example_of_an_operator_applies_and_runs(tmp_path):
 def test_the_page_lists_the_operators_that_are_supported(title, operators):
     section = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
-    named = [name for row in rows[1:] for name in re.findall(r"\w+", row)]
+    named = [name for row in rows[1:] for name in re.findall(r"[\w.]+", row)]
     assert sorted(named) == sorted(operators)
 
 

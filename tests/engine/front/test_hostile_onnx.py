@@ -50,7 +50,7 @@ def test_a_lie_is_told_in_one_line(said, name):
     message = said[name]
     assert message.startswith("the model: ")
     assert "\n" not in message
-    assert len(message) < 700
+    assert len(message) < 800
     assert re.search(LIES[name][1], message), message
 
 
@@ -63,7 +63,7 @@ def survives(data: bytes) -> None:
         graph = None
     if graph is None:
         assert "\n" not in message
-        assert len(message) < 700
+        assert len(message) < 800
         return
     work = sum(math.prod(tensor.shape) for tensor in graph.tensors.values())
     if work > 20_000:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.graph import Shape
 from mobilenets.engine.ir.integers import (
+    FloatSum,
     Quantization,
     Requantize,
     ScaledProduct,
@@ -60,13 +61,24 @@ def rounded_away(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.trunc(values + np.copysign(0.5, values)))
 
 
-def combine(how: WeightedSum | ScaledProduct, first: AnyArray, second: AnyArray) -> AnyArray:
+def combine(
+    how: WeightedSum | FloatSum | ScaledProduct, first: AnyArray, second: AnyArray
+) -> AnyArray:
     """A sum or a product of integers, with numpy's broadcasting."""
+    if isinstance(how, FloatSum):
+        return _float_sum(how, first, second)
     a, b = (x.astype(np.int64) - zero for x, zero in zip((first, second), how.zeros, strict=True))
     if isinstance(how, ScaledProduct):
         return requantized(how.requantize, a * b, ())
     sums = a * how.weights[0] + b * how.weights[1] + (1 << how.shift - 1) >> how.shift
     return clipped(sums + how.zero_point, how.low, how.high, how.dtype)
+
+
+def _float_sum(how: FloatSum, first: AnyArray, second: AnyArray) -> AnyArray:
+    # A product of a byte and a float32 is exact in float64: one rounding, as of a fused sum.
+    wide = first.astype(np.float64) * how.ratios[0] + how.offset
+    wide = second.astype(np.float64) * how.ratios[1] + wide.astype(np.float32)
+    return clipped(np.rint(wide.astype(np.float32)), how.low, how.high, how.dtype)
 
 
 def reduce(node: g.Reduce, x: AnyArray) -> AnyArray:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.ir.integers import (
+    FloatSum,
     Quantization,
     Requantize,
     ScaledProduct,
@@ -149,12 +150,12 @@ class Activate(Node):
 class Binary(Node):
     """Sum or product with numpy's broadcasting: of two values, or of one and `constant`.
 
-    Of integers: a WeightedSum or a ScaledProduct says how; None where they are floats.
+    Of integers: a WeightedSum, FloatSum or ScaledProduct says how; None where they are floats.
     """
 
     kind: Literal["add", "mul"]
     constant: Stored | None = None
-    integers: WeightedSum | ScaledProduct | None = None
+    integers: WeightedSum | FloatSum | ScaledProduct | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,21 @@ class WeightedSum:
         return replace(self, zeros=self.zeros[::-1], weights=self.weights[::-1])
 
 
+@dataclass(frozen=True)
+class FloatSum:
+    """A sum of values of different scales, in float32.
+
+    round(b ratio_b + (a ratio_a + offset)), both products fused with their sums, halves to even,
+    between low and high. The zero points are in `offset`.
+    """
+
+    ratios: tuple[float, float]
+    offset: float
+    low: int
+    high: int
+    dtype: ElementType
+
+
 @dataclass(frozen=True, eq=False)
 class ScaledProduct:
     """A product of values: (a - zero_a) (b - zero_b), requantized."""

@@ -13,7 +13,6 @@ from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run.cache import Cache, key_of
 from mobilenets.engine.run.identity import maker, processor
 from mobilenets.engine.run.session import Net
-from mobilenets.errors import WeightsError
 from mobilenets.processors import processors
 
 if TYPE_CHECKING:
@@ -73,17 +72,9 @@ def compile(  # noqa: A001
 
 
 def _read(source: Source, shape: tuple[int, ...] | None) -> Graph:
-    from mobilenets.engine.front.read import read_graph
-    from mobilenets.engine.ir.types import INT8, UINT8
+    from mobilenets.engine.front.read import read_floats
 
-    graph = read_graph(source, shape=shape)
-    kinds = [tensor.dtype for tensor in graph.tensors.values() if tensor.dtype in (INT8, UINT8)]
-    if kinds:
-        raise WeightsError(
-            f"{source.name}: it computes with integers ({kinds[0]}), which are not compiled yet: "
-            "mobilenets predict runs it as float"
-        )
-    return graph
+    return read_floats(source, shape=shape)
 
 
 def available() -> int:

@@ -4,6 +4,7 @@ from mobilenets.engine.front.batch import check_apart
 from mobilenets.engine.front.limits import check_runtime, quote
 from mobilenets.engine.front.onnx.builder import Builder
 from mobilenets.engine.front.onnx.operators import translate
+from mobilenets.engine.front.onnx.pairs import joined
 from mobilenets.engine.front.onnx.reader import OnnxModel, read_model
 from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir.graph import Graph, Reshape, Tensor
@@ -23,7 +24,7 @@ def onnx_graph(source: Source, shape: tuple[int, ...] | None) -> Graph:
 
     `shape` as `read_graph` takes it. WeightsError for what is damaged or not supported.
     """
-    model = read_model(source)
+    model = joined(read_model(source))
     size = _input_shape(model, shape)
     several, whole = _several(model, size)
     one = _built(Builder(model, size, several if whole else None), model)

@@ -18,6 +18,7 @@ from mobilenets.engine.ir.graph import (
     Pool,
     Reduce,
     Shape,
+    Stored,
     Tensor,
     Transpose,
 )
@@ -28,6 +29,15 @@ _AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 def conv(call: OpCall) -> Operand:
     """Conv of (1, C, H, W), with a constant weight and bias; `auto_pad` becomes pads."""
     x, weight = call.image(), call.floats(1, "weight")
+    shape, fields = convolution(call, x, weight)
+    bias = call.floats(2, "bias") if call.has(2) else np.zeros(shape[1], np.float32)
+    if bias.shape != (shape[1],):
+        raise call.fail(f"its bias must have shape {(shape[1],)}, got {bias.shape}")
+    return call.emit(Conv, [x], shape, weight=weight, bias=bias, **fields)
+
+
+def convolution(call: OpCall, x: Tensor, weight: Stored) -> tuple[Shape, dict[str, Any]]:
+    """The output's shape of a convolution of (1, C, H, W), and where its windows lie."""
     if weight.ndim != 4 or 0 in weight.shape:
         raise call.fail(f"its weight must be (O, I, height, width), got {weight.shape}")
     channels, inner, *kernel = weight.shape
@@ -38,9 +48,6 @@ def conv(call: OpCall) -> Operand:
         )
     if call.ints("kernel_shape", tuple(kernel), 2) != tuple(kernel):
         raise call.fail(f"kernel_shape must be the weight's, {tuple(kernel)}")
-    bias = call.floats(2, "bias") if call.has(2) else np.zeros(channels, np.float32)
-    if bias.shape != (channels,):
-        raise call.fail(f"its bias must have shape {(channels,)}, got {bias.shape}")
     strides = call.steps("strides", 2, 1)
     dilations = call.steps("dilations", 2, 1)
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
@@ -52,7 +59,7 @@ def conv(call: OpCall) -> Operand:
         "pads": pads,
         "groups": groups,
     }
-    return call.emit(Conv, [x], (x.shape[0], channels, *size), weight=weight, bias=bias, **fields)
+    return (x.shape[0], channels, *size), fields
 
 
 def _pads(call: OpCall, shape: Shape, extents: list[int], strides: tuple[int, ...]) -> Pads:

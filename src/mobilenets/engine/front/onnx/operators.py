@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from mobilenets.engine.front.assembly import Operand
 from mobilenets.engine.front.limits import quote
-from mobilenets.engine.front.onnx import constants, elementwise, layers, resizing, views
+from mobilenets.engine.front.onnx import constants, elementwise, layers, quantized, resizing, views
 from mobilenets.engine.front.onnx.builder import OpCall
 from mobilenets.errors import WeightsError
 
@@ -17,6 +17,7 @@ OPERATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
     "Clip": elementwise.clip,
     "Concat": views.concat,
     "Conv": layers.conv,
+    "DequantizeLinear": quantized.dequantize,
     "Div": elementwise.div,
     "Dropout": views.identity,
     "Exp": elementwise.exp,
@@ -38,6 +39,8 @@ OPERATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
     "Mul": elementwise.mul,
     "Pad": views.pad,
     "Pow": elementwise.power,
+    "QLinearConv": quantized.qlinear_conv,
+    "QuantizeLinear": quantized.quantize,
     "Reciprocal": elementwise.reciprocal,
     "ReduceL2": layers.reduce_l2,
     "ReduceMean": layers.reduce_mean,
@@ -58,6 +61,8 @@ OPERATORS: Mapping[str, Callable[[OpCall], Operand | list[Operand]]] = {
     "Transpose": views.transpose,
     "Unsqueeze": views.unsqueeze,
     "Upsample": resizing.resize,
+    "com.microsoft.QGemm": quantized.qgemm,
+    "com.microsoft.QLinearAdd": quantized.qlinear_add,
 }
 """What a network can do; constants.EVALUATORS is what can be done with constants besides."""
 

@@ -115,7 +115,8 @@ class TfliteCall(Translation[TfliteBuilder]):
 
     def fail(self, reason: str) -> WeightsError:
         """An error that names the operator."""
-        return WeightsError(f"operator {quote(self.title)} ({self.op.kind[:60]}): {reason[:300]}")
+        kind = quote(self.op.kind)[1:-1]
+        return WeightsError(f"operator {quote(self.title)} ({kind}): {reason[:300]}")
 
     def has(self, index: int) -> bool:
         """Whether there is an input at `index` that is not left out."""

@@ -7,14 +7,14 @@ import numpy as np
 
 from mobilenets.engine.front.assembly import Operand
 from mobilenets.engine.front.limits import broadcast
-from mobilenets.engine.front.tflite import tables
-from mobilenets.engine.front.tflite.builder import BYTES, TYPES, TfliteCall
-from mobilenets.engine.front.tflite.scales import (
+from mobilenets.engine.front.scales import (
     activation_of,
     of_product,
     of_softmax,
     of_sum,
 )
+from mobilenets.engine.front.tflite import tables
+from mobilenets.engine.front.tflite.builder import BYTES, TYPES, TfliteCall
 from mobilenets.engine.ir.graph import (
     LINEAR,
     Activate,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from mobilenets.engine.front.assembly import Operand
+from mobilenets.engine.front.scales import activation_of, of_mean, of_sums
 from mobilenets.engine.front.tflite.builder import BYTES, LARGEST_STEP, TfliteCall
 from mobilenets.engine.front.tflite.elementwise import ended
-from mobilenets.engine.front.tflite.scales import activation_of, of_mean, of_sums
 from mobilenets.engine.front.windows import count_windows, same_pads
 from mobilenets.engine.ir.graph import Conv, Dense, Pads, Pool, Reduce, Stored, Tensor
 from mobilenets.engine.ir.types import FLOAT32

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from mobilenets.engine.front.assembly import Operand
+from mobilenets.engine.front.limits import quote
 from mobilenets.engine.front.tflite import elementwise, layers, views
 from mobilenets.engine.front.tflite.builder import TfliteCall
 from mobilenets.errors import WeightsError
@@ -54,7 +55,7 @@ def translate(call: TfliteCall) -> Operand | list[Operand]:
     kind = call.op.kind
     if kind not in OPERATORS:
         raise WeightsError(
-            f"operator {call.title!r}: {kind[:60]} is not supported; "
+            f"operator {quote(call.title)}: {quote(kind)[1:-1]} is not supported; "
             f"supported are {', '.join(OPERATORS)}"
         )
     return OPERATORS[kind](call)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenets.engine.front.tflite.scales import clip_of
+from mobilenets.engine.front.scales import clip_of
 from mobilenets.engine.ir.exact import clipped, limits, rounded_away
 from mobilenets.engine.ir.graph import Stored
 from mobilenets.engine.ir.integers import Quantization

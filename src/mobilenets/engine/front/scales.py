@@ -1,4 +1,4 @@
-"""The numbers by which integers are computed: worked out as XNNPACK does it, and LiteRT.
+"""The numbers by which integers are computed, worked out as the runtimes do it.
 
 Products and quotients of scales are float32, in XNNPACK's order; another order gives other bits.
 """
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mobilenets.engine.ir.exact import limits
 from mobilenets.engine.ir.graph import Activation
 from mobilenets.engine.ir.integers import (
+    FloatSum,
     Quantization,
     Requantize,
     ScaledProduct,
@@ -90,6 +91,17 @@ def of_sum(
     low, high = clip_of(activation, to, dtype)
     zeros = (a.zero_point, b.zero_point)
     return WeightedSum(zeros, (first, sign * second), shift, to.zero_point, low, high, dtype)
+
+
+def of_float_sum(
+    a: Quantization, b: Quantization, to: Quantization, dtype: ElementType
+) -> FloatSum:
+    """For a sum of two values as ONNX Runtime has it."""
+    first, second = (np.float32(x.scale) / np.float32(to.scale) for x in (a, b))
+    offset = np.float64(second) * -b.zero_point + np.float64(first * np.float32(-a.zero_point))
+    offset = np.float32(offset) + np.float32(to.zero_point)
+    low, high = limits(dtype)
+    return FloatSum((float(first), float(second)), float(offset), low, high, dtype)
 
 
 def of_product(
