@@ -136,32 +136,80 @@ def test_a_batch_that_classes_do_not_fit_into_is_refused(batch, per_class, messa
     assert sampler([], batch, EmbeddingObjective()) is None
 
 
-def small(**knobs) -> EmbeddingNet:
+def small(classes=3, **knobs) -> EmbeddingNet:
     torch.manual_seed(0)
     knobs = {"width": 0.35, "dimensions": 6, **knobs}
-    model = TASK.network.build("embedding_mobilenet_v2", ("a", "b", "c"), knobs)
+    labels = ("a", "b", "c", *map(str, range(3, classes)))
+    model = TASK.network.build("embedding_mobilenet_v2", labels, knobs)
     return scramble(model).eval()
 
 
-def test_the_projection_starts_as_scikit_learns_whitened_directions():
+def drawn(count, seed=0):
+    return torch.randn(count, 1280, generator=torch.Generator().manual_seed(seed)) + 3
+
+
+def of_images(features, labels):
+    """Rows of images without their mirror images."""
+    return features, labels, torch.zeros(len(labels), dtype=torch.bool)
+
+
+def projected(model, features):
+    with torch.no_grad():
+        return model.projection(features[:, :, None, None]).flatten(1).numpy()
+
+
+def test_without_two_images_of_a_class_it_is_scikit_learns_directions_half_whitened():
     from sklearn.decomposition import PCA
 
-    model = small()
-    features = torch.randn(40, 1280, generator=torch.Generator().manual_seed(0)) + 3
-    labels = torch.arange(40) % 2
-    told = fit(model, (features, labels))
+    model, features = small(40), drawn(40)
+    told = fit(model, of_images(features, torch.arange(40)))
     assert told.startswith("the 6 main directions of 40 images' features")
-    with torch.no_grad():
-        found = model.projection(features[:, :, None, None]).flatten(1).numpy()
+    assert "half whitened" in told
+    found = projected(model, features)
     peer = PCA(6, svd_solver="full").fit(features.numpy())
     expected = peer.transform(features.numpy()) / np.sqrt(np.sqrt(peer.explained_variance_))
     signs = np.sign((found * expected).sum(0))
     scale = (found * signs).std() / expected.std()
     np.testing.assert_allclose(found * signs, scale * expected, atol=2e-3 * np.abs(found).max())
+
+
+@pytest.mark.parametrize("count", [40, 1400], ids=["fewer rows than channels", "more"])
+def test_what_differs_within_classes_is_whitened_as_scikit_learn_has_its_covariance(count):
+    from sklearn.decomposition import PCA
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    labels = torch.arange(count) % 3
+    spread = torch.linspace(4, 0.5, 1280)
+    features = drawn(count) * spread + 3 * drawn(3, seed=1)[labels]
+    model = small()
+    told = fit(model, of_images(features, labels))
+    assert "whitened by what differs within 3 classes" in told
+    found = projected(model, features)
+    main = PCA(6, svd_solver="full").fit_transform(features.numpy().astype(np.float64))
+    peer = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5, store_covariance=True)
+    covariance = peer.fit(main, labels.numpy()).covariance_
+    expected = main @ np.linalg.inv(covariance) @ main.T
+    products = found @ found.T
+    products *= np.trace(expected) / np.trace(products)
+    np.testing.assert_allclose(products, expected, atol=4e-3 * np.abs(expected).max())
+    assert np.square(found).mean() == pytest.approx(1, rel=0.01)
     means = F.normalize(torch.from_numpy(found), dim=1)
-    for k in range(2):
-        expected = F.normalize(means[labels == k].sum(0), dim=0)
-        torch.testing.assert_close(model.classifier.weight[k], expected, atol=1e-4, rtol=1e-3)
+    for k in range(3):
+        expected_mean = F.normalize(means[labels == k].sum(0), dim=0)
+        torch.testing.assert_close(model.classifier.weight[k], expected_mean, atol=1e-4, rtol=1e-3)
+
+
+def test_mirror_images_are_looked_at_too_and_count_as_no_image_of_their_own():
+    model = small()
+    images = torch.rand(3, 3, 64, 64)
+    features, labels, mirrored = rows(model, images, [0, 1, 2], [])
+    with torch.no_grad():
+        torch.testing.assert_close(features[3:], model.pooled(images.flip(3)).flatten(1))
+    assert labels.tolist() == [0, 1, 2] * 2
+    assert mirrored.tolist() == [False] * 3 + [True] * 3
+    told = fit(model, (features.detach(), labels, mirrored))
+    assert "directions of 3 images' features" in told
+    assert "half whitened" in told
 
 
 def test_a_projection_that_has_learned_is_left_as_it_is():
@@ -175,7 +223,7 @@ def test_a_projection_that_has_learned_is_left_as_it_is():
 
 def test_fewer_images_than_dimensions_leave_the_rest_empty():
     model = small(dimensions=20)
-    fit(model, (torch.randn(8, 1280), torch.arange(8) % 3))
+    fit(model, of_images(torch.randn(8, 1280), torch.arange(8) % 3))
     with torch.no_grad():
         found = model(torch.rand(3, 3, 64, 64))
     assert (found[:, 7:] == 0).all()

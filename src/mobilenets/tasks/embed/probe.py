@@ -1,8 +1,10 @@
-"""A new projection: the main directions of the features, weakly whitened.
+"""A new projection: the main directions of the features, whitened by what differs within classes.
 
-Whitening makes every direction count the same (Jegou and Chum 2012); of few images its last ones
-are noise, so half of it is done: a direction is divided by the root of its deviation. It is folded
-into the projection and its norm. The classifier starts from the classes' means.
+Directions in which images of one class differ count less (within-class covariance normalisation,
+Hatch et al. 2006). The covariance is known of few images: half of it is replaced by that of equal
+directions (shrinkage). Where no class has two images every direction is whitened by half, all
+images together (Jegou and Chum 2012). It is folded into the projection and its norm. The
+classifier starts from the classes' means.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from mobilenets.tasks.embed.architecture.embedding import EmbeddingNet
 from mobilenets.tasks.embed.formats.targets import label_of
 from mobilenets.tasks.values import Size
 
-IMAGES, PER_CLASS = 4096, 4
+TINY = 1e-12
+IMAGES, PER_CLASS = 2048, 4
 """Images that are looked at, at most: the larger of the two, the second for each class."""
+SHRINKAGE = 0.5
+"""How much of the covariance within classes is that of equal directions, 0 to 1."""
 STRENGTH = 0.5
-"""Of the whitening: 1 gives every direction the same deviation, 0 leaves them."""
+"""Of the whitening without classes: 1 gives directions the same deviation, 0 leaves them."""
 
 
 def most(classes: int) -> int:
@@ -32,20 +37,25 @@ def most(classes: int) -> int:
 def rows(
     model: nn.Module, images: Tensor, targets: Sequence[Any], sizes: Sequence[Size]
 ) -> tuple[Tensor, ...]:
-    """(N, channels) inputs of the projection, and (N,) classes."""
+    """(2 N, channels) inputs of the projection, (2 N,) classes: the images and their mirror images.
+
+    And (2 N,) whether a row is a mirror image's: of the image itself it says nothing new.
+    """
     assert isinstance(model, EmbeddingNet)
     labels = torch.tensor([label_of(target) for target in targets])
-    return model.pooled(images).flatten(1), labels
+    found = [model.pooled(seen).flatten(1) for seen in (images, images.flip(3))]
+    mirrored = torch.arange(2).repeat_interleave(len(labels)) > 0
+    return torch.cat(found), labels.repeat(2), mirrored
 
 
 @torch.no_grad()
 def fit(model: nn.Module, rows: tuple[Tensor, ...]) -> str:
     """Fit the projection, unless it has learned, and the classifier."""
     assert isinstance(model, EmbeddingNet)
-    features, labels = rows
+    features, labels, mirrored = rows
     if not bool(torch.isfinite(features).all()):
         raise ValueError("features must be finite numbers")
-    told = [] if model.projected else [fit_projection(model, features)]
+    told = [] if model.projected else [fit_projection(model, features, labels, mirrored)]
     model.eval()
     vectors = F.normalize(model.projection(features[:, :, None, None]).flatten(1), dim=1)
     if model.classifier is not None:
@@ -57,30 +67,63 @@ def fit(model: nn.Module, rows: tuple[Tensor, ...]) -> str:
     return ", ".join(told)
 
 
-def fit_projection(model: EmbeddingNet, features: Tensor) -> str:
-    """Give the projection the main directions of (N, channels) features, and say how."""
+def fit_projection(model: EmbeddingNet, features: Tensor, labels: Tensor, mirrored: Tensor) -> str:
+    """Give the projection the main directions of (N, channels) features, whitened, and say how."""
     norm, conv = model.projection.norm, model.projection.conv
     assert norm.running_mean is not None
     assert norm.running_var is not None
     x = features.double()
     middle = x.mean(0)
-    _, values, directions = torch.linalg.svd(x - middle, full_matrices=False)
+    values, directions = main_directions(x - middle)
     dimensions = conv.out_channels
     found = min(dimensions, int((values > values[0] * 1e-6).sum()))
-    deviation = values[:found] / max(len(x), 1) ** 0.5
+    main = directions[:found]
+    several = int((torch.bincount(labels[~mirrored]) > 1).sum())
+    if several:
+        whitened = within(main @ (x - middle).T, labels) @ main
+        how = f"whitened by what differs within {several} classes"
+    else:
+        deviation = values[:found] / max(len(x), 1) ** 0.5
+        whitened = main / deviation[:, None] ** STRENGTH
+        how = "half whitened"
+    # Equal to 1 on average, so that rates fit.
+    whitened = whitened / (whitened @ (x - middle).T).square().mean().sqrt()
     weight = torch.zeros(dimensions, x.shape[1], dtype=torch.float64)
-    weight[:found] = directions[:found]
+    weight[:found] = whitened
+    deviation = (weight @ (x - middle).T).square().mean(1).sqrt()
     conv.weight.copy_(weight[:, :, None, None])
     norm.running_mean.copy_(weight @ middle)
     norm.running_var.fill_(1.0)
-    norm.running_var[:found] = deviation.square().float()
-    scale = torch.zeros(dimensions, dtype=torch.float64)
-    # Against the norm, which divides by all of it. Equal to 1 on average, so that rates fit.
-    scale[:found] = deviation ** (1 - STRENGTH)
-    norm.weight.copy_(scale / scale[:found].square().mean().sqrt())
+    norm.running_var[:found] = deviation[:found].square().float()
+    norm.weight.copy_(deviation)  # against the norm, which divides by it
     norm.bias.zero_()
     share = float(values[:found].square().sum() / values.square().sum())
     return (
-        f"the {found} main directions of {len(x)} images' features ({share:.2f} of the variance), "
-        f"half whitened"
+        f"the {found} main directions of {int((~mirrored).sum())} images' features "
+        f"({share:.2f} of the variance), {how}"
     )
+
+
+def main_directions(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The falling singular values of (N, channels) float64, and as rows the directions of each."""
+    if len(x) <= x.shape[1]:
+        _, values, found = torch.linalg.svd(x, full_matrices=False)
+        return values, found
+    squares, axes = torch.linalg.eigh(x.T @ x)  # of many rows, faster
+    return squares.flip(0).clamp_min(0).sqrt(), axes.flip(1).T
+
+
+def within(x: Tensor, labels: Tensor) -> Tensor:
+    """(d, d): what makes the covariance within classes of (d, N) values the same in all directions.
+
+    The root of its inverse, half of it shrunk to equal directions.
+    """
+    classes = int(labels.max()) + 1
+    sums = x.new_zeros(len(x), classes).index_add_(1, labels, x)
+    means = sums / torch.bincount(labels, minlength=classes).clamp_min(1)
+    rest = x - means[:, labels]
+    covariance = rest @ rest.T / x.shape[1]
+    equal = covariance.trace() / len(x) * torch.eye(len(x), dtype=x.dtype)
+    values, axes = torch.linalg.eigh(torch.lerp(covariance, equal, SHRINKAGE))
+    root: Tensor = axes @ (axes / values.clamp_min(TINY).sqrt()).T
+    return root
