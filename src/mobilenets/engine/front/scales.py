@@ -100,6 +100,8 @@ def of_float_sum(
     first, second = (np.float32(x.scale) / np.float32(to.scale) for x in (a, b))
     offset = np.float64(second) * -b.zero_point + np.float64(first * np.float32(-a.zero_point))
     offset = np.float32(offset) + np.float32(to.zero_point)
+    if not np.isfinite([first, second, offset]).all():
+        raise WeightsError("its scales do not fit together: the output's is too small")
     low, high = limits(dtype)
     return FloatSum((float(first), float(second)), float(offset), low, high, dtype)
 

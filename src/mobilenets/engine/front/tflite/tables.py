@@ -18,6 +18,8 @@ Integers = NDArray[np.int64]
 _SHORT = (-(2**15), 2**15 - 1)
 _CONVERSION_BITS = 8
 """XNNPACK converts between scales by a multiplier with so many bits behind the point."""
+_LARGEST_MULTIPLIER = 2**15
+"""A byte times it, in steps of 2^-31, is an int64."""
 _LARGEST_RATIO = 128
 """Of two scales between which XNNPACK converts."""
 
@@ -74,6 +76,8 @@ def activated(activation: str, x: Quantization, to: Quantization, dtype: Element
 
 def _fixed(multiplier: float) -> tuple[int, int]:
     """A multiplier as a fraction of 2^31 and an exponent of 2."""
+    if not 0 < multiplier < _LARGEST_MULTIPLIER:
+        raise WeightsError("its scales do not fit together: the output's is too small")
     share, exponent = math.frexp(multiplier)
     whole = math.floor(share * 2**31 + 0.5)
     return (whole // 2, exponent + 1) if whole == 2**31 else (whole, exponent)
