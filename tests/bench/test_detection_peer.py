@@ -36,6 +36,7 @@ def call(peer, monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.every
 def test_both_learn_by_the_recipes_own_rate_and_say_what_they_are(call):
     given, table = call("--epochs", "7")
     assert list(table) == ["mobilenets", "torchvision"]

@@ -32,6 +32,7 @@ def test_the_table_says_what_each_loses(students):
     assert lines[4] == "| 0.25-128 | 0.872 | -0.028 | 13 | 3.20 | 0.40 |"
 
 
+@pytest.mark.every
 def test_the_picture_has_a_line_for_each_size(students, tmp_path):
     teacher = row(None, 224, 0.9, 300e6, 4.0)
     rows = [row(w, s, 0.9 * w**0.1, s * w * 1e6, s * w) for w in (1.0, 0.25) for s in (224, 128)]

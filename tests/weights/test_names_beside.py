@@ -1,6 +1,8 @@
 """Names of classes that lie in a file beside somebody's weights."""
 
+import io
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -10,10 +12,18 @@ from mobilenets.weights import identify, load, look
 from tests.weights.peers import randomise
 
 
-def put(folder, **files):
-    """Weights of a network of two classes without names, and files beside."""
+@cache
+def weights() -> bytes:
+    """A file of a network of two classes without names."""
     model = torchvision.models.mobilenet_v2(width_mult=0.1, num_classes=2)
-    torch.save(randomise(model).state_dict(), folder / "w.pth")
+    file = io.BytesIO()
+    torch.save(randomise(model).state_dict(), file)
+    return file.getvalue()
+
+
+def put(folder, **files):
+    """These weights, and files beside."""
+    (folder / "w.pth").write_bytes(weights())
     for name, content in files.items():
         text = content if isinstance(content, str) else json.dumps(content)
         (folder / name.replace("_json", ".json").replace("_txt", ".txt")).write_text(text)

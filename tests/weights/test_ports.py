@@ -9,6 +9,7 @@ from torch import nn
 
 from mobilenets.errors import WeightsError
 from mobilenets.weights import load, read
+from tests.some import some
 
 from .peers import assert_same, randomise
 
@@ -196,8 +197,10 @@ WRAPPINGS = {
 }
 
 
-@pytest.mark.parametrize("wrapping", WRAPPINGS)
-@pytest.mark.parametrize("style", ["tonylins", "d-li14"])
+@pytest.mark.parametrize(
+    ("style", "wrapping"),
+    some([(s, w) for s in ("tonylins", "d-li14") for w in WRAPPINGS], (*range(len(WRAPPINGS)), -1)),
+)
 def test_v2_with_flat_blocks_in_any_wrapping(tmp_path, style, wrapping):
     peer = randomise(FlatV2(style))
     path = tmp_path / "checkpoint.pth.tar"

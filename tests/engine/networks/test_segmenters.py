@@ -131,7 +131,7 @@ def planes_and_best_channels(drawn):
 
 
 @pytest.mark.parametrize("target", targets().values(), ids=targets())
-@pytest.mark.parametrize(("vectors", "more"), [(1, -1), (1, 0), (2, 1), (8, 1)])
+@pytest.mark.parametrize(("vectors", "more"), some([(1, -1), (1, 0), (2, 1), (8, 1)], (0, 2)))
 def test_rows_around_each_tile(target, vectors, more):
     wide = vectors * target.lanes + more
     for coordinates in LINEAR:

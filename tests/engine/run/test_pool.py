@@ -51,7 +51,7 @@ def test_every_thread_sees_what_the_others_wrote_before_a_barrier(kernels, threa
 def test_each_of_thousands_of_runs_calls_every_thread_once(kernels, threads, way):
     pool = ThreadPool(threads)
     cells = context(threads)
-    runs = 5_000 if threads < 3 else 2_000
+    runs = 2_000
     for _ in range(runs):
         pool.run(kernels["count"], cells.ctypes.data)
     np.testing.assert_array_equal(cells[CELLS:], runs)
