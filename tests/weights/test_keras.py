@@ -89,6 +89,14 @@ def test_the_other_published_widths_are_recognised(name, alpha, tmp_path):
     assert keras.read(path).card.arguments["width"] == alpha
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> bytes:
+    """A file as keras.applications publishes them."""
+    path = tmp_path_factory.mktemp("published") / "net.h5"
+    write_published(path, keras_nets.network("MobileNet", 0.25, (96, 96)))
+    return path.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("file", "size"),
     [
@@ -100,9 +108,9 @@ def test_the_other_published_widths_are_recognised(name, alpha, tmp_path):
         ("flowers.weights.h5", 224),
     ],
 )
-def test_the_resolution_is_in_a_published_name(file, size, tmp_path):
+def test_the_resolution_is_in_a_published_name(file, size, published, tmp_path):
     path = tmp_path / file
-    write_published(path, keras_nets.network("MobileNet", 0.25, (96, 96)))
+    path.write_bytes(published)
     assert keras.read(path).card.preprocessing.size == (size, size)
 
 

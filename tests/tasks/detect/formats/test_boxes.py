@@ -47,7 +47,7 @@ def twin(rows) -> tuple[list[tuple], dict[str, int]]:
     return sorted(kept, key=lambda one: one[0]), {k: n for k, n in found.items() if n}
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.lists(ROW, max_size=12))
 def test_boxes_are_cleaned_as_a_slow_twin_does(rows):
     rows = rows + rows[:2]
