@@ -92,7 +92,7 @@ ENGINE = {
 }
 """The engine's rooms, and which others each may import."""
 TORCH = {"torch", "torchvision", "timm", "accelerate"}
-WITH_TORCH = {"network", "learn", "probe", "teach"}
+WITH_TORCH = {"network", "learn", "probe", "know", "teach"}
 """Parts of a use that may import torch at the top of a file, and what such parts share."""
 BROUGHT = {
     "filelock": "torch",

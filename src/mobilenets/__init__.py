@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         deeplabv3_mobilenet_v2,
     )
     from mobilenets.training import train
+    from mobilenets.training.known.new_classes import learn
     from mobilenets.weights import identify, load
     from mobilenets.weights.sources.own import save
 
@@ -68,6 +69,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "export_onnx": "export",
     "identify": "weights",
+    "learn": "training.known.new_classes",
     "load": "weights",
     "mobilenet_v1": "tasks.classify.architecture.classifier",
     "mobilenet_v2": "tasks.classify.architecture.classifier",
@@ -101,6 +103,7 @@ __all__ = [
     "evaluate",
     "export_onnx",
     "identify",
+    "learn",
     "load",
     "mobilenet_v1",
     "mobilenet_v2",

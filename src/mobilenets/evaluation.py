@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
@@ -105,6 +106,7 @@ def evaluate(
     strict: bool = True,
     objective: Any = None,
     exact: bool = False,
+    unknown: Sequence[Path] = (),
 ) -> Evaluation:
     """Run `session` over `dataset` (or over `indices` of it) and measure.
 
@@ -112,9 +114,15 @@ def evaluate(
     `failures` and left out. `batch_size` None: as many at once as the task says. Raises DataError
     where the data's classes are not the model's, or where no image could be read (unless `strict`
     is False: others may have read theirs). `exact` decodes large photographs at full size
-    (`read_input`).
+    (`read_input`). `unknown` are images of none of the classes, for a model that tells such ones;
+    ValueError for another.
     """
     evaluator = task.measure.evaluator(session.card, dataset, objective)
+    if unknown and not getattr(evaluator, "tells_unknown", False):
+        raise ValueError(
+            "unknown is for a model that tells images of none of its classes: "
+            "`mobilenets learn WEIGHTS --unknown DATA -o FILE` makes one of a classifier's weights"
+        )
     failures: list[tuple[str, str]] = []
     measured: list[int] = []
     items = range(len(dataset)) if indices is None else indices
@@ -125,10 +133,35 @@ def evaluate(
             evaluator.update(session(batch.inputs), batch.targets, batch.sizes)
             measured += batch.indices
         progress(len(batch.inputs) + len(batch.failures))
+    if unknown:
+        failures += _show_strangers(evaluator, session, unknown, batch_size, progress, exact=exact)
     if strict and items and len(failures) == len(items):
         images = count(len(items), "image", "images")
         raise DataError(f"none of {images} could be read; the first: {failures[0][1]}")
     return Evaluation(dict(evaluator.results()), failures, evaluator, measured)
+
+
+def _show_strangers(
+    evaluator: Evaluator,
+    session: Session,
+    files: Sequence[Path],
+    batch_size: int,
+    progress: Callable[[int], None],
+    *,
+    exact: bool,
+) -> list[tuple[str, str]]:
+    """Count images of none of the classes; (name, why) of those that cannot be read."""
+
+    def read(path: Path) -> NDArray[np.float32]:
+        return read_input(path, session.card.preprocessing, exact=exact).values
+
+    failures: list[tuple[str, str]] = []
+    for batch in read_batches(files, read, batch_size):
+        failures += [(str(path), why) for path, why in batch.failures]
+        if len(batch.items):
+            evaluator.strangers(session(batch.inputs))  # type: ignore[attr-defined]
+        progress(len(batch.items) + len(batch.failures))
+    return failures
 
 
 class Prepared(NamedTuple):

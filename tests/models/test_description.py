@@ -46,6 +46,7 @@ VALUES: dict[str, tuple[object, ...]] = {
     "norm_momentum": (0.1,),
     "dropout": (0.5,),
     "hidden": (16,),
+    "known": (True,),
     "dimensions": (64,),
     "pooling": ("average", "depthwise"),
     "kernel": (3,),

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "predict",
     "eval": "evaluate",
     "train": "train",
+    "learn": "classes.learn",
     "export": "export",
     "compile": "compile",
     "bench": "bench",

@@ -49,6 +49,12 @@ def run(
         float | None,
         typer.Option(min=0, max=1, help="With --save-dir: least score, as `predict` has it."),
     ] = None,
+    unknown: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Images of none of its classes: the share that it calls unknown."
+        ),
+    ] = None,
     probe: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +75,9 @@ def run(
     and left out. Which images are measured is said, and how many of them a checkpoint of ours was
     trained on. Beside a figure of fewer than 5,000 images is its 95 % interval.
 
+    A classifier that was trained with `--unknown` also says how many images it calls unknown; with
+    `--unknown strangers` also how many of those in that folder.
+
     `--probe knn,linear` takes any weights and any data in classes: the features of the last layer,
     or an embedding network's vectors, are learned from on the train part, by the 20 nearest
     neighbours and by logistic regression.
@@ -76,12 +85,13 @@ def run(
     Example: `mobilenets eval runs/mobilenet_v2-photos/best.safetensors photos --save-dir wrong`
     """
     if probe is not None:
-        if save_dir is not None or limit is not None or split != "eval":
+        if save_dir is not None or limit is not None or unknown is not None or split != "eval":
             raise ValueError("probe measures on the val part, all of it: no other option fits it")
         show_probe(weights, data, probe, running, json=json)
         return
     from mobilenets.data.contents import count_trained_on
     from mobilenets.evaluation import MeasuredPart, evaluate, spread
+    from mobilenets.runtime.images import find_images
     from mobilenets.tasks.registry import task_of
 
     if save_dir is None and threshold is not None:
@@ -93,7 +103,8 @@ def run(
         from mobilenets.review import check_folder
 
         check_folder(save_dir, dataset, indices)
-    with progress("evaluating", len(indices)) as advance:
+    strangers = [] if unknown is None else find_images([unknown])
+    with progress("evaluating", len(indices) + len(strangers)) as advance:
         found = evaluate(
             session,
             dataset,
@@ -102,8 +113,9 @@ def run(
             batch_size=running.batch_size,
             exact=running.exact,
             progress=advance,
+            unknown=strangers,
         )
-    measured = MeasuredPart.on(data, split, dataset, len(indices) - len(found.failures))
+    measured = MeasuredPart.on(data, split, dataset, len(found.images))
     seen = count_trained_on(session.card.trained_on, dataset, indices)
     say_what(found, measured, seen)
     written: dict[str, Any] = {}

@@ -93,6 +93,10 @@ def run(
         str | None,
         typer.Option(metavar="DIR", help="With --teacher: images without labels to learn from."),
     ] = None,
+    unknown: Annotated[
+        bool,
+        typer.Option("--unknown", help="Also learn to tell images of none of the classes."),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes that read images: 1 if not given.")
     ] = None,
@@ -122,6 +126,7 @@ def run(
         "resolution": resolution,
         "teacher": teacher,
         "unlabelled": unlabelled,
+        "unknown": unknown or None,
         "workers": workers,
         "device": device,
         "minutes": minutes,
@@ -160,6 +165,7 @@ def trained(
         asked.knobs,
         asked.teacher,
         asked.unlabelled,
+        bool(asked.unknown),
     )
     try:
         return train(

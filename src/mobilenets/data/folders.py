@@ -37,6 +37,7 @@ from mobilenets.data.splits import (
     kept_for_test,
 )
 from mobilenets.errors import DataError
+from mobilenets.runtime.images import natural_key, walk_images
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,40 @@ def open_classification(
     groups = tuple(entry.group for entry in entries) if _has_groups(listing) else ()
     classes = tuple(listing.classes)
     return ListedImages(listing.root, classes, files, targets, notes, origin, taken, groups=groups)
+
+
+def open_new_classes(path: Path) -> tuple[Dataset, Dataset | None]:
+    """Images of classes that are to be learned, and those held out, None where there are none.
+
+    As `open_classification` takes them, also of a class alone, and a folder with nothing but
+    images: a class that is called as the folder. A val or a test part is held out. DataError for
+    data that cannot be used.
+    """
+    files = sorted(walk_images(path), key=natural_key) if path.is_dir() else []
+    if files and all(file.parent == path for file in files):
+        name = path.resolve().name
+        entries = [Entry(file.name, name) for file in files]
+        listing = Listing(path, {"": entries}, [name])
+    else:
+        listing = list_images(path)
+    unknown_labels(listing, ("val", "test"))
+    of = listing.parts
+    own, held = [*of.get("train", []), *of.get("", [])], [*of.get("val", []), *of.get("test", [])]
+    missing = [name for name in listing.classes if name not in {entry.label for entry in own}]
+    if missing or not own:
+        raise DataError(f"{path}: no images to learn from of {few(missing) or 'any class'}")
+    number = {name: i for i, name in enumerate(listing.classes)}
+    made = [
+        ListedImages(
+            listing.root,
+            tuple(listing.classes),
+            tuple(entry.path for entry in entries),
+            tuple(number[entry.label] for entry in entries),
+            listing.notes,
+        )
+        for entries in (own, held)
+    ]
+    return made[0], made[1] if held else None
 
 
 def _has_groups(listing: Listing) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mobilenets.data.dataset import Dataset, whole
 from mobilenets.evaluation import Evaluation, MeasuredPart, evaluate, spread
 from mobilenets.labelled import open_data
+from mobilenets.runtime.images import find_images
 from mobilenets.runtime.session import Session
 from mobilenets.tasks.task import Task
 
@@ -27,6 +28,7 @@ def measure(
     save_dir: str | os.PathLike[str] | None,
     worst: int,
     threshold: float | None,
+    unknown: str | os.PathLike[str] | None,
     progress: Callable[[int], None],
 ) -> Evaluation:
     """`Model.evaluate`: measure, and write the page of the worst images where one is asked for."""
@@ -48,11 +50,12 @@ def measure(
         batch_size=batch_size,
         exact=exact,
         progress=progress,
+        unknown=[] if unknown is None else find_images([os.fspath(unknown)]),
     )
     if folder is not None:
         from mobilenets.review import judge, write_review
 
-        images = len(indices) - len(found.failures)
+        images = len(found.images)
         measured = MeasuredPart.on(name, split, dataset, images)
         if not (isinstance(data, (str, os.PathLike)) or hasattr(data, "origin")):
             measured = MeasuredPart(name, split, GIVEN, images, len(dataset))

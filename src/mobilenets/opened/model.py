@@ -203,6 +203,7 @@ class Model:
         save_dir: str | os.PathLike[str] | None = None,
         worst: int = 50,
         threshold: float | None = None,
+        unknown: str | os.PathLike[str] | None = None,
         progress: Callable[[int], None] = lambda images: None,
     ) -> Evaluation:
         """How good the model is on labelled images, as `mobilenets eval` says it.
@@ -216,7 +217,8 @@ class Model:
 
         `save_dir` is a new folder, or one that was written so before: it gets `index.html` with
         the `worst` images, at most so many, drawn beside the truth, and `images.csv` with all.
-        There `threshold` is the least score that counts, None as `predict` has it.
+        There `threshold` is the least score that counts, None as `predict` has it. `unknown` is a
+        folder with images of none of the classes, for a model that tells such ones.
 
         DataError for data that is not this task's, or whose classes are not the model's.
 
@@ -245,6 +247,7 @@ class Model:
             save_dir=save_dir,
             worst=worst,
             threshold=threshold,
+            unknown=unknown,
             progress=progress,
         )
 

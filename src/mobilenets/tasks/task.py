@@ -15,6 +15,7 @@ from mobilenets.tasks.base import (
     Commands,
     Data,
     Demonstration,
+    Knowing,
     Learning,
     Measuring,
     Outputs,
@@ -80,6 +81,11 @@ class Task:
     def probe(self) -> Probing:
         """How a new head starts."""
         return cast(Probing, self.part("probe"))
+
+    @property
+    def know(self) -> Knowing:
+        """What is none of its classes, and new classes without training."""
+        return cast(Knowing, self.part("know"))
 
     @property
     def teach(self) -> Teaching:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None] | Literal["print"] | None
 OWN = (
     *("weights", "recipe", "val", "resolution", "teacher", "unlabelled", "output", "minutes"),
-    *("patience", "resume", "extend", "workers", "device", "say"),
+    *("unknown", "patience", "resume", "extend", "workers", "device", "say"),
 )
 
 
@@ -33,6 +33,7 @@ def train(
     resolution: int | None = None,
     teacher: str | os.PathLike[str] | None = None,
     unlabelled: str | os.PathLike[str] | None = None,
+    unknown: bool = False,
     output: str | os.PathLike[str] | None = None,
     minutes: float | None = None,
     patience: int | None = None,
@@ -54,7 +55,8 @@ def train(
     `mobilenets.tasks.recipe.Recipe` has them all) and the network's knobs (`width=0.35`); `recipe`
     is the task's own for starting from weights, or at random, unless named. `resolution`: pixels
     of the input's sides. `teacher`: weights, or a timm name, to learn from. `unlabelled`: a folder
-    of images from which the teacher's outputs are learned; then `data` may be left out.
+    of images from which the teacher's outputs are learned; then `data` may be left out. `unknown`:
+    the best epoch's weights also tell images of none of the classes.
 
     `output` is a new folder under `runs/` unless given. With `resume` the run in it (or the newest
     of that name) goes on, and one that had ended for `extend` epochs more. In `minutes` of
@@ -81,8 +83,8 @@ def train(
     knobs, changes = _split(model, settings)
     rate = changes.pop("learning_rate", None) if extend is not None else None
     start = None if weights is None else os.fspath(weights)
-    learned = (None if path is None else os.fspath(path) for path in (teacher, unlabelled))
-    plan = Plan(model, start, resolution, knobs, *learned)
+    taught, more = (None if path is None else os.fspath(path) for path in (teacher, unlabelled))
+    plan = Plan(model, start, resolution, knobs, taught, more, unknown)
     with speaking(say) as line:
         return run(
             plan,

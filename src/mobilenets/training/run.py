@@ -28,6 +28,7 @@ from mobilenets.training.fitting import (
     settle_norm,
     split,
 )
+from mobilenets.training.known import check_knows, know_checkpoint
 from mobilenets.training.loop import Trainer
 from mobilenets.training.probe import begin, measure_norms
 from mobilenets.training.recipes import recipe
@@ -67,6 +68,8 @@ class Plan:
     """Any WEIGHTS or a timm name to learn from."""
     unlabelled: str | Path | None = None
     """A folder of images from which the teacher's outputs alone are learned."""
+    unknown: bool = False
+    """Whether it also learns to tell images of none of its classes."""
 
 
 def train(
@@ -114,6 +117,7 @@ def train(
         resolution=plan.resolution,
         teacher=plan.teacher,
         unlabelled=None if plan.unlabelled is None else str(plan.unlabelled),
+        unknown=plan.unknown or None,
         workers=workers,
         device=device,
         minutes=minutes,
@@ -181,6 +185,8 @@ def _train(
     if not resume and trainer.accelerator.is_main_process:
         keep_arguments(folder, kept)
     result = trainer.run(resume=resume, extend=extend)
+    if plan.unknown and images.labelled and trainer.accelerator.is_main_process:
+        know_checkpoint(result.checkpoint, task, (images.labelled, images.val), say, cpu=cpu)
     trainer.accelerator.end_training()  # a process that leaves its group open may abort at its end
     return result
 
@@ -192,6 +198,7 @@ def _check(plan: Plan, task: Task, given: str | Path | OwnParts | None) -> None:
     if plan.teacher and not task.has("teach"):
         able = " or ".join(one.name for one in with_part("teach"))
         raise ValueError(f"teacher is to {able}, {plan.model} is to {task.name}")
+    check_knows(task, plan.model, asked=plan.unknown, labelled=given is not None)
     if plan.unlabelled is not None and not plan.teacher:
         raise ValueError("unlabelled needs a teacher, whose outputs are learned: --teacher WEIGHTS")
     if given is None and plan.unlabelled is None:

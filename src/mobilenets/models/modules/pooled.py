@@ -29,11 +29,13 @@ class PooledNet(Carded):
                 initialise(layer)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = self.pooled(x)
-        if self.hidden is not None:
-            x = self.hidden(x).relu()
-        logits: Tensor = self.classifier(self.dropout(x))
+        logits: Tensor = self.classifier(self.dropout(self.features(x)))
         return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) images -> (N, features): what the last layer reads, but for the dropout."""
+        x = self.pooled(x)
+        return x if self.hidden is None else self.hidden(x).relu()
 
     def pooled(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) images -> (N, channels) features: the mean of the last map."""

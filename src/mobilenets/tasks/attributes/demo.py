@@ -15,7 +15,6 @@ DEMO = Demo(
     {
         "epochs": 4,
         "learning_rate": 0.003,
-        "norm": "frozen",
         "crop_scale": 0.9,
         "groups": "red,green,blue",
     },

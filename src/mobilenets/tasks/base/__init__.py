@@ -3,7 +3,7 @@
 A use is a package, its room. Each part is a module of it, named as the properties of `Task`, that
 has what the protocol of the same name says. A use has the parts that it can do something with: one
 that nobody trains has no `learn`, one without pictures no `show`. Of the parts, `network`, `learn`,
-`probe` and `teach` may import torch; the others run where there is none.
+`probe`, `know` and `teach` may import torch; the others run where there is none.
 """
 
 from __future__ import annotations
@@ -165,6 +165,35 @@ class Probing(Protocol):
 
     def fit(self, model: nn.Module, rows: tuple[Tensor, ...]) -> str:
         """Fit the head, on the CPU, and say how, in words; empty where nothing could be fitted."""
+
+
+class Knowing(Protocol):
+    """How a network tells what is none of its classes, and learns new ones without training.
+
+    Both read rows as `Probing.rows` gives them: features of images, and the class of each.
+    """
+
+    def check(self, model: nn.Module) -> None:
+        """Raise ValueError where this network can do neither."""
+
+    def tell_unknown(
+        self, model: nn.Module, seen: tuple[Tensor, ...], held: tuple[Tensor, ...]
+    ) -> str:
+        """From now on it also says how much an image looks like its classes; in words, how.
+
+        `seen` are rows of training images, `held` of validation images, on which the floor rests.
+        """
+        ...
+
+    def left_out(
+        self, model: nn.Module, rows: tuple[Tensor, ...], names: Sequence[str]
+    ) -> tuple[int, int]:
+        """(right, all) of the images of new classes, each seen without having been learned."""
+        ...
+
+    def add_classes(self, model: nn.Module, rows: tuple[Tensor, ...], names: Sequence[str]) -> str:
+        """Give it a class for each of `names`, its own stay as they are; in words, how."""
+        ...
 
 
 class Teaching(Protocol):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Evaluator(Protocol):
     """Collects a model's outputs over a data set and says how good they are.
 
-    It may have `kept()`: what validation found out for `ModelCard.kept`, such as a threshold.
+    It may have `kept()`: what validation found out for `ModelCard.kept`, such as a threshold. And
+    `strangers(outputs)`, which counts images of none of the classes, where `tells_unknown` is true.
     """
 
     notes: list[str]

@@ -22,6 +22,11 @@ class ClassAnswer(ThingsAnswer[Prediction]):
         return self.things[0].label if self.things else None
 
     @property
+    def unknown(self) -> bool:
+        """Whether it looks like none of the classes; False for a model that does not tell."""
+        return bool(self.things) and self.things[0].index < 0
+
+    @property
     def score(self) -> float | None:
         """Its score, 0 to 1; None where no score reaches the threshold."""
         return self.things[0].score if self.things else None

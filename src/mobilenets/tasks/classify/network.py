@@ -19,6 +19,8 @@ from mobilenets.tasks.graft import on_backbone, random_network
 
 def build(name: str, labels: Sequence[str], arguments: dict[str, Any]) -> nn.Module:
     """A classifier of random weights for `labels`."""
+    if arguments.get("known"):
+        raise ValueError("known is not for random weights: train --unknown makes it at the end")
     return random_network(NETWORKS[name], "classify", labels, arguments, "crop")
 
 
@@ -30,6 +32,8 @@ def adapt(
     A head whose outputs are independent is not trained here: it is replaced too. A network of
     another use gives its backbone, which gets a head of its own.
     """
+    if isinstance(loaded, Classifier):
+        loaded.forget()
     card = card_of(loaded)
     fits = card.labels == tuple(labels) and not are_independent(card)
     if isinstance(loaded, Classifier) and fits:

@@ -25,17 +25,22 @@ OPTIONS: Mapping[str, str] = {"softmax": "for classifiers"}
 
 
 def form(model: nn.Module, card: ModelCard, *, softmax: bool = False) -> Form:
-    """Logits, or with `softmax` probabilities: by a sigmoid where the outputs are independent."""
+    """Logits, or with `softmax` probabilities: by a sigmoid where the outputs are independent.
+
+    Of a network that tells unknown images also its second output, the likeness to each class.
+    """
     from mobilenets.tasks.classify.architecture.classifier import Probabilities
     from mobilenets.tasks.classify.network import deploy
     from mobilenets.tasks.forms import Form, relative_difference
 
     network, source = deploy(model), model
     alone = are_independent(card)
+    others = card.outputs[1:]
     if not softmax:
-        made = card.replace(outputs=INDEPENDENT_LOGITS if alone else LOGITS)
+        made = card.replace(outputs=(*(INDEPENDENT_LOGITS if alone else LOGITS), *others))
         return Form(network, source, made, relative_difference)
-    made = card.replace(outputs=INDEPENDENT_PROBABILITIES if alone else PROBABILITIES)
+    scores = INDEPENDENT_PROBABILITIES if alone else PROBABILITIES
+    made = card.replace(outputs=(*scores, *others))
     twins = Probabilities(network, independent=alone), Probabilities(source, independent=alone)
     return Form(*twins, made, relative_difference)
 

@@ -17,6 +17,13 @@ INDEPENDENT_LOGITS = INDEPENDENT
 """A sigmoid makes a score of each output by itself; a softmax over them would be wrong."""
 INDEPENDENT_PROBABILITIES = (Output("probabilities", "independent probabilities", "(N, classes)"),)
 """Such scores. One alone stands for two classes: its score is that of the second."""
+LIKENESS = Output("likeness", "likeness", "(N, classes)")
+"""A second output: how much an image looks like those of each class, -1 to 1."""
+UNKNOWN = "unknown"
+"""What an image is called that looks like none of the classes; of `ModelCard.kept`, what is known
+of that: `floor`, the least likeness of what is known, and `lowest`, see `unknown_shares`."""
+STEPS = 1000
+"""Equal parts of the known images that `lowest` tells apart."""
 _FORMS = (LOGITS, PROBABILITIES, INDEPENDENT_LOGITS, INDEPENDENT_PROBABILITIES)
 _MEANINGS = tuple(outputs[0].meaning for outputs in _FORMS)
 
@@ -28,17 +35,61 @@ class Prediction:
     label: str
     """The class in words; its number where the model has no labels."""
     index: int
-    """The output."""
+    """The output; -1 for `unknown`."""
     score: float
-    """Probability, 0..1."""
+    """Probability, 0..1; of `unknown`, the share of known images that look more like a class."""
 
 
 def decode(
     outputs: Arrays, card: ModelCard, sizes: Sequence[Size], *, top: int, threshold: float
 ) -> list[list[Prediction]]:
-    """The `top` labels of each image with a score from `threshold` on, best first."""
+    """The `top` labels of each image with a score from `threshold` on, best first.
+
+    Where the card knows how alike images of its classes are, `unknown` comes first for an image
+    that looks like none of them.
+    """
     seen = best_classes(rows(outputs, card), card, top)
+    for i, share in enumerate(unknown_shares(outputs, card)):
+        if share > 0:
+            seen[i] = [Prediction(UNKNOWN, -1, float(share)), *seen[i]][:top]
     return [[one for one in image if one.score >= threshold] for image in seen]
+
+
+def says_unknown(card: ModelCard) -> bool:
+    """Whether a model tells images that look like none of its classes."""
+    return UNKNOWN in card.kept and LIKENESS in card.outputs
+
+
+def floor_of(card: ModelCard) -> tuple[float, NDArray[np.float64]]:
+    """The least likeness of what is known, and `lowest`; WeightsError for a damaged card."""
+    kept = card.kept[UNKNOWN]
+    try:
+        return float(kept["floor"]), np.asarray(kept["lowest"], np.float64).reshape(-1)
+    except (TypeError, KeyError, ValueError, IndexError) as error:
+        said = f"{kept!r:.80}"
+        raise WeightsError(
+            f"the card's {UNKNOWN} must have floor and lowest, got {said}"
+        ) from error
+
+
+def unknown_shares(outputs: Arrays, card: ModelCard) -> NDArray[np.float64]:
+    """(N,) 0 where an image looks like one of the classes, else the share of images that look more.
+
+    Of the images that the floor was measured on: `lowest` has the likeness that each next one of a
+    thousand equal parts of them begins with, up to the floor. (0,) for a model that does not tell.
+    """
+    if not says_unknown(card):
+        return np.zeros(0)
+    likeness = familiarity(outputs)
+    floor, lowest = floor_of(card)
+    below = np.searchsorted(lowest, likeness, side="right")
+    return np.asarray(np.where(likeness < floor, 1 - below / STEPS, 0.0))
+
+
+def familiarity(outputs: Arrays) -> NDArray[np.float64]:
+    """(N,) the likeness to the nearest class, from the output `likeness`."""
+    values = outputs[LIKENESS.name]
+    return np.asarray(values.reshape(len(values), -1).max(1), np.float64)
 
 
 def check_meaning(card: ModelCard) -> None:

@@ -33,6 +33,7 @@ class RunArguments:
     resolution: int | None = None
     teacher: str | None = None
     unlabelled: str | None = None
+    unknown: bool | None = None
     workers: int | None = None
     device: str | None = None
     minutes: float | None = None

@@ -37,6 +37,9 @@ class Teacher(nn.Module):
         if shrink:
             pairs = zip(student.size, own.size, strict=True)
             self.shares = tuple(side / other for side, other in pairs)
+        forget = getattr(network, "forget", None)
+        if forget is not None:  # what it knows beside its answers is not learned
+            forget()
         self.network = network.eval().requires_grad_(False)
         self.flip = own.order != student.order
 

@@ -28,7 +28,10 @@ def finetune_attributes() -> Recipe:
     """The default with `--from`: few epochs on few images, from features that are already good.
 
     AdamW at a rate that leaves the features be, and an average of the weights. The head starts
-    from a probe. docs/attributes.md has what it gives on 1000 faces, with the command.
+    from a probe, and the norms keep their statistics: where they learned, the head no longer fitted
+    what came of them. Mean AP of validation images, the probe and the best later epoch: faces at 96
+    pixels .839 and .874, with norms that learn .865; the built-in shapes .749 and .735, with norms
+    that learn .693. docs/attributes.md has what it gives on 1000 faces, with the command.
     """
     return replace(
         modern_attributes(),
@@ -40,6 +43,7 @@ def finetune_attributes() -> Recipe:
         warmup_epochs=1.0,
         warmup_steps=10,
         ema_decay=0.99,
+        norm="frozen",
         norm_momentum=0.1,
         initialization="released",
     )

@@ -12,11 +12,15 @@ from mobilenets.card import ModelCard
 from mobilenets.data.dataset import Dataset
 from mobilenets.runtime.labels import both_names, match_classes
 from mobilenets.tasks.classify.measure.confusion import Confusion
+from mobilenets.tasks.classify.measure.unknown import Unknown
 from mobilenets.tasks.classify.read import (
     Prediction,
     are_independent,
     check_meaning,
+    familiarity,
+    floor_of,
     labels_of,
+    says_unknown,
     scores_of,
 )
 from mobilenets.tasks.intervals import (
@@ -98,11 +102,19 @@ class Accuracy:
         self.top5 = 0
         self.loss = 0.0
         self.images = ImageRows()
+        self.tells_unknown = says_unknown(card)
+        self.unknown = Unknown()
 
     def update(self, outputs: Arrays, targets: Sequence[int], sizes: Sequence[Size] = ()) -> None:
         """Count a batch: (N, outputs) as the card says what they are, and N class indices."""
         values = next(iter(outputs.values()))
         self.count(values.reshape(len(values), -1), targets)
+        if self.tells_unknown:
+            self.unknown.add(familiarity(outputs), known=True)
+
+    def strangers(self, outputs: Arrays) -> None:
+        """Count a batch of images that are of none of the classes."""
+        self.unknown.add(familiarity(outputs), known=False)
 
     def count(self, outputs: NDArray[np.float32], targets: Sequence[int]) -> None:
         """Count a batch of the one output that a classifier has."""
@@ -142,12 +154,15 @@ class Accuracy:
         self.top5 += other.top5
         self.loss += other.loss
         self.images.merge(other.images)
+        self.unknown.merge(other.unknown)
 
     def results(self) -> Iterator[tuple[str, float]]:
         """`top1` and `top5` as shares, the mean cross entropy, and the number of images.
 
         `mean_class` is the mean over the classes that have images of each one's `top1`: what is
-        told of sets with many alike classes (Caltech-101, Aircraft, Flowers-102, Pets).
+        told of sets with many alike classes (Caltech-101, Aircraft, Flowers-102, Pets). All are of
+        the likeliest class, also where an image is called unknown: `measure.unknown` has figures
+        of that.
         """
         by_class, right = self.counts.by_class()
         images = int(by_class.sum())
@@ -156,6 +171,8 @@ class Accuracy:
         yield "top5", self.top5 / max(images, 1)
         yield "mean_class", float((right[there] / by_class[there]).mean()) if images else 0.0
         yield "loss", self.loss / max(images, 1)
+        if self.tells_unknown:
+            yield from self.unknown.results(floor_of(self.card)[0])
         yield "images", images
 
     def by_class(self) -> dict[str, dict[str, float]]:
@@ -209,6 +226,8 @@ class Accuracy:
         answer = self._name(int(row["seen"])) if score >= threshold else ""
         loss = float(row["loss"])
         figures = {"loss": loss, "in_top5": int(row["top5"])}
+        if self.tells_unknown:
+            figures["likeness"] = self.unknown.of(image)
         return Verdict(truth, answer, right, score, score if right else -loss, figures)
 
     def truth(self, target: int) -> list[Prediction]:

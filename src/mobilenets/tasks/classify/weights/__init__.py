@@ -6,7 +6,7 @@ from typing import Any
 from mobilenets.card import ModelCard
 from mobilenets.models.bodies import V2
 from mobilenets.models.costs import Shape
-from mobilenets.tasks.classify.read import INDEPENDENT_LOGITS, LOGITS
+from mobilenets.tasks.classify.read import INDEPENDENT_LOGITS, LIKENESS, LOGITS
 from mobilenets.weights.containers.arrays import shape_of
 from mobilenets.weights.containers.heads import Row, renamed
 
@@ -20,6 +20,8 @@ def recognise(
     found = {**arguments, "classes": shape_of(shapes, "classifier.weight")[0]}
     if "hidden.weight" in shapes:
         found["hidden"] = shape_of(shapes, "hidden.weight")[0]
+    if "known.centroids.weight" in shapes:
+        found["known"] = True
     return backbone, found
 
 
@@ -29,6 +31,8 @@ def finish(card: ModelCard, scores: str) -> ModelCard:
     After a sigmoid each is a score by itself; and so is one output alone, whatever it says, since
     a softmax over it would be 1.
     """
+    if card.arguments.get("known") and len(card.outputs) == 1:
+        card = card.replace(outputs=(card.output, LIKENESS))
     said = card.output.meaning != LOGITS[0].meaning
     if said or not (scores == "sigmoid" or card.arguments.get("classes") == 1):
         return card

@@ -1,0 +1,1 @@
+"""The commands about the classes that a model knows."""

@@ -1,0 +1,1 @@
+"""What a network tells of images that are none of its classes, and classes learned at once."""
