@@ -16,6 +16,7 @@ from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir import graph as g
 from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
+from mobilenets.runtime.backends import OnnxRuntime
 from tests.engine.graphs import kinds, node
 
 INT8, UINT8 = np.int8, np.uint8
@@ -269,6 +270,22 @@ def test_a_file_in_pairs_names_what_onnx_runtime_names(assets):
         found = run_graph(graph, x)[graph.outputs[0]]
         assert found.argmax() == wanted.argmax()
         assert np.abs(found - wanted).max() <= 10 * step
+
+
+def test_what_onnx_runtime_runs_for_us_does_not_overflow():
+    """Where a processor has no VNNI; on others there is nothing to see."""
+    numbers = Numbers(0)
+    numbers.put("w", np.full((6, 40), 127, INT8))
+    scales = numbers.scale("w", INT8, 6, 0)
+
+    def inner(q, r):
+        numbers.weights["r_scale"] = np.float32(40)
+        return [microsoft("QGemm", f"q {q} w {scales} - {r}", "r", transB=1)]
+
+    data = between(numbers, UINT8, inner, (1, 40))
+    x = np.full((1, 40), 1000, np.float32)
+    (found,) = OnnxRuntime(Source("full", data), (1, 40), 1)(x)
+    np.testing.assert_array_equal(found, run_graph(read_graph(data), x)["y"])
 
 
 def test_a_file_in_pairs_is_not_compiled_yet():
