@@ -38,6 +38,7 @@ class Net:
     """What the engine's has that the command uses."""
 
     input_shape = (1, 3, 8, 8)
+    input_dtype = "float32"
 
     def report(self) -> dict[str, Any]:
         return REPORT

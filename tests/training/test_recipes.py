@@ -143,7 +143,7 @@ def test_an_unknown_setting_is_told_the_known_ones(setting):
         ("paper_ssd", {"class_weights": "root"}),
         ("modern", {"negatives": 5.0}),
         ("modern_ssd", {"teacher_weight": 0.3}),
-        ("modern_deeplab", {"teacher_temperature": 3.0}),
+        ("modern_ssd", {"teacher_temperature": 3.0}),
     ],
 )
 def test_a_setting_that_would_do_nothing_is_refused(name, changes):

@@ -10,7 +10,7 @@ from mobilenets.about.info import Info, of_card
 from mobilenets.card import KEY, Output
 from mobilenets.cost.graph import infer_shapes, profile_onnx, read_model
 from mobilenets.engine import Source
-from mobilenets.engine.front.read import read_floats
+from mobilenets.engine.front.read import read_graph
 from mobilenets.errors import WeightsError
 from mobilenets.extras import missing
 from mobilenets.inference import guess_card
@@ -104,7 +104,7 @@ def _from_card(
 def _on_engine(source: Source, shape: tuple[int, ...] | None) -> tuple[Graph | None, str]:
     """The graph as the engine has it, or None and why it does not take the file."""
     try:
-        return read_floats(source, shape=shape), ""
+        return read_graph(source, shape=shape), ""
     except WeightsError as refusal:
         return None, reason_of(refusal, source.name)
 

@@ -101,7 +101,11 @@ def measured(net: Any, blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The blocks with the milliseconds and the share of peak of runs on noise."""
     import numpy as np
 
-    image = np.random.default_rng(0).uniform(-1, 1, net.input_shape).astype(np.float32)
+    random = np.random.default_rng(0)
+    if net.input_dtype == "float32":
+        image = random.uniform(-1, 1, net.input_shape).astype(np.float32)
+    else:
+        image = random.integers(0, 128, net.input_shape).astype(net.input_dtype)
     with err.status("measuring"):
         rows = net.profile(image)
     return [

@@ -10,7 +10,6 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import mobilenets
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir import graph as g
@@ -18,6 +17,7 @@ from mobilenets.engine.ir.reference import run_graph
 from mobilenets.errors import WeightsError
 from mobilenets.runtime.backends import OnnxRuntime
 from tests.engine.graphs import kinds, node
+from tests.engine.nets import net_of
 
 INT8, UINT8 = np.int8, np.uint8
 CONV = {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}
@@ -288,7 +288,22 @@ def test_what_onnx_runtime_runs_for_us_does_not_overflow():
     np.testing.assert_array_equal(found, run_graph(read_graph(data), x)["y"])
 
 
-def test_a_file_in_pairs_is_not_compiled_yet():
-    source = Source("pairs", convolution(Numbers(0), UINT8, pairs=True))
-    with pytest.raises(WeightsError, match=r"pairs: .*integers \(uint8\).*; ONNX Runtime does"):
-        mobilenets.compile(source)
+@pytest.mark.parametrize("dtype", [INT8, UINT8])
+def test_a_file_in_pairs_is_compiled(dtype):
+    data = convolution(Numbers(0), dtype, pairs=True)
+    graph = read_graph(data)
+    shape = graph.tensors[graph.input].shape
+    x = np.random.default_rng(0).normal(0, 4, shape).astype(np.float32)
+    wanted = run_graph(graph, x)[graph.outputs[0]]
+    with net_of(data, 2) as net:
+        np.testing.assert_array_equal(net(x), wanted)
+
+
+@pytest.mark.assets
+@pytest.mark.every
+def test_the_file_in_pairs_is_compiled(assets):
+    path = assets / "weights" / "mobilenet_v2_1.0_224_qdq.onnx"
+    graph = read_graph(path)
+    x = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
+    with net_of(path.read_bytes(), 2) as net:
+        np.testing.assert_array_equal(net(x), run_graph(graph, x)[graph.outputs[0]])

@@ -24,6 +24,7 @@ from mobilenets.engine.plan.schedule import Schedule
 from mobilenets.engine.run import session
 from mobilenets.engine.run.session import Memory, Net
 from mobilenets.engine.targets.host import host
+from tests.engine import stored
 from tests.engine.graphs import array, model, node
 from tests.engine.nets import mobilenet, net_of, same, targets
 
@@ -132,8 +133,9 @@ def guards(target: str) -> None:
     graphs = [(graph, every) for graph in parts]
     if target == host().name:
         graphs.append((whole, every[2:]))
-    for graph, ways in graphs:
-        x = array(*graph.tensors[graph.input].shape)
+    cases = [(graph, ways, array(*graph.tensors[graph.input].shape)) for graph, ways in graphs]
+    cases += [(graph, every, x) for graph, x in stored.networks()]
+    for graph, ways, x in cases:
         values = run_graph(graph, x)
         wanted = [values[name] for name in graph.outputs]
         for threads, stream in ways:

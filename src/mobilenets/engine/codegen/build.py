@@ -40,6 +40,7 @@ def _describe(program: Program, code: int) -> dict[str, Any]:
     ]
     return {
         "input": list(graph.tensors[graph.input].shape),
+        "input_dtype": str(graph.tensors[graph.input].dtype),
         "outputs": outputs,
         "metadata": dict(graph.metadata),
         "report": report,

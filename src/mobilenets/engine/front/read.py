@@ -4,7 +4,6 @@ import os
 
 from mobilenets.engine.front.source import Source
 from mobilenets.engine.ir.graph import Graph
-from mobilenets.engine.ir.types import INT8, UINT8
 from mobilenets.engine.passes.simplify import simplify
 from mobilenets.errors import WeightsError
 
@@ -36,17 +35,6 @@ def read_graph(
         return simplify(_translated(source, shape))
     except WeightsError as error:
         raise WeightsError(f"{source.name}: {error}") from error.__cause__
-
-
-def read_floats(source: Source, *, shape: tuple[int, ...] | None = None) -> Graph:
-    """`read_graph`, and WeightsError for a network of integers: those are not compiled yet."""
-    graph = read_graph(source, shape=shape)
-    kinds = [tensor.dtype for tensor in graph.tensors.values() if tensor.dtype in (INT8, UINT8)]
-    if kinds:
-        other = "mobilenets predict runs it as float" if _is_tflite(source) else "ONNX Runtime does"
-        why = f"it computes with integers ({kinds[0]}), which the engine does not yet; {other}"
-        raise WeightsError(f"{source.name}: {why}")
-    return graph
 
 
 def _is_tflite(source: Source) -> bool:

@@ -29,5 +29,6 @@ class ElementType:
 FLOAT32 = ElementType("float32", 4, "float")
 INT64 = ElementType("int64", 8, "i64")
 INT32 = ElementType("int32", 4, "i32")
+INT16 = ElementType("int16", 2, "i16")
 INT8 = ElementType("int8", 1, "i8")
 UINT8 = ElementType("uint8", 1, "i8")

@@ -136,6 +136,10 @@ class Emitter(FlowEmitter):
         """A vector from `offset` elements further."""
         return self._read(self.vector(place.element), place, offset)
 
+    def load_many(self, place: Pointer, offset: Index, count: int) -> Value:
+        """A vector of `count` elements."""
+        return self._read(f"<{count} x {place.element.llvm}>", place, offset)
+
     def load_one(self, place: Pointer, offset: Index = 0) -> Value:
         """One element, as a scalar."""
         return self._read(place.element.llvm, place, offset)

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenets.engine.ir.graph import LINEAR, Activation
+from mobilenets.engine.ir.types import FLOAT32, INT32
 from mobilenets.engine.kernels.activate import activate
 from mobilenets.engine.kernels.emit import Emitter, Module
-from mobilenets.engine.kernels.types import Types
+from mobilenets.engine.kernels.integers import multiply_pairs, narrowed, requantized, spread_pair
+from mobilenets.engine.kernels.types import Ending, Types
 from mobilenets.engine.kernels.values import Index, Pointer, Value
 from mobilenets.engine.targets.target import Target
 
@@ -36,7 +38,8 @@ class Accumulation:
     elements from the row's pointer. `a_step` and `c_step`: elements from one pixel to the next.
     `start`: what the sums begin with, the bias, or what the output holds (as it is, or plus the
     bias), or the bias plus a shortcut. `pool`: instead of writing each pixel's outputs, add them
-    all up.
+    all up. `ending`: of integers, how sums become outputs; the length of each segment is then a
+    multiple of the types' `group`, the weights of what is read too much being 0.
     """
 
     segments: tuple[tuple[int, int, int], ...]
@@ -46,6 +49,7 @@ class Accumulation:
     start: str = "bias"
     activation: Activation = LINEAR
     pool: bool = False
+    ending: Ending | None = None
 
     @property
     def rows(self) -> int:
@@ -80,20 +84,21 @@ class Tile(Accumulation):
 
 
 def tile_kernel(module: Module, tile: Tile) -> str:
-    """A function (row pointers..., weights, outputs, bias, shortcut, coming) for the tile.
+    """A function of (row pointers..., weights, outputs, bias, shortcut, coming[, scales]).
 
-    Weights are (depth, vectors x lanes); the shortcut is read where `start` is "shortcut";
-    `coming` is where the weights to ask for lie.
+    Weights are as `pack` lays them out; scales belong to an `ending`, one for each channel. The
+    shortcut is read where `start` is "shortcut"; `coming` is where the weights to ask for lie.
     """
     types = tile.types
     parameters = [types.source] * tile.rows
     parameters += [types.weight, types.target, types.sums, types.target, types.weight]
+    parameters += [FLOAT32] * (tile.ending is not None)
     return module.kernel("tile", tile, parameters, lambda e, p: _body(e, tile, p))
 
 
 def _body(e: Emitter, tile: Tile, pointers: list[Pointer]) -> None:
     rows = pointers[: tile.rows]
-    weights, outputs, bias, shortcut, coming = pointers[tile.rows :]
+    weights, outputs, bias, shortcut, coming, *scales = pointers[tile.rows :]
     sums = _start(e, tile, outputs, bias, shortcut)
     done = 0
     for row, offset, length in tile.segments:
@@ -101,7 +106,12 @@ def _body(e: Emitter, tile: Tile, pointers: list[Pointer]) -> None:
         begin = e.at(weights, done * tile.vectors * e.lanes)
         sums = _multiply(e, tile, sums, (source, begin, coming, length))
         done += length
-    results = [activate(e, value, tile.activation) for value in sums]
+    if tile.ending is None:
+        results = [activate(e, value, tile.activation) for value in sums]
+    else:
+        own = [e.load(scales[0], v * e.lanes) for v in range(tile.vectors)] * tile.pixels
+        made = [requantized(e, *both, tile.ending) for both in zip(sums, own, strict=True)]
+        results = [narrowed(e, value, INT32, tile.types.target) for value in made]
     _finish(e, tile, results, outputs)
 
 
@@ -150,12 +160,13 @@ def _multiply(
 ) -> list[Value]:
     """Add the products of one segment; the loop over it is unrolled a few times."""
     source, weights, coming, length = run
-    width = tile.vectors * e.lanes
+    group = tile.types.group
+    width = tile.vectors * e.lanes * group
     first = e.first_half() if tile.half else None
     line = _LINE // coming.element.size
 
     def steps(k: Index, held: list[Value], count: int) -> list[Value]:
-        a, b = e.at(source, k), e.at(weights, e.mul(k, width))
+        a, b = e.at(source, e.mul(k, group)), e.at(weights, e.mul(k, width))
         held = list(held)
         for number in range(tile.ahead if count == _UNROLL else 0):
             place = e.add(e.mul(k, tile.ahead * line // _UNROLL), number * line)
@@ -164,25 +175,41 @@ def _multiply(
             if tile.a_step < _UNROLL:
                 # Neighbours read some of the same inputs: kept for later, they would cost spills.
                 e.line('fence syncscope("singlethread") seq_cst')
-            w = [e.load(b, step * width + v * e.lanes) for v in range(tile.vectors)]
+            w = [_weights(e, b, step * width, v, group) for v in range(tile.vectors)]
             x = []
             for pixel in range(tile.pixels):
-                x.append(e.broadcast(a, pixel * tile.a_step + step))
+                x.append(_input(e, a, pixel * tile.a_step + step * group, group))
                 for v in range(tile.full):
                     i = pixel * tile.full + v
-                    held[i] = e.fma(x[pixel], w[v], held[i])
+                    held[i] = _multiply_add(e, x[pixel], w[v], held[i], group)
                 if first is not None and (pixel % 2 or pixel == tile.pixels - 1):
                     i = tile.pixels * tile.full + pixel // 2
                     both = e.select(first, x[pixel - pixel % 2], x[pixel])
                     held[i] = e.fma(both, w[-1], held[i])
         return held
 
+    length //= group
     whole = length - length % _UNROLL
     if whole > 2 * _UNROLL:
         sums = e.loop(0, whole, _UNROLL, lambda k, held: steps(k, held, _UNROLL), sums)
     else:
         whole = 0
     return steps(whole, sums, length - whole) if length > whole else sums
+
+
+def _weights(e: Emitter, place: Pointer, offset: int, vector: int, group: int) -> Value:
+    """What one of the vectors of sums is multiplied with, `group` weights for each sum."""
+    at = offset + vector * e.lanes * group
+    return e.load(place, at) if group == 1 else e.load_many(place, at, e.lanes * group)
+
+
+def _input(e: Emitter, place: Pointer, offset: int, group: int) -> Value:
+    """One input of a pixel, or a pair of them, for all sums."""
+    return e.broadcast(place, offset) if group == 1 else spread_pair(e, place, offset)
+
+
+def _multiply_add(e: Emitter, x: Value, w: Value, total: Value, group: int) -> Value:
+    return e.fma(x, w, total) if group == 1 else multiply_pairs(e, x, w, total)
 
 
 def _finish(e: Emitter, tile: Tile, results: list[Value], outputs: Pointer) -> None:
@@ -237,17 +264,20 @@ def cuts(target: Target, count: int, vectors: int) -> list[tuple[int, int]]:
     return [(a, b - a) for a, b in pairwise(edges)]
 
 
-def pack(target: Target, matrix: AnyArray, vectors: int = 0) -> AnyArray:
-    """(depth, channels) as its panels one after the other, each (depth, vectors x lanes)."""
+def pack(target: Target, matrix: AnyArray, vectors: int = 0, group: int = 1) -> AnyArray:
+    """(depth, channels) as its panels one after the other, each (depth, vectors x lanes).
+
+    `group`: so many weights of a channel lie together; depth is a multiple of it.
+    """
     depth = matrix.shape[0]
     parts = []
     for first, count, _ in panels(target, matrix.shape[1], vectors):
         part = np.zeros((depth, count * target.lanes), matrix.dtype)
         columns = matrix[:, first : first + count * target.lanes]
         part[:, : columns.shape[1]] = columns
-        if halves(target, count, columns.shape[1]):
+        if group == 1 and halves(target, count, columns.shape[1]):
             part[:, -target.lanes // 2 :] = part[:, -target.lanes : -target.lanes // 2]
-        parts.append(part.ravel())
+        parts.append(part.reshape(depth // group, group, -1).transpose(0, 2, 1).ravel())
     return np.concatenate(parts)
 
 
@@ -278,10 +308,12 @@ def emit_product(
     rows: list[Pointer],
     others: tuple[Pointer, Pointer, Pointer, Pointer],
     share: tuple[int, int] | None = None,
+    scales: Pointer | None = None,
 ) -> None:
     """Call matrix kernels for all panels (or those from `share[0]` up to `share[1]`) and pixels.
 
     `others`: weights as `pack` lays them out, outputs, bias (whole vectors), shortcut.
+    `scales`: of an ending, in whole vectors.
     """
     lanes = e.module.target.lanes
     cut = panels(e.module.target, product.channels, product.vectors)
@@ -292,9 +324,9 @@ def emit_product(
     if first < whole:
         with e.repeat(first, whole) as panel:
             channel = e.mul(panel, vectors * lanes)
-            _panel(e, product, rows, others, (vectors, lanes, channel))
+            _panel(e, product, rows, others, (vectors, lanes, channel), scales)
     for channel, vectors, valid in cut[max(first, whole) : stop]:
-        _panel(e, product, rows, others, (vectors, valid, channel))
+        _panel(e, product, rows, others, (vectors, valid, channel), scales)
 
 
 def _panel(
@@ -303,6 +335,7 @@ def _panel(
     rows: list[Pointer],
     others: tuple[Pointer, Pointer, Pointer, Pointer],
     panel: tuple[int, int, Index],
+    scales: Pointer | None,
 ) -> None:
     """All pixels of one panel: (vectors, lanes, first channel)."""
     weights, outputs, bias, shortcut = others
@@ -313,18 +346,20 @@ def _panel(
     out, cut = e.at(outputs, channel), e.at(shortcut, channel)
 
     tiles = cuts(e.module.target, product.count, vectors)
-    half = halves(e.module.target, vectors, (vectors - 1) * e.lanes + lanes)
+    group = product.types.group
+    half = group == 1 and halves(e.module.target, vectors, (vectors - 1) * e.lanes + lanes)
     line = _LINE // w.element.size
     panel_lines = -(-depth * vectors * e.lanes // line)
-    turns = max(1, depth // _UNROLL)
+    turns = max(1, depth // group // _UNROLL)
     ahead = -(-panel_lines // (turns * len(tiles))) if product.streamed else 0
     coming = e.at(w, depth * vectors * e.lanes)
+    more = [] if scales is None else [e.at(scales, channel)]
 
     def one(first: Index, pixels: int, number: Index) -> None:
         step, pool = product.c_step, product.pool
         tile = Tile(
             product.segments, product.a_step, step, product.types, product.start,
-            product.activation, pool,
+            product.activation, pool, product.ending,
             pixels=pixels, vectors=vectors, lanes=lanes, ahead=ahead, half=half and not pool,
         )  # fmt: skip
         a = e.mul(first, product.a_step)
@@ -332,7 +367,7 @@ def _panel(
         pointers = [e.at(row, a) for row in rows]
         following = e.at(coming, e.mul(number, ahead * turns * line))
         kernel = tile_kernel(e.module, tile)
-        e.call(kernel, *pointers, w, e.at(out, c), b, e.at(cut, c), following)
+        e.call(kernel, *pointers, w, e.at(out, c), b, e.at(cut, c), following, *more)
 
     done = 0
     for begin, count, pixels in _runs(tiles):

@@ -93,7 +93,7 @@ def _match(uses: _Uses, node: Node) -> tuple[list[Node], Unit]:
         found = _block(uses, node) or _pooled(uses, node)
         if found is not None:
             return found
-    if isinstance(node, Resize) and node.coordinates != "nearest":
+    if isinstance(node, Resize) and node.coordinates != "nearest" and not node.fraction:
         best = uses.only_reader(node.output)
         if isinstance(best, ArgMax) and best.axis == 1:
             return [node, best], ResizedBest(best.name, node, node.inputs[0], best.output)
@@ -111,6 +111,8 @@ def _block(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
     project = uses.only_reader(depthwise.output)
     if not isinstance(project, Conv) or not project.pointwise or len(project.inputs) > 1:
         return None
+    if len({layer.requantize is None for layer in (node, depthwise, project)}) > 1:
+        return None
     nodes: list[Node] = [n for n in (expand, depthwise, project) if n is not None]
     source, output = nodes[0].inputs[0], project.output
     add = uses.only_reader(output)
@@ -118,6 +120,7 @@ def _block(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
         expand is not None
         and isinstance(add, Binary)
         and add.kind == "add"
+        and add.integers is None  # what is stored is rounded once more before it is added
         and sorted(add.inputs) == sorted((source, output))
         and project.activation.kind == "none"
         and uses.graph.tensors[source].shape == uses.graph.tensors[output].shape
@@ -140,7 +143,7 @@ def _pooled(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
     mean = uses.only_reader(node.output)
     if not node.pointwise or len(node.inputs) > 1 or not isinstance(mean, Reduce):
         return None
-    if (mean.kind, mean.axes) != ("mean", (2, 3)):
+    if (mean.kind, mean.axes) != ("mean", (2, 3)) or node.requantize is not None:
         return None
     return [node, mean], PooledConv(node.name, node, node.inputs[0], mean.output)
 

@@ -4,11 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from mobilenets.engine.ir.graph import Conv, Dense, Graph, Node
+from mobilenets.engine.ir.types import FLOAT32
 from mobilenets.engine.kernels.rows import shape_of
-from mobilenets.engine.kernels.types import FLOATS
 from mobilenets.engine.passes.fuse import (
     FusedBlock,
     PooledConv,
@@ -20,7 +18,15 @@ from mobilenets.engine.passes.fuse import (
 )
 from mobilenets.engine.plan.layouts import CHANNELS_LAST, Layouts, Lowered, Place
 from mobilenets.engine.plan.nodes import NODES
-from mobilenets.engine.plan.schedule import HEAVY, BlockShape, Choice, Schedule, choose, group_sizes
+from mobilenets.engine.plan.schedule import (
+    HEAVY,
+    BlockShape,
+    Choice,
+    Schedule,
+    choose,
+    group_sizes,
+    strip_of,
+)
 from mobilenets.engine.stages.block import BlockStage
 from mobilenets.engine.stages.convolution import ConvStage
 from mobilenets.engine.steps.best import BestStep
@@ -145,24 +151,25 @@ class Lowering(Layouts):
         height, width = self.tensor(block.source).shape[2:]
         middle, outputs = block.depthwise.weight.shape[0], self.tensor(block.output).shape[2]
         expands, weights = block.expand is not None, weights_of(block)
-        shape = BlockShape(height, width, middle, outputs, expands, weights, FLOATS.target.size)
+        shape = BlockShape(height, width, middle, outputs, expands, weights, FLOAT32.size)
+        if block.project.requantize is not None:
+            return Choice("rows", middle, strip_of(shape))
         return choose(shape, self.target.lanes, self.threads)
 
     def _block(self, block: FusedBlock, choice: Choice) -> BlockStage:
         return BlockStage(
             shape_of(self.tensor(block.source)), shape_of(self.tensor(block.output)),
             block.expand, block.depthwise, block.project, block.shortcut, choice.group,
-            FLOATS,
         )  # fmt: skip
 
     def _conv(self, conv: Conv) -> ConvStage:
         source = self.tensor(conv.inputs[0])
         whole = self.places.get(conv.inputs[0])
         planar = (
-            conv.groups == 1 and source.shape[1] <= _MOST_PLANES and whole is not None
-            and self.lies(conv.inputs[0], (0, 1, 2, 3))
+            conv.requantize is None and conv.groups == 1 and source.shape[1] <= _MOST_PLANES
+            and whole is not None and self.lies(conv.inputs[0], (0, 1, 2, 3))
         )  # fmt: skip
-        return ConvStage(shape_of(source), shape_of(self.tensor(conv.output)), conv, FLOATS, planar)
+        return ConvStage(shape_of(source), shape_of(self.tensor(conv.output)), conv, planar)
 
     # What is by itself
 
@@ -194,14 +201,13 @@ class Lowering(Layouts):
         target = shape_of(self.tensor(conv.output))
         step: ParallelStep
         if conv.pointwise:
-            weight = np.ascontiguousarray(conv.weight[:, :, 0, 0].T)
             step = PointwiseStep(
-                self.next_name(), source.height * source.width, weight, conv.bias, conv.activation,
-                FLOATS, buffers[::-1], conv.output, self.threads, added=self._added(conv),
+                self.next_name(), source.height * source.width, conv, target.element,
+                buffers[::-1], conv.output, self.threads, added=self._added(conv),
             )  # fmt: skip
         else:
             step = DepthwiseStep(
-                self.next_name(), conv, source, target, FLOATS, buffers, conv.output, self.threads
+                self.next_name(), conv, source, target, buffers, conv.output, self.threads
             )
         self.simple(step, conv, order=CHANNELS_LAST)
 
@@ -215,9 +221,8 @@ class Lowering(Layouts):
     def _pooled_step(self, unit: PooledConv) -> None:
         conv, shape = unit.conv, self.tensor(unit.source).shape
         step = PointwiseStep(
-            self.next_name(), shape[2] * shape[3], np.ascontiguousarray(conv.weight[:, :, 0, 0].T),
-            conv.bias, conv.activation, FLOATS, (self.image(unit.source),), unit.output,
-            self.threads, pool=True,
+            self.next_name(), shape[2] * shape[3], conv, self.tensor(unit.output).dtype,
+            (self.image(unit.source),), unit.output, self.threads, pool=True,
         )  # fmt: skip
         self.simple(step, unit, "averaged")
 
@@ -233,7 +238,7 @@ class Lowering(Layouts):
         buffer = self.plain(node.inputs[0])
         rows = self.tensor(node.output).size // node.weight.shape[1]
         step = PointwiseStep(
-            self.next_name(), rows, node.weight, node.bias, node.activation, FLOATS,
+            self.next_name(), rows, node, self.tensor(node.output).dtype,
             (buffer,), node.output, self.threads,
         )  # fmt: skip
         self.simple(step, node)

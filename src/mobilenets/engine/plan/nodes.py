@@ -11,6 +11,12 @@ from mobilenets.engine.steps.elementwise import CopyStep, MapStep
 from mobilenets.engine.steps.reduce import ArgMaxStep, PoolStep, ReduceStep
 from mobilenets.engine.steps.resize import PlanesStep, ResizeStep
 from mobilenets.engine.steps.softmax import SoftmaxStep, SpreadSoftmaxStep
+from mobilenets.engine.steps.stored import (
+    LookupStep,
+    StoredResizeStep,
+    StoredSoftmaxStep,
+    StoredStep,
+)
 
 
 def _activate(low: Layouts, node: g.Activate) -> None:
@@ -37,6 +43,12 @@ def _binary(low: Layouts, node: g.Binary) -> None:
         )
     buffers = tuple(low.places[name].buffer for name in node.inputs)
     nest = low.nest(shape, order, *steps)
+    if node.integers is not None:
+        stored = StoredStep(
+            low.next_name(), buffers, node.output, low.threads, nest, node.integers, node.constant
+        )
+        low.simple(stored, node, order=order)
+        return
     step = MapStep(
         low.next_name(), buffers, node.output, low.threads, nest, node.kind, node.constant
     )
@@ -46,6 +58,15 @@ def _binary(low: Layouts, node: g.Binary) -> None:
 def _spread(low: Layouts, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     own = low.tensor(name).shape
     return spread(strides(own, low.places[name].order), own, shape)
+
+
+def _stored(low: Layouts, node: g.Quantize | g.Dequantize | g.Lookup) -> None:
+    place, shape = low.places[node.inputs[0]], low.tensor(node.output).shape
+    nest = low.nest(shape, place.order, strides(shape, place.order))
+    given = low.next_name(), (place.buffer,), node.output, low.threads, nest
+    table = node.table if isinstance(node, g.Lookup) else None
+    step = LookupStep(*given, table) if table is not None else StoredStep(*given, node)  # type: ignore[arg-type]
+    low.simple(step, node, order=place.order)
 
 
 def _pool(low: Layouts, node: g.Pool) -> None:
@@ -65,9 +86,7 @@ def _reduce(low: Layouts, node: g.Reduce) -> None:
     made = strides(sizes, range(len(sizes)))
     nest = Nest(sizes, (made, tuple(own[axis] for axis in kept)))
     axes = [(shape[axis], own[axis]) for axis in node.axes]
-    step = ReduceStep(
-        low.next_name(), (place.buffer,), node.output, low.threads, nest, axes, node.kind
-    )
+    step = ReduceStep(low.next_name(), (place.buffer,), node.output, low.threads, nest, axes, node)
     low.simple(step, node)
 
 
@@ -173,6 +192,13 @@ def _resize(low: Layouts, node: g.Resize) -> None:
     buffer = low.image(node.inputs[0])
     source = shape_of(low.tensor(node.inputs[0]))
     target = shape_of(low.tensor(node.output))
+    if node.fraction:
+        stored = StoredResizeStep(
+            low.next_name(), (buffer,), node.output, low.threads, source, target,
+            node.coordinates, fraction=node.fraction,
+        )  # fmt: skip
+        low.simple(stored, node, order=CHANNELS_LAST)
+        return
     planes = _goes_out(low, node)
     kind = PlanesStep if planes else ResizeStep
     step = kind(
@@ -194,6 +220,13 @@ def _softmax(low: Layouts, node: g.Softmax) -> None:
     shape, place = low.tensor(node.output).shape, low.places[name]
     rest = tuple(axis for axis in place.order if axis != node.axis)
     count, own = shape[node.axis], strides(shape, place.order)
+    if node.integers is not None:
+        tabled = StoredSoftmaxStep(
+            low.next_name(), (place.buffer,), node.output, low.threads,
+            nest_of(shape, rest, own, own), (count, own[node.axis]), node.integers,
+        )  # fmt: skip
+        low.simple(tabled, node, order=place.order)
+        return
     if own[node.axis] > 1 and count > 1:
         nest, axis = nest_of(shape, rest, own, own), (count, own[node.axis])
         across = SpreadSoftmaxStep(
@@ -241,5 +274,6 @@ NODES: dict[type[g.Node], Callable[[Layouts, Any], None]] = {
     g.Activate: _activate, g.ArgMax: _argmax, g.Binary: _binary, g.Concat: _concat,
     g.Expand: _expand, g.Pad: _pad, g.Pool: _pool, g.Reduce: _reduce, g.Reshape: _reshape,
     g.Resize: _resize, g.Slice: _slice, g.Softmax: _softmax, g.Transpose: _transpose,
+    g.Quantize: _stored, g.Dequantize: _stored, g.Lookup: _stored,
 }  # fmt: skip
 """A node's kind -> what adds its steps."""

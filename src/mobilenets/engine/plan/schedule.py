@@ -144,11 +144,16 @@ def _without_expansion(shape: BlockShape, sizes: list[int]) -> Choice:
     The more weights each strip reads, the more rows it has. Where the rows of a window are far more
     than the first-level cache holds, as in a detector's heads, channels go in groups.
     """
-    pixels = _LONG_STRIP if shape.weights > HEAVY else _STRIP
-    strip = min(shape.outputs, -(-pixels // shape.width))
+    strip = strip_of(shape)
     wide = shape.width * shape.middle * shape.size > _WIDE_ROW
     group = min(sizes, key=lambda size: abs(size - _WIDE_GROUP)) if wide else sizes[-1]
     return Choice("rows", group, strip)
+
+
+def strip_of(shape: BlockShape) -> int:
+    """How many output rows are made at once: the more, the fewer times the weights are read."""
+    pixels = _LONG_STRIP if shape.weights > HEAVY else _STRIP
+    return min(shape.outputs, -(-pixels // shape.width))
 
 
 def group_sizes(middle: int, lanes: int) -> list[int]:

@@ -34,8 +34,8 @@ def compile(  # noqa: A001
     `threads` None: as many as this process may use. `shape`: the input's, as the file lays it out,
     where the file leaves it open or another is wanted. `schedule` overrides how blocks are run.
     Each file is read once: what is kept in the cache is what its key was made of.
-    WeightsError, in one line, for a file that is damaged, computes with integers or has operators
-    that are not supported; ValueError for other arguments.
+    WeightsError, in one line, for a file that is damaged or has operators that are not supported;
+    ValueError for other arguments.
 
     >>> net = mobilenets.compile("model.onnx", threads=2)
     >>> logits = net(images)  # (N, 3, 224, 224) float32 -> (N, 1000)
@@ -72,9 +72,9 @@ def compile(  # noqa: A001
 
 
 def _read(source: Source, shape: tuple[int, ...] | None) -> Graph:
-    from mobilenets.engine.front.read import read_floats
+    from mobilenets.engine.front.read import read_graph
 
-    return read_floats(source, shape=shape)
+    return read_graph(source, shape=shape)
 
 
 def available() -> int:

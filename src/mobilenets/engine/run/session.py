@@ -19,7 +19,8 @@ from mobilenets.engine.codegen.abi import FUNCTION
 from mobilenets.engine.run.loader import load
 from mobilenets.engine.run.pool import ThreadPool
 
-Output = NDArray[np.float32] | NDArray[np.int64]
+Output = NDArray[Any]
+"""float32, int64, or stored integers."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Net:
         return tuple(self._info["input"])
 
     @property
+    def input_dtype(self) -> str:
+        """What one run takes: float32, or int8 or uint8 as the file stores images."""
+        return str(self._info["input_dtype"])
+
+    @property
     def output_shapes(self) -> tuple[tuple[int, ...], ...]:
         """What one run returns, for one input."""
         return tuple(shape for shape, _ in self._outputs)
@@ -83,10 +89,10 @@ class Net:
         """The plan: bytes of arena and weights, target, and every block with its schedule."""
         return self._report
 
-    def __call__(self, x: NDArray[np.float32], *, out: Sequence[Output] | None = None) -> Any:
+    def __call__(self, x: NDArray[Any], *, out: Sequence[Output] | None = None) -> Any:
         """Outputs for inputs of shape (N, ...) with any N, laid out as the file says.
 
-        One array, or a tuple where the network has several outputs. A contiguous float32 input is
+        One array, or a tuple where the network has several outputs. A contiguous input is
         read where it lies. `out`: arrays to write to, one for each output. ValueError for another
         shape or type.
         """
@@ -105,13 +111,13 @@ class Net:
             self._pool.run(self._function, address)
         return results[0] if len(results) == 1 else tuple(results)
 
-    def _checked(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _checked(self, x: NDArray[Any]) -> NDArray[Any]:
         shape = self.input_shape
         if not isinstance(x, np.ndarray) or x.ndim != len(shape) or x.shape[1:] != shape[1:]:
             got = x.shape if isinstance(x, np.ndarray) else type(x).__name__
             raise ValueError(f"x must have shape {('N', *shape[1:])}, got {got}")
-        if x.dtype != np.float32:
-            raise ValueError(f"x must be float32, got {x.dtype}")
+        if x.dtype != self.input_dtype:
+            raise ValueError(f"x must be {self.input_dtype}, got {x.dtype}")
         return np.ascontiguousarray(x)
 
     def empty(self, count: int) -> list[Output]:
@@ -130,7 +136,7 @@ class Net:
             )
         return list(out)
 
-    def profile(self, x: NDArray[np.float32], *, rounds: int = 50) -> list[BlockProfile]:
+    def profile(self, x: NDArray[Any], *, rounds: int = 50) -> list[BlockProfile]:
         """Time and share of peak of each block, medians over `rounds` runs of the first input."""
         from mobilenets.engine.run.peak import peak
 

@@ -4,12 +4,22 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mobilenets.engine.ir.graph import Pool
-from mobilenets.engine.ir.types import FLOAT32
+from mobilenets.engine.ir.graph import Pool, Reduce
+from mobilenets.engine.ir.types import FLOAT32, UINT8
 from mobilenets.engine.kernels.activate import sqrt
 from mobilenets.engine.kernels.emit import Emitter
+from mobilenets.engine.kernels.integers import (
+    compute,
+    larger,
+    load_wide,
+    quotient,
+    requantized,
+    store_narrow,
+    whole,
+)
 from mobilenets.engine.kernels.nest import Nest, emit_nest, write
 from mobilenets.engine.kernels.rows import ImageShape
+from mobilenets.engine.kernels.types import ending
 from mobilenets.engine.kernels.values import Index, Pointer, Value, constant
 from mobilenets.engine.steps.step import ParallelStep, StepContext, share_rows
 
@@ -24,16 +34,25 @@ class ReduceStep(ParallelStep):
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int,
-        nest: Nest, axes: Sequence[tuple[int, int]], operation: str,
+        nest: Nest, axes: Sequence[tuple[int, int]], node: Reduce,
     ) -> None:  # fmt: skip
         super().__init__(name, inputs, output, threads)
-        self.nest, self.axes, self.operation = nest, axes, operation
+        self.nest, self.axes, self.operation, self.node = nest, axes, node.kind, node
 
     def emit(self, frame: StepContext) -> None:
         """Each output, or a vector of them, is summed over the axes; then mean or root."""
         e = frame.e
         pointers = [frame.tensors[self.output], frame.tensors[self.inputs[0]]]
         count = int(np.prod([size for size, _ in self.axes], dtype=np.int64))
+
+        def integers(p: list[Pointer], lanes: int) -> None:
+            how = self.node.requantize
+            assert how is not None
+            lanes = lanes or 1
+            total = self._sum(e, p[1], lanes, list(self.axes), whole(e, 0))
+            scale = e.splat(float(how.multiplier))
+            found = requantized(e, total, scale, ending(how, how.dtype))
+            store_narrow(e, found, p[0], lanes)
 
         def body(p: list[Pointer], lanes: int) -> None:
             zero = e.splat(0.0) if lanes else Value("float", "0.0")
@@ -43,11 +62,17 @@ class ReduceStep(ParallelStep):
                 total = e.fmul(total, factor)
             write(e, sqrt(e, total) if self.operation == "l2" else total, p[0], lanes)
 
-        emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads))
+        of = body if self.node.requantize is None else integers
+        emit_nest(e, self.nest, pointers, of, (frame.thread, self.threads))
 
     def _sum(
         self, e: Emitter, pointer: Pointer, lanes: int, axes: list[tuple[int, int]], total: Value
     ) -> Value:
+        if not axes and self.node.requantize is not None:
+            value = load_wide(e, pointer, 0, lanes)
+            return compute(
+                e, "add", total, compute(e, "sub", value, whole(e, self.node.zero_point))
+            )
         if not axes:
             value = e.load_some(pointer, 0, lanes) if lanes else e.load_one(pointer)
             return e.fma(value, value, total) if self.operation == "l2" else e.fadd(total, value)
@@ -74,7 +99,8 @@ class PoolStep(ParallelStep):
     def emit(self, frame: StepContext) -> None:
         """Each thread makes some output rows; windows at the edges read fewer inputs."""
         e, wide = frame.e, (0, self.target.width)
-        if self.pool.kernel[0] * self.pool.kernel[1] > _MOST_TAPS:
+        many = self.pool.kernel[0] * self.pool.kernel[1] > _MOST_TAPS
+        if many or self.source.element != FLOAT32:
             self._large(frame)
             return
         for thread, rows in enumerate(share_rows(self.target.height, self.threads)):
@@ -94,23 +120,18 @@ class PoolStep(ParallelStep):
         rows = e.div(first, self.threads), e.div(last, self.threads)
         with e.repeat(*rows) as y, e.repeat(0, self.target.width) as x:
             (top, bottom), (left, right) = (self._ends(e, axis, i) for axis, i in ((0, y), (1, x)))
-            if pool.count_pads:
-                share = e.splat(1 / (pool.kernel[0] * pool.kernel[1]))
-            else:
-                count = e.mul(e.sub(bottom, top), e.sub(right, left))
-                taken = e.value("float", f"sitofp {e.index(count)} to float")
-                share = e.splat(e.value("float", f"fdiv float 1.0, {taken.text}"))
+            inside = e.mul(e.sub(bottom, top), e.sub(right, left))
+            count = pool.kernel[0] * pool.kernel[1] if pool.count_pads else inside
             corner = e.add(e.mul(top, shape.row), e.mul(left, shape.channels))
             to = e.at(out, e.add(e.mul(y, self.target.row), e.mul(x, shape.channels)))
 
-            def body(p: list[Pointer], lanes: int, corner: Index = corner) -> None:
+            def body(
+                p: list[Pointer], lanes: int, corner: Index = corner, count: Index = count
+            ) -> None:
                 lanes = lanes or 1
 
                 def turn(at: Index, held: list[Value]) -> list[Value]:
-                    value = e.load_some(p[1], at, lanes)
-                    if pool.kind == "max":
-                        return [largest(e, held[0], value)]
-                    return [e.fadd(held[0], value)]
+                    return [self._taken(e, held[0], self._read(e, p[1], at, lanes))]
 
                 def row(i: Index, held: list[Value]) -> list[Value]:
                     begin, end = (
@@ -119,12 +140,46 @@ class PoolStep(ParallelStep):
                     )
                     return e.loop(begin, end, shape.channels, turn, held)
 
-                start = e.load_some(p[1], corner, lanes) if pool.kind == "max" else e.splat(0.0)
+                start = self._read(e, p[1], corner, lanes) if pool.kind == "max" else self._none(e)
                 total = e.loop(top, bottom, 1, row, [start])[0]
-                value = e.fmul(total, share) if pool.kind == "average" else total
-                e.store_some(value, p[0], 0, lanes)
+                self._write(e, total, count, p[0], lanes)
 
             emit_nest(e, Nest((shape.channels,), ((1,), (1,))), [to, source], body)
+
+    @property
+    def _floats(self) -> bool:
+        return self.source.element == FLOAT32
+
+    def _none(self, e: Emitter) -> Value:
+        return e.splat(0.0) if self._floats else whole(e, 0)
+
+    def _read(self, e: Emitter, place: Pointer, offset: Index, lanes: int) -> Value:
+        if self._floats:
+            return e.load_some(place, offset, lanes)
+        return load_wide(e, place, offset, lanes)
+
+    def _taken(self, e: Emitter, held: Value, value: Value) -> Value:
+        """What a window has come to with one more input."""
+        if self.pool.kind == "max":
+            return largest(e, held, value) if self._floats else larger(e, held, value)
+        return e.fadd(held, value) if self._floats else compute(e, "add", held, value)
+
+    def _write(self, e: Emitter, total: Value, count: Index, place: Pointer, lanes: int) -> None:
+        """The largest, or the mean of `count` inputs."""
+        if not self._floats:
+            if self.pool.kind == "average":
+                number = e.value("i32", f"trunc {e.index(count)} to i32")
+                total = quotient(e, total, e.splat(number))
+            store_narrow(e, total, place, lanes)
+            return
+        if self.pool.kind == "average":
+            if isinstance(count, int):
+                share = e.splat(1 / count)
+            else:
+                taken = e.value("float", f"sitofp {count} to float")
+                share = e.splat(e.value("float", f"fdiv float 1.0, {taken.text}"))
+            total = e.fmul(total, share)
+        e.store_some(total, place, 0, lanes)
 
     def _ends(self, e: Emitter, axis: int, at: Index) -> tuple[Index, Index]:
         """The first input of a window along an axis, and one past the last, of those there are."""
@@ -190,6 +245,11 @@ def largest(e: Emitter, x: Value, y: Value) -> Value:
     return e.select(unknown, y, e.at_least(x, y))
 
 
+def _above(place: Pointer) -> str:
+    """LLVM's word for "larger", of what lies there."""
+    return {FLOAT32: "fcmp ogt", UINT8: "icmp ugt"}.get(place.element, "icmp sgt")
+
+
 class AxisStep(ParallelStep):
     """What works along one axis: (size, step in elements); a nest goes over the other axes."""
 
@@ -215,7 +275,7 @@ class ArgMaxStep(AxisStep):
             def turn(i: Index, held: list[Value]) -> list[Value]:
                 best, where = held
                 value = e.load_one(p[1], e.mul(i, step))
-                over = e.value("i1", f"fcmp ogt {value}, {best.text}")
+                over = e.value("i1", f"{_above(p[1])} {value}, {best.text}")
                 return [e.select(over, value, best), e.choose(over, i, where)]
 
             first = e.load_one(p[1])

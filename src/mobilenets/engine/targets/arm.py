@@ -5,7 +5,9 @@ import struct
 
 from mobilenets.engine.targets.target import Target
 
-NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 4, 6, 4, 32, "cntvct_el0")
+NEON = Target(
+    "neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 4, 6, 4, 32, "cntvct_el0", ""
+)  # fmt: skip
 NAMES = ("aarch64", "arm64")
 """What a triple begins with: Linux's and LLVM's name, and Apple's."""
 

@@ -25,7 +25,7 @@ def host() -> Target:
         known = ", ".join((*x86.NAMES, *arm.NAMES))
         raise InputError(f"the engine makes code for {known}; this processor is {triple}")
     features = ",".join(f"{'+' if on else '-'}{name}" for name, on in has.items())
-    if has.get("avx512f") and has.get("avx512vl") and has.get("avx512dq"):
+    if has.get("avx512f") and has.get("avx512vl") and has.get("avx512dq") and has.get("avx512bw"):
         wide = features + ",-prefer-256-bit"
         return replace(x86.AVX512, triple=triple, cpu=cpu, features=wide)
     if has.get("avx2") and has.get("fma"):

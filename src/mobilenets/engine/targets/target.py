@@ -9,7 +9,8 @@ class Target:
 
     `lanes` float32 are in a vector; a matrix kernel keeps `pixels` x `vectors` sums in registers,
     of which there are `registers`. `clock`: how code reads the time: LLVM's own counter of cycles,
-    a register by its name, or nothing.
+    or a register by its name. `pairs`: LLVM's intrinsic for sums of two products of int16; empty
+    where there is none.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Target:
     vectors: int
     registers: int
     clock: str
+    pairs: str
 
 
 CYCLES = "cycles"

@@ -9,18 +9,13 @@ _TRIPLE = "x86_64-unknown-linux-gnu"
 NAMES = ("x86_64", "amd64")
 """What a triple begins with."""
 AVX512 = Target(
-    "avx512",
-    _TRIPLE,
-    "skylake-avx512",
-    "+avx512f,+avx512vl,+avx512dq,-prefer-256-bit",
-    16,
-    14,
-    2,
-    32,
-    CYCLES,
-)
-AVX2 = Target("avx2", _TRIPLE, "haswell", "+avx2,+fma", 8, 6, 2, 16, CYCLES)
-SSE = Target("sse", _TRIPLE, "x86-64", "+sse2", 4, 6, 2, 16, CYCLES)
+    "avx512", _TRIPLE, "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,-prefer-256-bit", 16, 14, 2,
+    32, CYCLES, "llvm.x86.avx512.pmaddw.d.512",
+)  # fmt: skip
+AVX2 = Target(
+    "avx2", _TRIPLE, "haswell", "+avx2,+fma", 8, 6, 2, 16, CYCLES, "llvm.x86.avx2.pmadd.wd"
+)  # fmt: skip
+SSE = Target("sse", _TRIPLE, "x86-64", "+sse2", 4, 6, 2, 16, CYCLES, "llvm.x86.sse2.pmadd.wd")
 
 FUTEX = 202
 """The number of Linux's system call."""

@@ -14,7 +14,7 @@ from mobilenets.errors import WeightsError
 from tests.engine.front.tflite.files import Draft, litert, showing_all
 from tests.engine.front.tflite.single import FLOAT, UINT8, ints
 from tests.engine.graphs import close
-from tests.engine.nets import net_of
+from tests.engine.nets import net_of, outputs_of
 from tests.some import some
 from tests.weights.tflite_files import flipped
 
@@ -91,12 +91,22 @@ def test_a_float_file_is_compiled(name, weights):
         close(net(x), wanted, 2e-5)
 
 
+INTEGERS = [name for name in FILES if "float" not in name and "257" not in name]
+
+
 @pytest.mark.assets
-def test_integers_are_not_compiled_yet(weights):
-    with pytest.raises(
-        WeightsError, match=r"integers \(int8\), which the engine does not yet; mobilenets predict"
-    ):
-        mobilenets.compile(weights / f"{FILES[0]}.tflite")
+@pytest.mark.parametrize("name", some(INTEGERS, range(2)))
+def test_integers_are_compiled_to_the_same_bits(name, weights):
+    """As the twin's, which above is LiteRT's."""
+    path = weights / f"{name}.tflite"
+    graph = read_graph(path)
+    x = noise(graph)
+    values = run_graph(graph, x)
+    for threads in (1, 2):
+        with mobilenets.compile(path, threads=threads) as net:
+            assert net.input_dtype == graph.tensors[graph.input].dtype.name
+            for value, found in zip(graph.outputs, outputs_of(net, x), strict=True):
+                same(found, values[value], value)
 
 
 @pytest.mark.assets

@@ -1,4 +1,4 @@
-"""Each operator through the front end and the slow twin, against LiteRT on the same file.
+"""Each operator through the front end, the slow twin and the engine, against LiteRT.
 
 Integers must be the same to the last bit; floats are added up in another order.
 """
@@ -8,15 +8,17 @@ import pytest
 
 from mobilenets.engine.front.read import read_graph
 from mobilenets.engine.ir.reference import run_graph
+from mobilenets.engine.targets.host import host
 from tests.engine.front.tflite.files import litert
 from tests.engine.front.tflite.single import BYTES, CASES, FLOATS, INT8, UINT8, Kind
 from tests.engine.graphs import close
+from tests.engine.nets import net_of, targets
 
 OF_BYTES = {**CASES, **BYTES}
 OF_FLOATS = {**CASES, **FLOATS}
 
 
-def check(case, kind):
+def check(case, kind, on=()):
     data, x = case(kind)
     graph = read_graph(data)
     (wanted,) = litert(data, x)
@@ -27,6 +29,9 @@ def check(case, kind):
         close(found, wanted, 1e-5)
     else:
         np.testing.assert_array_equal(found, wanted)
+    for target in on:
+        with net_of(graph, 2, target=target) as net:
+            np.testing.assert_array_equal(net(x), found)
 
 
 @pytest.mark.parametrize("case", OF_FLOATS.values(), ids=OF_FLOATS)
@@ -37,8 +42,8 @@ def test_floats(case):
 @pytest.mark.parametrize("dtype", [INT8, UINT8])
 @pytest.mark.parametrize("case", OF_BYTES.values(), ids=OF_BYTES)
 def test_integers(case, dtype):
-    for seed in range(2):
-        check(case, Kind(dtype, seed))
+    check(case, Kind(dtype, 0), (host(),))
+    check(case, Kind(dtype, 1))
 
 
 @pytest.mark.every
@@ -46,4 +51,4 @@ def test_integers(case, dtype):
 @pytest.mark.parametrize("case", OF_BYTES.values(), ids=OF_BYTES)
 def test_integers_of_many_scales(case, dtype):
     for seed in range(2, 60):
-        check(case, Kind(dtype, seed))
+        check(case, Kind(dtype, seed), targets().values() if seed < 5 else ())
