@@ -16,7 +16,6 @@ from mobilenets.engine.ir.graph import LINEAR, RELU6, Activation, Conv, Graph, N
 from mobilenets.engine.ir.reference import run_graph
 from mobilenets.engine.ir.types import FLOAT32, INT64
 from mobilenets.engine.kernels.rows import ImageShape
-from mobilenets.engine.kernels.types import FLOATS
 from mobilenets.engine.passes.fuse import FusedBlock, PooledConv, fuse
 from mobilenets.engine.plan.program import prepare
 from mobilenets.engine.plan.schedule import Choice, Schedule
@@ -301,16 +300,13 @@ def chain(draw):
         source, target = (ImageShape(size, 4, 4, FLOAT32) for size in (height, rows))
         if draw(st.booleans()):
             prepared = {"pads": (before, draw(st.integers(0, 1)), after, 0)}
-            stage = ConvStage(
-                source, target, conv("", "", 4, 4, (kernel, 1), **how | prepared), FLOATS
-            )
+            stage = ConvStage(source, target, conv("", "", 4, 4, (kernel, 1), **how | prepared))
         else:
             expands = draw(st.booleans())
             stage = BlockStage(
                 source, target, conv("", "", 4, 4) if expands else None,
                 conv("", "", 4, 4, (kernel, 1), groups=4, **how), conv("", "", 4, 4),
-                expands and rows == height and stride == 1 and draw(st.booleans()), 4,
-                FLOATS,
+                expands and rows == height and stride == 1 and draw(st.booleans()), 4
             )  # fmt: skip
         stages.append(stage)
         height = rows
@@ -332,7 +328,7 @@ def test_no_row_of_a_ring_is_overwritten_before_its_last_reader(drawn):
 
 def test_the_checker_sees_a_ring_that_is_too_small():
     shape = ImageShape(9, 4, 4, FLOAT32)
-    first = ConvStage(shape, shape, conv("", "", 4, 4, (3, 1), pads=(1, 0, 1, 0)), FLOATS)
+    first = ConvStage(shape, shape, conv("", "", 4, 4, (3, 1), pads=(1, 0, 1, 0)))
     part = Streaming([first, first], [1, 1]).run(0, 9)
     prepared, between = merge([part])
     assert between == [3]
