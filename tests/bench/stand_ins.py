@@ -64,7 +64,7 @@ def refusing(folder: Path, threads: list[int]) -> None:
 
 
 OURS = Side(sleeping(0.001))
-SLOW = Side(sleeping(0.004), "model.converted", convert=converting)
+SLOW = Side(sleeping(0.004), ("model.converted",), convert=converting)
 WRONG = Side(sleeping(0.001, 1.5))
 DYING = Side(dying)
 FAILING = Side(failing)

@@ -9,6 +9,7 @@ from mobilenets.bench.compare import BenchPlan, compare
 from mobilenets.bench.convert import IMAGE
 from mobilenets.bench.sides import PEERS, SIDES, find
 from tests.bench.stand_ins import name
+from tests.engine.front.tflite.single import CASES, Kind
 
 QUICK = partial(BenchPlan, rounds=3, turn=0.002, ours=name("OURS"))
 
@@ -103,6 +104,22 @@ def test_every_peer_says_what_installs_it():
     for peer in PEERS:
         assert SIDES[peer].install
         assert find(peer).package
+
+
+def test_a_tflite_file_is_run_as_it_is(tmp_path):
+    """Of integers, to the same bits; who reads other files is named."""
+    data, _ = CASES["convolution"](Kind(np.uint8, 0))
+    path = tmp_path / "some.tflite"
+    path.write_bytes(data)
+    sides = ("litert", "onnxruntime", "torch")
+    result = compare(str(path), BenchPlan((1,), sides, rounds=1, turn=0.002))
+    assert set(result.sides) == {"mobilenets", "litert"}
+    assert result.sides["mobilenets"][1].agreement == 0
+    found = reasons(result)
+    assert found["onnxruntime"] == "it reads model.onnx, which a bare .tflite file has not"
+    assert found["torch"] == "the torch network is needed, which a bare .tflite file has not"
+    with pytest.raises(ValueError, match=r"resolution must be \d+, which .*some\.tflite fixes"):
+        compare(str(path), BenchPlan((1,), ()), resolution=999)
 
 
 @pytest.mark.every

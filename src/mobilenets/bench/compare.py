@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mobilenets.bench.convert import NOTHING
+from mobilenets.bench.convert import NOTHING, ONNX, TFLITE
 from mobilenets.bench.figures import Comparison, Skipped
 from mobilenets.bench.processes import Process, SideError
 from mobilenets.bench.sides import OURS, PEERS, find
@@ -59,7 +59,7 @@ def compare(
     say: Callable[[str], object] = lambda text: None,
     advance: Callable[[int], object] = lambda turns: None,
 ) -> Comparison:
-    """Measure `source`, a network's name, weights or an ONNX file, on every side of `plan`.
+    """Measure `source`, a network's name, weights or a deployed file, on every side of `plan`.
 
     `resolution`, `knobs` and `options` are `lay_out`'s.
 
@@ -97,9 +97,12 @@ def compare(
 def prepare(name: str, folder: Path, plan: BenchPlan, *, weights: bool) -> None:
     """Make the file that a side reads, in a process of its own; SideError if that fails."""
     side = find(name)
-    if side.needs_weights and not weights:
-        raise SideError("the torch network is needed, which a bare .onnx file has not")
-    if side.convert is not None:
+    unread = side.reads(folder) is None and not weights
+    if unread and (side.needs_weights or side.convert is None):
+        bare = ONNX if (folder / ONNX).exists() else TFLITE
+        what = "the torch network is needed" if side.needs_weights else f"it reads {side.files[0]}"
+        raise SideError(f"{what}, which a bare {Path(bare).suffix} file has not")
+    if side.convert is not None and (weights or not side.needs_weights):
         with Process("convert", name, folder, list(plan.threads), plan.python(name)) as process:
             process.answer()
 

@@ -15,6 +15,8 @@ from typing import Any
 
 ONNX, WEIGHTS, IMAGE = "model.onnx", "model.safetensors", "image.npy"
 """What lies in a comparison's folder at first; there are no weights where the source is ONNX."""
+TFLITE = "model.tflite"
+"""The source where that is a TFLite file, with nothing else; or what is made for LiteRT."""
 OPTIONS = "options.json"
 """Those of the export, which the converters' network has too."""
 NOTHING: Mapping[str, bool] = MappingProxyType({})
@@ -29,7 +31,7 @@ def to_litert(folder: Path, threads: Sequence[int]) -> None:
     last = converter.to_channel_last_io(network, args=[0], outputs=[0] if maps else None).eval()
     with _repetition_by_resizing(torch):
         made = converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),))
-    made.export(os.fspath(folder / "model.tflite"))
+    made.export(os.fspath(folder / TFLITE))
 
 
 @contextmanager
@@ -72,7 +74,8 @@ def warm_cache(folder: Path, threads: Sequence[int]) -> None:
     numpy = import_module("numpy")
     shape = numpy.load(folder / IMAGE).shape
     for count in threads:
-        import_module("mobilenets").compile(folder / ONNX, threads=count, shape=shape)
+        found = next(folder / name for name in (ONNX, TFLITE) if (folder / name).exists())
+        import_module("mobilenets").compile(found, threads=count, shape=shape)
 
 
 def load_network(weights: Path) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-REFERENCES = ("onnxruntime", "torch")
+REFERENCES = ("onnxruntime", "torch", "litert")
 """Whose outputs the others are compared with: the first of these that took part."""
 
 

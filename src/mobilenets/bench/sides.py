@@ -1,8 +1,9 @@
 """The runtimes that are compared: how each loads a network, and what one run of it is.
 
-Every side gets the same image and is set up as its own documentation says for one stream of
-float32 images on the CPU. What a run does, and is timed for: an image that lies ready in the
-layout the side likes goes in, outputs that the caller may read come out.
+Every side gets the same image and is set up as its own documentation says for one stream of images
+on the CPU, of float32 or, where the file stores integers, of those. What a run does, and is timed
+for: an image that lies ready in the layout the side likes goes in, outputs that the caller may read
+come out.
 
 A runtime is imported by its name when it is asked for: none is a dependency of this package.
 """
@@ -31,8 +32,8 @@ class Side:
 
     open: Callable[[Path, int, Array], Run]
     """(file, threads, image as the ONNX file says) -> a run."""
-    file: str = convert.ONNX
-    """What it reads in the folder of a comparison."""
+    files: tuple[str, ...] = (convert.ONNX,)
+    """What it reads in the folder of a comparison: the first of these that is there."""
     modules: tuple[str, ...] = ()
     """What is imported before memory is counted."""
     package: str = ""
@@ -40,9 +41,13 @@ class Side:
     install: str = ""
     """What pip is to install, conversion included."""
     convert: Callable[[Path, Sequence[int]], None] | None = None
-    """(folder, numbers of threads) -> `file` is there; None where it is there already."""
+    """(folder, numbers of threads) -> a file is there; None where it is there already."""
     needs_weights: bool = False
     """Whether it comes from the torch network: an ONNX file alone is not enough."""
+
+    def reads(self, folder: Path) -> Path | None:
+        """Its file in the folder of a comparison, if it is there."""
+        return next((folder / name for name in self.files if (folder / name).exists()), None)
 
     @property
     def version(self) -> str:
@@ -106,8 +111,9 @@ def open_litert(file: Path, threads: int, image: Array) -> Run:
         model_path=os.fspath(file), num_threads=threads
     )
     interpreter.allocate_tensors()
-    values = nhwc(image)
-    entry = interpreter.get_input_details()[0]["index"]
+    (details,) = interpreter.get_input_details()
+    values = image if tuple(details["shape"]) == image.shape else nhwc(image)
+    entry = details["index"]
     exits = [found["index"] for found in interpreter.get_output_details()]
 
     def run() -> Sequence[Array]:
@@ -177,6 +183,7 @@ OURS = "mobilenets"
 SIDES = {
     OURS: Side(
         open_ours,
+        (convert.ONNX, convert.TFLITE),
         modules=("mobilenets.engine",),
         package="mobilenets",
         convert=convert.warm_cache,
@@ -184,7 +191,7 @@ SIDES = {
     "onnxruntime": _of_onnx("onnxruntime", open_onnxruntime),
     "litert": Side(
         open_litert,
-        "model.tflite",
+        (convert.TFLITE,),
         ("ai_edge_litert.interpreter",),
         "ai-edge-litert",
         "ai-edge-litert litert-torch",
@@ -194,7 +201,7 @@ SIDES = {
     "openvino": _of_onnx("openvino", open_openvino),
     "executorch": Side(
         open_executorch,
-        "model.pte",
+        ("model.pte",),
         ("torch", "executorch.runtime"),
         "executorch",
         "executorch",
@@ -203,7 +210,7 @@ SIDES = {
     ),
     "torch": Side(
         open_torch,
-        convert.WEIGHTS,
+        (convert.WEIGHTS,),
         ("torch", "mobilenets.export.onnx"),
         "torch",
         "torch",

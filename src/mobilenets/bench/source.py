@@ -1,14 +1,15 @@
-"""What is measured: a network's name, weights or an ONNX file, laid out for every side."""
+"""What is measured: a network's name, weights or a deployed file, laid out for every side."""
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
 
-from mobilenets.bench.convert import IMAGE, NOTHING, ONNX, OPTIONS, WEIGHTS
+from mobilenets.bench.convert import IMAGE, NOTHING, ONNX, OPTIONS, TFLITE, WEIGHTS
 from mobilenets.card import KEY, ModelCard
 from mobilenets.errors import InputError
 
@@ -26,13 +27,15 @@ def lay_out(
 ) -> bool:
     """Write the ONNX file, the checkpoint and a random image; whether there is a checkpoint.
 
-    A bare ONNX file has none. `resolution` (pixels) replaces the file's own; `knobs` are for a
-    network's name; `options` are those of an export.
+    A bare ONNX file has none, and of a bare TFLite file nothing but itself is written. `resolution`
+    (pixels) replaces the file's own; `knobs` are for a network's name; `options` are those of an
+    export.
     Raises ValueError for an argument, InputError for a file that will not do.
     """
     if resolution is not None and resolution < 1:
         raise ValueError(f"resolution must be a positive integer, got {resolution}")
-    bare = source.lower().endswith(".onnx")
+    suffix = Path(source).suffix.lower()
+    bare = suffix in (".onnx", ".tflite")
     if bare:
         if knobs:
             raise ValueError(
@@ -44,6 +47,9 @@ def lay_out(
             )
         if not Path(source).is_file():
             raise FileNotFoundError(2, "no such file", source)
+        if suffix == ".tflite":
+            _from_tflite(source, folder, resolution)
+            return False
         _copy(source, folder / ONNX)
     else:
         _from_network(source, folder, resolution, knobs, options)
@@ -51,6 +57,24 @@ def lay_out(
     image = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     np.save(folder / IMAGE, image)
     return not bare
+
+
+def _from_tflite(source: str, folder: Path, resolution: int | None) -> None:
+    """The file as it is, and an image of the type and the size that it takes."""
+    from mobilenets.engine.front.read import read_graph
+
+    graph = read_graph(source)
+    tensor = graph.tensors[graph.input]
+    if resolution is not None and resolution not in tensor.shape:
+        raise ValueError(f"resolution must be {tensor.shape[1]}, which {source} fixes")
+    random = np.random.default_rng(0)
+    if tensor.dtype.numpy.kind == "f":
+        image = random.uniform(-1, 1, tensor.shape).astype(np.float32)
+    else:
+        info = np.iinfo(tensor.dtype.name)
+        image = random.integers(info.min, info.max + 1, tensor.shape).astype(tensor.dtype.numpy)
+    copyfile(source, folder / TFLITE)
+    np.save(folder / IMAGE, image)
 
 
 def _copy(source: str, target: Path) -> None:

@@ -102,7 +102,7 @@ def serve(name: str, folder: Path, threads: int, orders: IO[str], answers: IO[st
         import_module(module)
     version = side.version  # the machinery behind it takes memory too, so before the first look
     before, _ = memory()
-    run = side.open(folder / side.file, threads, image)
+    run = side.open(side.reads(folder) or folder / side.files[0], threads, image)
     taken = warm(run)
     outputs = save_outputs(run, folder, f"{name.replace(':', '-')}-{threads}")
     answer(ns=taken[-WARM_RUNS:], outputs=outputs, version=version)

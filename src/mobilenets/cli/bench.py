@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run(
     source: Annotated[
         str,
-        typer.Argument(metavar="NAME|WEIGHTS|ONNX", help="A network, weights, or model.onnx."),
+        typer.Argument(metavar="NAME|WEIGHTS|FILE", help="A network; weights; .onnx or .tflite."),
     ],
     from_files: Annotated[
         str | None,
@@ -57,7 +57,7 @@ def run(
     sleep. Sides are onnxruntime, litert, openvino, executorch and torch; one that is not installed
     or cannot take the source is named and left out. A NAME gets random weights. Ratios are a
     side's time over the engine's, so above 1 the engine is faster; memory is what is resident
-    beyond the libraries.
+    beyond the libraries. A .tflite file is run as it is, by the engine and by litert.
 
     With `--from-files` a turn is `predict` over all images, from the file to the label, and the
     other side a plain program: Pillow, numpy and ONNX Runtime with as many threads.
