@@ -154,7 +154,10 @@ def separable(graph):
         (lambda g: replaced(g, "CONV_2D", activation="RELU"), "classifier has an activation"),
         (lambda g: replaced(g, "CONV_2D", 1, stride=(2, 2)), "project must have stride 1"),
         (lambda g: replaced(g, "AVERAGE_POOL_2D", window=(5, 5)), r"a pool of \(5, 5\) on a map"),
-        (lambda g: replaced(g, "AVERAGE_POOL_2D", activation="RELU"), "its pool has an activation"),
+        (
+            lambda g: replaced(g, "AVERAGE_POOL_2D", activation="RELU"),
+            "a pool with an activation RELU, must have none",
+        ),
         (lambda g: replaced(g, "CONCATENATION", axis=1), "are not put side by side"),
         (lambda g: replaced(g, "DEPTHWISE_CONV_2D", dilation=(3, 3)), "not a MobileNet's strides"),
         (separable, "its head has separable convolutions"),
