@@ -169,6 +169,17 @@ def test_a_single_element_made_in_place_is_made_once():
         assert all(np.allclose(net(x), expected) for _ in range(300))
 
 
+def test_what_a_part_of_is_read_too_is_not_made_in_place():
+    nodes = [
+        (g.Activate("b", ("x",), "b", Activation("sigmoid")), (1, 3, 4, 5)),
+        (g.Reduce("a", ("x",), "a", "mean", (1,), True), (1, 1, 4, 5)),
+        (g.Concat("c", ("a", "b"), "c", 1), (1, 4, 4, 5)),
+        (g.Binary("d", ("c", "a"), "d", "mul"), (1, 4, 4, 5)),
+        (g.Activate("y", ("d",), "y", Activation("sigmoid")), (1, 4, 4, 5)),
+    ]
+    check(graph_of(nodes, (1, 3, 4, 5)), 1, None)
+
+
 def test_what_is_read_in_another_order_too_is_not_made_in_place():
     nodes = [
         (g.Activate("a", ("x",), "a", Activation("sigmoid")), (1, 9, 9)),

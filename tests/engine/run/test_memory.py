@@ -243,8 +243,8 @@ REPORT = {
     "compile_seconds", "blocks", "cached",
 }  # fmt: skip
 BLOCK = {
-    "name", "kind", "schedule", "input_shape", "output_shape", "madds", "arena_bytes",
-    "weights_bytes",
+    "name", "kind", "schedule", "input_shape", "output_shape", "output_dtype", "madds",
+    "arena_bytes", "weights_bytes",
 }  # fmt: skip
 
 

@@ -59,6 +59,7 @@ def _block(program: Program, index: int) -> dict[str, Any]:
         "schedule": entry.schedule,
         "input_shape": list(entry.source),
         "output_shape": list(entry.target),
+        "output_dtype": str(program.lowered.types[output]),
         "madds": entry.madds,
         "arena_bytes": scratch + written,
         "weights_bytes": sum(part.nbytes for part in entry.step.weights(program.target)),

@@ -27,7 +27,7 @@ def conv(node: g.Conv, inputs: tuple[AnyArray, ...], shape: Shape) -> AnyArray:
     assert node.requantize is not None
     x = inputs[0].astype(np.float64) - node.zero_point
     sums = convolve(node, x, node.weight.astype(np.float64) - node.weight_zero, shape[2:])
-    return requantized(node.requantize, sums + node.bias[:, None, None], (-1, 1, 1))
+    return requantized(node.requantize, wrapped(sums + node.bias[:, None, None]), (-1, 1, 1))
 
 
 def dense(node: g.Dense, x: AnyArray) -> AnyArray:
@@ -35,7 +35,7 @@ def dense(node: g.Dense, x: AnyArray) -> AnyArray:
     assert node.requantize is not None
     weight = node.weight.astype(np.float64) - node.weight_zero
     sums = (x.astype(np.float64) - node.zero_point) @ weight + node.bias
-    return requantized(node.requantize, sums, (-1,))
+    return requantized(node.requantize, wrapped(sums), (-1,))
 
 
 def requantized(how: Requantize, sums: NDArray[Any], along: Shape) -> AnyArray:
@@ -85,19 +85,13 @@ def reduce(node: g.Reduce, x: AnyArray) -> AnyArray:
     """A mean or a sum over axes, requantized."""
     assert node.requantize is not None
     sums = (x.astype(np.int64) - node.zero_point).sum(node.axes, keepdims=node.keep)
-    return requantized(node.requantize, sums, ())
+    return requantized(node.requantize, wrapped(sums), ())
 
 
 def resize(node: g.Resize, x: AnyArray, shape: Shape) -> AnyArray:
     """Blended by integers: two rows of two pixels each, rounded once."""
     one = 1 << node.fraction
-    places = []
-    for axis in (2, 3):
-        at = coordinates(node.coordinates, x.shape[axis], shape[axis]).astype(np.float32)
-        low = np.floor(at).astype(np.int64)
-        high = np.minimum(low + 1, x.shape[axis] - 1)
-        share = np.rint((at - low) * np.float32(one)).astype(np.int64)
-        places.append((low, high, share))
+    places = [blends(node, x.shape[axis], shape[axis]) for axis in (2, 3)]
     (top, bottom, down), (left, right, along) = places
     wide = x.astype(np.int64)
     rows = []
@@ -105,8 +99,22 @@ def resize(node: g.Resize, x: AnyArray, shape: Shape) -> AnyArray:
         line = wide.take(row, 2)
         rows.append(line.take(left, 3) * (one - along) + line.take(right, 3) * along)
     down = down[:, None]
-    sums = rows[0] * (one - down) + rows[1] * down
-    return np.asarray(sums + (1 << 2 * node.fraction - 1) >> 2 * node.fraction, x.dtype)
+    half = 1 << 2 * node.fraction - 1
+    sums: NDArray[np.int64] = rows[0] * (one - down) + rows[1] * down + half
+    return np.asarray(sums >> 2 * node.fraction, x.dtype)
+
+
+def blends(node: g.Resize, old: int, new: int) -> tuple[NDArray[np.int64], ...]:
+    """Along an axis, for each new pixel: the one before, the one after, and its share in bits."""
+    at = coordinates(node.coordinates, old, new).astype(np.float32)
+    low = np.floor(at).astype(np.int64)
+    share = np.rint((at - low) * np.float32(1 << node.fraction)).astype(np.int64)
+    return low, np.minimum(low + 1, old - 1), share
+
+
+def wrapped(sums: NDArray[Any]) -> NDArray[np.int32]:
+    """Sums as 32 bits hold them, of networks whose sums may be larger."""
+    return sums.astype(np.int64).astype(np.int32)
 
 
 def softmax(how: TabledSoftmax, x: AnyArray, axis: int) -> AnyArray:

@@ -56,4 +56,6 @@ def constant(number: float, element: ElementType) -> Value:
         return Value(element.llvm, literal(number))
     if number != int(number):
         raise ValueError(f"number must be a whole one for {element}, got {number}")
-    return Value(element.llvm, str(int(number)))
+    whole, ends = int(number), 1 << 8 * element.size - 1
+    # LLVM's integers have no sign: what is too large for one with a sign is written as one.
+    return Value(element.llvm, str(whole if whole < ends else whole - 2 * ends))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from mobilenets.engine.ir.graph import (
     ArgMax,
@@ -111,7 +111,7 @@ def _block(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
     project = uses.only_reader(depthwise.output)
     if not isinstance(project, Conv) or not project.pointwise or len(project.inputs) > 1:
         return None
-    if len({layer.requantize is None for layer in (node, depthwise, project)}) > 1:
+    if not all(_fits(*pair) for pair in pairwise((node, depthwise, project))):
         return None
     nodes: list[Node] = [n for n in (expand, depthwise, project) if n is not None]
     source, output = nodes[0].inputs[0], project.output
@@ -130,6 +130,13 @@ def _block(uses: _Uses, node: Conv) -> tuple[list[Node], Unit] | None:
         output = add.output
     name = _common([n.name for n in nodes if isinstance(n, Conv)]) or depthwise.name
     return nodes, FusedBlock(name, expand, depthwise, project, shortcut, source, output)
+
+
+def _fits(first: Conv, then: Conv) -> bool:
+    """Whether both compute with floats, or one with the integers that the other makes."""
+    if first.requantize is None or then.requantize is None:
+        return first.requantize is then.requantize
+    return first is then or first.requantize.zero_point == then.zero_point
 
 
 def _common(names: list[str]) -> str:

@@ -84,7 +84,15 @@ class Lowering(Layouts):
             if name not in blocks:
                 known = ", ".join(blocks) or "none"
                 raise InputError(f"schedule: {name!r} is no block of this network; it has {known}")
-            sizes = group_sizes(blocks[name].depthwise.weight.shape[0], self.target.lanes)
+            middle = blocks[name].depthwise.weight.shape[0]
+            sizes = group_sizes(middle, self.target.lanes)
+            if blocks[name].project.requantize is not None:
+                sizes = [middle]  # its sums are rounded once
+                if choice.kind != "rows":
+                    raise InputError(
+                        f"schedule: {name} computes with integers: its kind must be rows, "
+                        f"got {choice.kind}"
+                    )
             if choice.group not in sizes:
                 raise InputError(
                     f"schedule: {name}'s group must be one of {sizes}, got {choice.group}"

@@ -193,10 +193,7 @@ def _resize(low: Layouts, node: g.Resize) -> None:
     source = shape_of(low.tensor(node.inputs[0]))
     target = shape_of(low.tensor(node.output))
     if node.fraction:
-        stored = StoredResizeStep(
-            low.next_name(), (buffer,), node.output, low.threads, source, target,
-            node.coordinates, fraction=node.fraction,
-        )  # fmt: skip
+        stored = StoredResizeStep(low.next_name(), node, (buffer,), low.threads, source, target)
         low.simple(stored, node, order=CHANNELS_LAST)
         return
     planes = _goes_out(low, node)

@@ -95,6 +95,9 @@ def _buffers(
         end = last.get(name, index)
         root = roots.get(step.inputs[0], (step.inputs[0], 0))
         alone = name == step.output and root[0] in life and life[root[0]][1] == index
+        others = [other for other in step.inputs[1:] if other != step.inputs[0]]
+        # A part of what is written over would be read after it.
+        alone = alone and all(roots.get(other, (other, 0))[0] != root[0] for other in others)
         types = lowered.types
         same = types[step.output].size == types[step.inputs[0]].size
         if alone and same and step.in_place(target):

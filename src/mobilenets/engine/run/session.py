@@ -153,10 +153,10 @@ class Net:
         ticks = np.median(readings, axis=0)
         whole = np.median([reading.sum() for reading in readings])
         second = whole / np.median(seconds)
-        best = peak() * self.threads
         result = []
         for block, t in zip(self._report["blocks"], ticks / second, strict=True):
             name, kind, schedule = block["name"], block["kind"], block["schedule"]
+            best = peak(integers=block["output_dtype"] in ("int8", "uint8")) * self.threads
             share = block["madds"] / max(float(t), 1e-12) / best
             result.append(BlockProfile(name, kind, schedule, block["madds"], 1e3 * float(t), share))
         return result

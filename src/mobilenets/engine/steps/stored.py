@@ -4,7 +4,8 @@ import struct
 
 import numpy as np
 
-from mobilenets.engine.ir.graph import Dequantize, Quantize
+from mobilenets.engine.ir.exact import blends
+from mobilenets.engine.ir.graph import Dequantize, Quantize, Resize
 from mobilenets.engine.ir.integers import FloatSum, ScaledProduct, TabledSoftmax, WeightedSum
 from mobilenets.engine.ir.types import FLOAT32, INT32, UINT8
 from mobilenets.engine.kernels.emit import Emitter
@@ -22,10 +23,10 @@ from mobilenets.engine.kernels.integers import (
 )
 from mobilenets.engine.kernels.matrix import AnyArray
 from mobilenets.engine.kernels.nest import Nest, emit_nest
+from mobilenets.engine.kernels.rows import ImageShape
 from mobilenets.engine.kernels.types import Ending, ending
 from mobilenets.engine.kernels.values import Index, Pointer, Value, constant
 from mobilenets.engine.steps.reduce import AxisStep
-from mobilenets.engine.steps.resize import BilinearStep
 from mobilenets.engine.steps.step import ParallelStep, StepContext
 from mobilenets.engine.targets.target import Target
 
@@ -232,22 +233,26 @@ class StoredSoftmaxStep(AxisStep):
         emit_nest(e, self.nest, pointers, body, (frame.thread, self.threads), single=True)
 
 
-class StoredResizeStep(BilinearStep):
+class StoredResizeStep(ParallelStep):
     """Bilinear, channels last, by integers: shares of so many bits, one rounding, halves up."""
 
     kind = "resize"
 
-    def __init__(self, *given: object, fraction: int) -> None:
-        super().__init__(*given)  # type: ignore[arg-type]
-        self.fraction = fraction
+    def __init__(
+        self, name: str, node: Resize, inputs: tuple[str, ...], threads: int,
+        source: ImageShape, target: ImageShape,
+    ) -> None:  # fmt: skip
+        super().__init__(name, inputs, node.output, threads)
+        self.source, self.target, self.fraction = source, target, node.fraction
+        self.rows = blends(node, source.height, target.height)
+        self.columns = blends(node, source.width, target.width)
 
     def emit(self, frame: StepContext) -> None:
         """Each thread makes some output rows, pixel by pixel."""
         e, shape = frame.e, self.source
         source, out = frame.tensors[self.inputs[0]], frame.tensors[self.output]
         tables = {}
-        for axis, (low, high, share) in (("y", self.rows), ("x", self.columns)):
-            ends = (low, high, np.rint(share * np.float32(1 << self.fraction)))
+        for axis, ends in (("y", self.rows), ("x", self.columns)):
             for side, numbers in zip(("low", "high", "share"), ends, strict=True):
                 name = f"{self.name}_{axis}_{side}"
                 tables[axis, side] = e.module.table(name, [int(n) for n in numbers])

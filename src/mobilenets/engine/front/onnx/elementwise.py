@@ -229,6 +229,6 @@ def _aligned(call: OpCall) -> Operand:
 def cast(call: OpCall) -> Operand:
     """Cast to what the value is already, or of an ArgMax's indices to int32."""
     x = call.any_tensor()
-    if call.integer("to") not in _CAST_TO[x.dtype]:
+    if call.integer("to") not in _CAST_TO.get(x.dtype, ()):
         raise call.fail(f"a {x.dtype} value cannot be cast to type {call.integer('to')}")
     return x
