@@ -100,8 +100,8 @@ def resize(node: g.Resize, x: AnyArray, shape: Shape) -> AnyArray:
         rows.append(line.take(left, 3) * (one - along) + line.take(right, 3) * along)
     down = down[:, None]
     half = 1 << 2 * node.fraction - 1
-    sums: NDArray[np.int64] = rows[0] * (one - down) + rows[1] * down + half
-    return np.asarray(sums >> 2 * node.fraction, x.dtype)
+    sums = rows[0] * (one - down) + rows[1] * down + half
+    return np.asarray(np.right_shift(sums, 2 * node.fraction), x.dtype)
 
 
 def blends(node: g.Resize, old: int, new: int) -> tuple[NDArray[np.int64], ...]:
