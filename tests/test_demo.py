@@ -152,11 +152,11 @@ def test_what_is_wrong_is_shown_below_what_is_right(outcome):
     page = outcome[0].page.read_text(encoding="utf-8")
     for part in page.split("<h2>")[1:]:
         hits, of = map(int, re.search(r"Right in (\d+) of (\d+) test pictures", part).groups())
-        assert of == 16
+        assert of in (8, 16)  # a search has those of kinds that no training sees
         assert f"Not right: {of - hits} of {of}, the {pictures.WRONG} nearest" in part
         right, wrong = part.split("Not right")
         assert right.count("<figure>") == min(hits, pictures.RIGHT)
-        assert wrong.count("<figure>") == pictures.WRONG
+        assert wrong.count("<figure>") == min(of - hits, pictures.WRONG)
 
 
 @pytest.mark.every

@@ -97,9 +97,10 @@ def compare(
 def prepare(name: str, folder: Path, plan: BenchPlan, *, weights: bool) -> None:
     """Make the file that a side reads, in a process of its own; SideError if that fails."""
     side = find(name)
-    unread = side.reads(folder) is None and not weights
-    if unread and (side.needs_weights or side.convert is None):
-        bare = ONNX if (folder / ONNX).exists() else TFLITE
+    there = side.reads(folder)
+    bare = ONNX if (folder / ONNX).exists() else TFLITE
+    alone = side.needs_weights and bare == ONNX  # what it reads is made of the torch network
+    if not weights and (alone or (there is None and (side.needs_weights or side.convert is None))):
         what = "the torch network is needed" if side.needs_weights else f"it reads {side.files[0]}"
         raise SideError(f"{what}, which a bare {Path(bare).suffix} file has not")
     if side.convert is not None and (weights or not side.needs_weights):

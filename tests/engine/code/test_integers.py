@@ -81,7 +81,7 @@ def test_any_layers(drawn):
 
 
 @pytest.mark.every
-@settings(max_examples=400, **QUICK)
+@settings(max_examples=120, **QUICK)
 @given(layers())
 def test_many_layers(drawn):
     agree(drawn)
