@@ -55,17 +55,17 @@ def _copy(e: Emitter, step: int, p: list[Pointer], lanes: int) -> None:
     write(e, read(e, p[1], step, lanes), p[0], lanes)
 
 
-class MapStep(ParallelStep):
-    """Elementwise: an activation of one input, or the sum or product of two with broadcasting."""
+class BroadcastStep(ParallelStep):
+    """One nest over the output, of its inputs and maybe a constant, with broadcasting."""
 
     kind = "map"
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int, nest: Nest,
-        operation: str | Activation, constant: AnyArray | None = None,
+        constant: AnyArray | None,
     ) -> None:  # fmt: skip
         super().__init__(name, inputs, output, threads)
-        self.nest, self.operation, self.constant = nest, operation, constant
+        self.nest, self.constant = nest, constant
 
     def in_place(self, target: Target) -> bool:
         """Where all that is read of that buffer is read in the output's order."""
@@ -77,14 +77,33 @@ class MapStep(ParallelStep):
         """The constant operand as it is, if there is one."""
         return [] if self.constant is None else [self.constant.ravel()]
 
+    def operands(self, frame: StepContext) -> list[Pointer]:
+        """The output, the inputs and the constant, which is of the inputs' type."""
+        pointers = [frame.tensors[name] for name in (self.output, *self.inputs)]
+        if self.constant is not None:
+            pointers.append(frame.weights.of(pointers[1].element))
+        return pointers
+
+    @property
+    def last(self) -> list[int]:
+        """Each operand's step in the innermost loop."""
+        return [steps[-1] if steps else 1 for steps in self.nest.collapsed().steps]
+
+
+class MapStep(BroadcastStep):
+    """Elementwise: an activation of one input, or the sum or product of two with broadcasting."""
+
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], output: str, threads: int, nest: Nest,
+        operation: str | Activation, constant: AnyArray | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(name, inputs, output, threads, nest, constant)
+        self.operation = operation
+
     def emit(self, frame: StepContext) -> None:
         """One nest over the output, its outermost loop shared out to the threads."""
         e = frame.e
-        pointers = [frame.tensors[name] for name in (self.output, *self.inputs)]
-        if self.constant is not None:
-            pointers.append(frame.weights.of(pointers[0].element))
-        nest = self.nest.collapsed()
-        last = [steps[-1] if steps else 1 for steps in nest.steps]
+        last = self.last
 
         def body(p: list[Pointer], lanes: int) -> None:
             values = [read(e, q, s, lanes) for q, s in zip(p[1:], last[1:], strict=True)]
@@ -98,4 +117,4 @@ class MapStep(ParallelStep):
                 result = (e.fadd if self.operation == "add" else e.fmul)(*values)
             write(e, result, p[0], lanes)
 
-        emit_nest(e, nest, pointers, body, (frame.thread, self.threads))
+        emit_nest(e, self.nest, self.operands(frame), body, (frame.thread, self.threads))

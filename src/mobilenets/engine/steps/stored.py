@@ -26,6 +26,7 @@ from mobilenets.engine.kernels.nest import Nest, emit_nest
 from mobilenets.engine.kernels.rows import ImageShape
 from mobilenets.engine.kernels.types import Ending, ending
 from mobilenets.engine.kernels.values import Index, Pointer, Value, constant
+from mobilenets.engine.steps.elementwise import BroadcastStep
 from mobilenets.engine.steps.reduce import AxisStep
 from mobilenets.engine.steps.step import ParallelStep, StepContext
 from mobilenets.engine.targets.target import Target
@@ -34,37 +35,21 @@ Mixing = WeightedSum | FloatSum | ScaledProduct
 """How two values become one."""
 
 
-class StoredStep(ParallelStep):
+class StoredStep(BroadcastStep):
     """A sum or product of two values with broadcasting, or one value to or from float32."""
-
-    kind = "map"
 
     def __init__(
         self, name: str, inputs: tuple[str, ...], output: str, threads: int, nest: Nest,
         operation: Mixing | Quantize | Dequantize,
         constant: AnyArray | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(name, inputs, output, threads)
-        self.nest, self.operation, self.constant = nest, operation, constant
-
-    def in_place(self, target: Target) -> bool:
-        """Where all that is read of that buffer is read in the output's order."""
-        made, *steps = self.nest.collapsed().steps
-        read = zip(steps, self.inputs, strict=False)
-        return all(step == made for step, name in read if name == self.inputs[0])
-
-    def weights(self, target: Target) -> list[AnyArray]:
-        """The constant operand as it is, if there is one."""
-        return [] if self.constant is None else [self.constant.ravel()]
+        super().__init__(name, inputs, output, threads, nest, constant)
+        self.operation = operation
 
     def emit(self, frame: StepContext) -> None:
         """One nest over the output, its outermost loop shared out to the threads."""
         e, how = frame.e, self.operation
-        pointers = [frame.tensors[name] for name in (self.output, *self.inputs)]
-        if self.constant is not None:
-            pointers.append(frame.weights.of(pointers[1].element))
-        nest = self.nest.collapsed()
-        last = [steps[-1] if steps else 1 for steps in nest.steps]
+        last = self.last
 
         def operand(p: list[Pointer], index: int, lanes: int) -> Value:
             if last[index] == 0 and lanes > 1:
@@ -86,7 +71,7 @@ class StoredStep(ParallelStep):
                 found = _mixed(e, how, operand(p, 1, lanes), operand(p, 2, lanes))
                 store_narrow(e, found, p[0], lanes)
 
-        emit_nest(e, nest, pointers, body, (frame.thread, self.threads))
+        emit_nest(e, self.nest, self.operands(frame), body, (frame.thread, self.threads))
 
 
 def _mixed(e: Emitter, how: Mixing, a: Value, b: Value) -> Value:
